@@ -1,0 +1,66 @@
+"""Quality, method and flag codes: what a value is worth, how it was made, which rules hit."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+
+class Quality(IntEnum):
+    """What a value is worth, worst first. Stored as its integer, shown as its name."""
+
+    MISSING = 0
+    """No value."""
+    FAILED = 1
+    """A value that failed validation and was not replaced."""
+    QUESTIONABLE = 2
+    """A measured value that a rule doubts; kept and billed."""
+    ESTIMATED = 3
+    """There was no value."""
+    SUBSTITUTED = 4
+    """A failed value was replaced."""
+    EDITED = 5
+    """Set or accepted by a person."""
+    MEASURED = 6
+    """As received, not yet validated."""
+    VALIDATED = 7
+    """Passed every rule."""
+    VERIFIED = 8
+    """Also confirmed by the register (sum check)."""
+
+
+class Method(IntEnum):
+    """How a value was made. ``SCALED`` variants were moved so that the register's advance is met."""
+
+    NONE = 0
+    LINEAR = 1
+    LIKE_DAY = 2
+    FLAT = 3
+    ZERO = 4
+    EXTERNAL = 5
+    REGISTER = 6
+    MANUAL = 7
+    LINEAR_SCALED = 17
+    LIKE_DAY_SCALED = 18
+    FLAT_SCALED = 19
+    EXTERNAL_SCALED = 21
+
+
+SCALED = 16
+"""Added to a Method when the estimate was scaled to the register."""
+
+
+class Flag(IntFlag):
+    """Rules that hit a slot."""
+
+    CONFLICT = 1
+    NEGATIVE = 2
+    SPIKE = 4
+    OVER_CAPACITY = 8
+    FLAT_LINE = 16
+    ZERO_RUN = 32
+    HIGH_USAGE = 64
+    LOW_USAGE = 128
+    SUM_CHECK = 256
+    OUTAGE = 512
+    DISCONNECTED = 1024
+    EXTERNAL = 2048
