@@ -1,0 +1,62 @@
+# Everything runs in .venv, made on first use from requirements.lock by pip. Needs Python 3.11+ and make.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+OUT ?= demo-out
+PYTEST_ARGS ?= -n 2 --dist worksteal
+CODE := schemas models transforms pipelines tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint format types layers unit bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install what the lock names
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Meterbeam needs Python 3.11 or newer; found $$(python3 --version 2>&1)." \
+		"Give one with: make PYTHON=/path/to/python3.12 setup" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) could not make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## Simulate a town, backfill it, write demo-out/report.html
+	$(BIN)/meterbeam demo --out $(OUT)
+
+test: check ## The same as check
+
+check: lint types layers unit ## Everything that must pass: style, types, layers, tests
+
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+format: $(STAMP) ## Rewrite the code in the house format
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy --strict
+
+layers: $(STAMP) ## import-linter: who may import whom
+	$(BIN)/lint-imports
+
+unit: $(STAMP) ## pytest (PYTEST_ARGS="-k name" to choose)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+bench: $(STAMP) ## The benchmark table (minutes; not part of the tests)
+	$(BIN)/python -m tests.bench
+
+lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (needs the network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --upgrade --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean: ## Remove .venv, caches and what demo and bench wrote
+	rm -rf $(VENV) $(OUT) bench-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What is computed: kernels, numpy in and numpy out. No Beam, no IO, no clock."""

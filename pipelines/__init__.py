@@ -1,0 +1,1 @@
+"""What runs: sources, sinks, the lake, the pipelines and the command line."""
