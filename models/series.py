@@ -1,0 +1,165 @@
+"""Dense facts and results of many series on one day grid: what the VEE kernels read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calendar import DayGrid
+
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Outages:
+    """Outage windows: a power-down and its restore, one row each.
+
+    Attributes:
+        series: Row of the series, shape (k,).
+        start, end: First second and first second after, UTC, shape (k,). [s]
+    """
+
+    series: Int
+    start: Int
+    end: Int
+
+    @staticmethod
+    def none() -> Outages:
+        """No outage at all."""
+        empty = np.zeros(0, np.int64)
+        return Outages(empty, empty, empty)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Total-register reads, sorted by (series, at), one a moment.
+
+    Attributes:
+        series: Row of the series, shape (k,).
+        at: When it was read, UTC, whole seconds, shape (k,). [s]
+        value: Cumulative register, multiplier applied, shape (k,). [micro-unit]
+        modulus: Where the register wraps to zero, 0 = unknown, shape (k,). [micro-unit]
+        resolution: Smallest step of the register, multiplier applied, shape (k,). [micro-unit]
+        version: Number of the service-point version in force just before and just after the read,
+            shape (k, 2): an interval needs the *after* of its first read equal the *before* of its last.
+    """
+
+    series: Int
+    at: Int
+    value: Int
+    modulus: Int
+    resolution: Int
+    version: Int
+
+    @staticmethod
+    def none() -> Reads:
+        """No read at all."""
+        empty = np.zeros(0, np.int64)
+        return Reads(empty, empty, empty, empty, empty, np.zeros((0, 2), np.int64))
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """Everything VEE may know of n series of one interval length.
+
+    Attributes:
+        grid: The days; the first 35 (and more where reads reach back) and the last are context.
+        value: Value that holds, multiplier applied, 0 where there is none; (n, slots). [micro-unit]
+        have: Whether there is a value; (n, slots).
+        external: Head-end estimates; (n, slots), or None where there are none.
+        conflict: Slots in which two distinct values were seen; (n, slots), or None.
+        expected: Days in range; (n, days).
+        disconnected: Days on which the service is disconnected; (n, days), or None.
+        capacity: Service size, 0 = not stated; (n, days), or None. [micro-unit a slot]
+        one_directional: Series whose values cannot be negative; (n,).
+        instantaneous: Voltages, currents: screened, never estimated; (n,).
+        holidays: Epoch days that count as holidays.
+    """
+
+    grid: DayGrid
+    value: Int
+    have: Bool
+    expected: Bool
+    one_directional: Bool
+    instantaneous: Bool
+    external: Bool | None = None
+    conflict: Bool | None = None
+    disconnected: Bool | None = None
+    capacity: Int | None = None
+    outages: Outages = field(default_factory=Outages.none)
+    reads: Reads = field(default_factory=Reads.none)
+    holidays: frozenset[int] = frozenset()
+
+    @property
+    def count(self) -> int:
+        """Number of series."""
+        return int(self.value.shape[0])
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Rule hits with their address, sorted by (series, day, rule, start); one row each, shape (k,).
+
+    Attributes:
+        rule: Index into ``RULES``.
+        series, day: Row of the series; index of the local day in the grid.
+        start, end: First second and first second after the last slot, UTC. [s]
+        seen, expected: Quantities behind the rule. [micro-unit, or as the rule says]
+    """
+
+    rule: Int
+    series: Int
+    day: Int
+    start: Int
+    end: Int
+    seen: Int
+    expected: Int
+
+    @staticmethod
+    def join(parts: list[Findings]) -> Findings:
+        """All parts as one, sorted."""
+        columns = [
+            np.concatenate([getattr(p, name) for p in parts] or [np.zeros(0, np.int64)])
+            for name in ("rule", "series", "day", "start", "end", "seen", "expected")
+        ]
+        order = np.lexsort((columns[3], columns[0], columns[2], columns[1]))
+        return Findings(*(column[order] for column in columns))
+
+
+RULES = (
+    "missing",
+    "conflict",
+    "negative",
+    "over_capacity",
+    "spike",
+    "zero_run",
+    "flat_line",
+    "high_usage",
+    "low_usage",
+    "prolonged_estimation",
+    "read_interval",
+    "sum_check",
+)
+"""Rules in the order of their codes."""
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """What VEE made of the same n series.
+
+    Attributes:
+        value: Final value, 0 where there is none; (n, slots). [micro-unit]
+        quality: schemas.quality.Quality; (n, slots).
+        method: schemas.quality.Method; (n, slots).
+        flags: schemas.quality.Flag bits; (n, slots).
+        findings: Of expected days.
+    """
+
+    value: Int
+    quality: NDArray[np.int8]
+    method: NDArray[np.int8]
+    flags: NDArray[np.int32]
+    findings: Findings

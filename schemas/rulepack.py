@@ -1,0 +1,164 @@
+"""Rule packs: the parameters of validation and estimation, as data with an effective date."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from schemas.errors import MeterbeamError
+
+Severity = Literal["info", "questionable", "fail"]
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError(f"write the number as text to keep it exact, for example '{value}'")
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_exact)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rule(_Part):
+    """A rule without parameters of its own."""
+
+    severity: Severity
+
+
+class SpikeRule(Rule):
+    """A slot far above the third-highest of its day (Direct Access Standards for Metering and Meter
+    Data, VEE rules, state the limit as 180 %)."""
+
+    max_excess: Exact = Field(Decimal("1.8"), ge=0, description="(value − p3) / p3 above this is a spike")
+    min_third_peak_kw: Exact = Field(Decimal("0.1"), ge=0, description="days with a lower p3 are skipped [kW]")
+
+
+class ZeroRunRule(Rule):
+    """Zeros that last."""
+
+    hours: int = Field(48, ge=1, le=24 * 30, description="shortest run that counts [h]")
+
+
+class FlatLineRule(Rule):
+    """Equal non-zero values that last."""
+
+    slots: int = Field(24, ge=3, le=2000, description="shortest run that counts [slots]")
+
+
+class HighUsageRule(Rule):
+    """A day far above the average of the days before."""
+
+    factor: int = Field(3, ge=1)
+
+
+class LowUsageRule(Rule):
+    """A day far below the average of the days before."""
+
+    divisor: int = Field(10, ge=1)
+
+
+class ProlongedRule(Rule):
+    """Days without a single good slot in a row."""
+
+    days: int = Field(3, ge=1, le=34)
+
+
+class SumCheckRule(Rule):
+    """Intervals against the register's advance."""
+
+    tolerance: Exact = Field(Decimal("0.02"), ge=0, le=1, description="share of the advance")
+
+
+class Rules(_Part):
+    """Every rule of a pack, by name."""
+
+    missing: Rule
+    conflict: Rule
+    negative: Rule
+    over_capacity: Rule
+    spike: SpikeRule
+    zero_run: ZeroRunRule
+    flat_line: FlatLineRule
+    high_usage: HighUsageRule
+    low_usage: LowUsageRule
+    prolonged_estimation: ProlongedRule
+    read_interval: Rule
+    sum_check: SumCheckRule
+
+
+class Averages(_Part):
+    """Window of the average daily usage."""
+
+    days: int = Field(28, ge=1, le=35)
+    min_days: int = Field(7, ge=1)
+
+
+class Estimation(_Part):
+    """Estimators and their limits."""
+
+    linear_max_minutes: int = Field(120, ge=0, le=720)
+    like_days: int = Field(3, ge=1, le=35)
+    scale_external: bool = False
+
+
+class Registers(_Part):
+    """Read intervals."""
+
+    max_read_gap_days: int = Field(62, ge=1, le=366)
+
+
+class Effective(_Part):
+    """First and last local day a version is in force."""
+
+    from_: date = Field(alias="from")
+    to: date | None = None
+
+
+class RulePack(_Part):
+    """A named, effective-dated set of rules and estimators."""
+
+    id: str
+    version: int = Field(ge=1)
+    effective: Effective
+    holidays: tuple[date, ...] = ()
+    rules: Rules
+    averages: Averages
+    estimation: Estimation
+    registers: Registers
+
+
+def load_rule_pack(name: str) -> RulePack:
+    """A rule pack by name (shipped) or by path of a YAML file.
+
+    Raises:
+        MeterbeamError: There is no such pack, or a field is wrong; says which and what is accepted.
+    """
+    path = Path(name)
+    shipped = resources.files("schemas") / "packs" / f"{name}.yaml"
+    if path.suffix in (".yaml", ".yml"):
+        if not path.exists():
+            raise MeterbeamError(where=name, found="no such file", expected="a rule pack in YAML")
+        text = path.read_text("utf-8")
+    elif shipped.is_file():
+        text = shipped.read_text("utf-8")
+    else:
+        known = sorted(p.name[:-5] for p in (resources.files("schemas") / "packs").iterdir())
+        raise MeterbeamError(where="--rules", found=name, expected=f"one of {', '.join(known)}, or a .yaml file")
+    try:
+        return RulePack.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise MeterbeamError(where=name, found=str(error), expected="valid YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise MeterbeamError(where=f"{name}: {field}", found=repr(first["input"]), expected=first["msg"]) from error
