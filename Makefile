@@ -1,8 +1,10 @@
-# Everything runs in .venv, made on first use from requirements.lock by pip. Needs Python 3.11+ and make.
+# Everything runs in .venv, made on first use from requirements.lock. Needs Python 3.11+ and make.
+# uv (itself taken from the lock by pip) installs four times as fast as pip; where it cannot, pip does it all.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.ready
 OUT ?= demo-out
 PYTEST_ARGS ?= -n 2 --dist worksteal
@@ -21,8 +23,12 @@ $(STAMP): requirements.lock pyproject.toml
 		"Give one with: make PYTHON=/path/to/python3.12 setup" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) could not make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Installing what requirements.lock names into $(VENV) (about 1.2 GB, once) …"
+	@awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) --require-hashes -r $(VENV)/uv.lock && $(BIN)/uv pip install --python $(BIN)/python --quiet \
+		--require-hashes -r requirements.lock || { echo "uv cannot install here; taking pip"; \
+		$(PIP) --require-hashes -r requirements.lock; }
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(STAMP) ## Simulate a town, backfill it, write demo-out/report.html
@@ -53,7 +59,6 @@ bench: $(STAMP) ## The benchmark table (minutes; not part of the tests)
 	$(BIN)/python -m tests.bench
 
 lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (needs the network)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --upgrade --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
