@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -33,7 +34,7 @@ def local_midnight(zone: str, day: int) -> int:
     """
     wall = datetime.fromordinal(day + EPOCH_ORDINAL)
     tz = ZoneInfo(zone)
-    naive = int((wall - datetime(1970, 1, 1)).total_seconds())
+    naive = day * DAY_S
     before, after = (
         int(wall.replace(tzinfo=tz, fold=fold).utcoffset().total_seconds())  # type: ignore[union-attr]
         for fold in (0, 1)
@@ -67,7 +68,8 @@ def local_days(zone: str, seconds: NDArray[np.int64]) -> NDArray[np.int64]:
     low = int(seconds.min()) // DAY_S - 2
     high = int(seconds.max()) // DAY_S + 3
     midnights = np.array([local_midnight(zone, day) for day in range(low, high + 1)], np.int64)
-    return low - 1 + np.searchsorted(midnights, seconds, side="right")
+    days: NDArray[np.int64] = low - 1 + np.searchsorted(midnights, seconds, side="right")
+    return days
 
 
 def aligned(zone: str, seconds: NDArray[np.int64], interval_s: NDArray[np.int64] | int) -> NDArray[np.bool_]:
@@ -166,8 +168,10 @@ class DayGrid:
 
     @cached_property
     def wall_columns(self) -> NDArray[np.int32]:
-        """Column of each (day, wall-clock slot), −1 where the clock skips it, the first of a repeated
-        hour; (days, 86400 / interval_s)."""
+        """Column of each (day, wall-clock slot); (days, 86400 / interval_s).
+
+        −1 where the clock skips it, the first one in a repeated hour.
+        """
         per_day = DAY_S // self.interval_s
         columns = np.full((self.days, per_day), self.slots, np.int32)
         every = np.arange(self.slots, dtype=np.int32)
@@ -184,7 +188,7 @@ class DayGrid:
         """Runs [from, to) of consecutive days of equal length: each is one cheap reshape."""
         cuts = np.flatnonzero(np.diff(self.lengths)) + 1
         edges = [0, *cuts.tolist(), self.days]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def date(self, index: int) -> date:
         """Calendar date of the day at an index."""

@@ -1,0 +1,144 @@
+"""Read intervals: what two register reads say about the slots between them (docs/vee.md, Registers)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.calendar import DayGrid
+from models.series import Bool, Int, Reads, SeriesFacts
+
+TOLERANCE_BASE = 1000
+
+
+@dataclass(frozen=True)
+class ReadIntervals:
+    """Spans between adjacent reads that overlap the grid, sorted by (series, start), shape (m,).
+
+    Attributes:
+        series: Row of the series.
+        start, end: The two reads, UTC. [s]
+        advance: ΔR, the raw difference where that cannot be one. [micro-unit]
+        resolution: Smallest step of the coarser read. [micro-unit]
+        usable: Whether it may scale and judge.
+        first, last: Columns of the whole slots [first, last), cut to the grid; last ≥ first.
+        touched_first, touched_last: Columns of all slots that overlap it, cut to the grid.
+        day: First expected day it overlaps, −1 where there is none.
+    """
+
+    series: Int
+    start: Int
+    end: Int
+    advance: Int
+    resolution: Int
+    usable: Bool
+    first: Int
+    last: Int
+    touched_first: Int
+    touched_last: Int
+    day: Int
+
+    def tolerance(self, permille: int) -> Int:
+        """Allowed difference: a share of the advance, at least two steps of the register."""
+        whole, rest = np.divmod(self.advance, TOLERANCE_BASE)
+        share: Int = np.maximum(whole * permille + rest * permille // TOLERANCE_BASE, 2 * self.resolution)
+        return share
+
+    def holding(self, series: Int, column: Int, grid: DayGrid) -> Int:
+        """Number of the usable interval that holds each slot whole, −1 where none does; (k,)."""
+        if not len(self.series):
+            return np.full(len(series), -1, np.int64)
+        key = self.series * (grid.slots + 1) + self.first
+        index = np.searchsorted(key, series * (grid.slots + 1) + column, side="right") - 1
+        at = np.maximum(index, 0)
+        inside = (index >= 0) & (self.series[at] == series) & (column < self.last[at]) & self.usable[at]
+        return np.where(inside, index, -1)
+
+
+def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
+    """Pair adjacent reads and judge each pair by its own content, the range and the master data."""
+    grid, reads = facts.grid, facts.reads
+    sound = (reads.value >= 0) & ((reads.modulus == 0) | (reads.value < reads.modulus))
+    reads = Reads(*(getattr(reads, name)[sound] for name in Reads.__dataclass_fields__))
+    pair = np.flatnonzero(reads.series[1:] == reads.series[:-1])
+    end_of_grid = grid.origin + grid.slots * grid.interval_s
+    pair = pair[(reads.at[pair] < end_of_grid) & (reads.at[pair + 1] > grid.origin)]
+    after = pair + 1
+    series, start, end = reads.series[pair], reads.at[pair], reads.at[after]
+
+    advance = reads.value[after] - reads.value[pair]
+    modulus = np.where(reads.modulus[pair] == reads.modulus[after], reads.modulus[pair], 0)
+    wrapped = (advance < 0) & (modulus > 0) & (2 * (advance + modulus) < modulus)
+    advance = np.where(wrapped, advance + modulus, advance)
+
+    step = grid.interval_s
+    low, high = start - grid.origin, end - grid.origin
+    inside = (low >= 0) & (high <= grid.slots * step)
+    first, last = -(-np.maximum(low, 0) // step), np.minimum(high // step, grid.slots)
+    touched_first = np.maximum(low // step, 0)
+    touched_last = np.minimum(-(-high // step), grid.slots)
+    day, all_expected = _expected_days(facts, series, touched_first, touched_last)
+    usable = (
+        inside
+        & all_expected
+        & (end - start <= max_gap_s)
+        & (reads.version[pair, 1] == reads.version[after, 0])
+        & (advance >= 0)
+        & facts.one_directional[series]
+        & ~facts.instantaneous[series]
+    )
+    return ReadIntervals(
+        series=series,
+        start=start,
+        end=end,
+        advance=advance,
+        resolution=np.maximum(reads.resolution[pair], reads.resolution[after]),
+        usable=usable,
+        first=first,
+        last=np.maximum(last, first),
+        touched_first=touched_first,
+        touched_last=touched_last,
+        day=day,
+    )
+
+
+def _expected_days(facts: SeriesFacts, series: Int, first: Int, last: Int) -> tuple[Int, Bool]:
+    """First expected day an interval overlaps (−1: none), and whether all its days are expected."""
+    grid = facts.grid
+    low = grid.day_of_slot[first].astype(np.int64)
+    high = grid.day_of_slot[np.maximum(last, 1) - 1].astype(np.int64)
+    count = np.zeros((facts.count, grid.days + 1), np.int64)
+    np.cumsum(facts.expected, axis=1, out=count[:, 1:])
+    before = count[series, low]
+    within = count[series, high + 1] - before
+    # The first expected day at or after `low`: where the running count first exceeds `before`.
+    next_expected = np.full((facts.count, grid.days + 1), -1, np.int64)
+    for day in range(grid.days - 1, -1, -1):
+        next_expected[:, day] = np.where(facts.expected[:, day], day, next_expected[:, day + 1])
+    return np.where(within > 0, next_expected[series, low], -1), within == high - low + 1
+
+
+def shared_parts(intervals: ReadIntervals, final: Int, grid: DayGrid) -> Int:
+    """What the slots with a read strictly inside give to each interval; shape (m,). [micro-unit]
+
+    A read at second t of a slot of value v splits it at ⌊v · t / length⌋: the floor goes to the
+    earlier interval, the remainder to the later.
+
+    Args:
+        intervals: The intervals; unusable ones get 0.
+        final: Final values, 0 where there is none; (n, slots).
+        grid: The slots.
+    """
+    step = grid.interval_s
+    low, high = intervals.start - grid.origin, intervals.end - grid.origin
+    parts = np.zeros(len(low), np.int64)
+    head = np.flatnonzero(intervals.usable & (low % step != 0))
+    value = final[intervals.series[head], low[head] // step]
+    until = np.minimum(high[head] - low[head] // step * step, step)
+    parts[head] += value * until // step - value * (low[head] % step) // step
+    tail = np.flatnonzero(intervals.usable & (high % step != 0) & (high // step > low // step))
+    value = final[intervals.series[tail], high[tail] // step]
+    # A tail in the head's own slot is the head's part; any other tail starts at its slot's start.
+    parts[tail] += value * (high[tail] % step) // step
+    return parts

@@ -1,0 +1,182 @@
+"""The screen: what one day's raw slots, its events and its master data say (docs/vee.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.calendar import DayGrid
+from models.days import per_day, to_slots
+from models.series import Bool, Int, Outages, SeriesFacts
+from schemas.rulepack import RulePack, SpikeRule
+
+MICRO = 1_000_000
+PERMILLE = 1000
+BLOCKS = 8
+"""A day is cut into this many blocks to bound its third-highest slot from below."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Verdicts on raw slots. Flat slot numbers are series · slots + column, increasing.
+
+    Attributes:
+        good: Usable as neighbour, reference and in averages; (n, slots).
+        eligible: Days whose every slot is good; (n, days).
+        any_good: Days with at least one good slot; (n, days).
+        complete: Days whose every slot has a value; (n, days).
+        total: Sum of the values of each day; (n, days). [micro-unit]
+        absent: Slots without a usable value: missing, negative, suspect; not explained ones; flat.
+        zeroed: Slots without a value that an outage or a disconnection explains; flat.
+        negative, spike, over_capacity: Slots the rule hit; flat.
+        third_peak: p3 of the day of each spike slot. [micro-unit]
+        touched: Slots an outage touches; (n, slots), or None without outages.
+        dark: Days wholly in outages or disconnected; (n, days), or None.
+    """
+
+    good: Bool
+    eligible: Bool
+    any_good: Bool
+    complete: Bool
+    total: Int
+    absent: Int
+    zeroed: Int
+    negative: Int
+    spike: Int
+    third_peak: Int
+    over_capacity: Int
+    touched: Bool | None
+    dark: Bool | None
+
+
+def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
+    """Judge every day by itself: no register, average, neighbour or estimate is looked at."""
+    grid, have = facts.grid, facts.have
+    total = per_day(np.add.reduce, facts.value, grid)
+    complete = per_day(np.logical_and.reduce, have, grid)
+    negative = negatives(facts)
+    spike, third_peak = spikes(facts, negative, pack.rules.spike)
+    over = over_capacity(facts)
+    touched, whole = outage_slots(facts.outages, grid, facts.count)
+
+    usable = have.copy()
+    usable.ravel()[np.concatenate([negative, spike, over])] = False
+    absent_mask, zeroed, dark = ~usable, np.zeros(0, np.int64), facts.disconnected
+    explained = None if whole is None else whole & ~have
+    if facts.disconnected is not None:
+        dead = to_slots(facts.disconnected, grid) & ~have
+        explained = dead if explained is None else explained | dead
+    if whole is not None:
+        blacked_out = per_day(np.logical_and.reduce, whole, grid)
+        dark = blacked_out if dark is None else dark | blacked_out
+    if explained is not None:
+        zeroed = np.flatnonzero(explained)
+        absent_mask &= ~explained
+
+    good = usable
+    if facts.external is not None:
+        good &= ~facts.external
+    if touched is not None:
+        good &= ~touched
+    eligible = per_day(np.logical_and.reduce, good, grid)
+    if facts.disconnected is not None:
+        eligible &= ~facts.disconnected
+    return Screen(
+        good=good,
+        eligible=eligible,
+        any_good=per_day(np.logical_or.reduce, good, grid),
+        complete=complete,
+        total=total,
+        absent=np.flatnonzero(absent_mask),
+        zeroed=zeroed,
+        negative=negative,
+        spike=spike,
+        third_peak=third_peak,
+        over_capacity=over,
+        touched=touched,
+        dark=dark,
+    )
+
+
+def negatives(facts: SeriesFacts) -> Int:
+    """Flat slots below zero on one-directional channels."""
+    rows = np.flatnonzero(facts.one_directional & (facts.value.min(axis=1, initial=0) < 0))
+    row, column = np.nonzero(facts.value[rows] < 0)
+    return rows[row] * facts.grid.slots + column
+
+
+def spikes(facts: SeriesFacts, negative: Int, rule: SpikeRule) -> tuple[Int, Int]:
+    """Flat slots above p3 · (1 + max_excess), and the p3 of their day.
+
+    Most days are cleared by a bound: the third-highest of the maxima of ``BLOCKS`` parts of the day
+    is never above p3. Only the days it does not clear are sorted.
+    """
+    grid = facts.grid
+    limit = int(rule.max_excess * PERMILLE)
+    smallest = int(rule.min_third_peak_kw * MICRO * grid.interval_s / 3600)
+    exact = np.zeros(facts.count, np.bool_)
+    exact[negative // grid.slots] = True
+    if facts.external is not None:
+        exact |= facts.external.any(axis=1)
+    hits, peaks = [], []
+    for a, b in grid.regular_runs:
+        first = int(grid.offsets[a])
+        block = facts.value[:, first : grid.offsets[b]].reshape(facts.count, b - a, -1)
+        series, day = np.nonzero(_may_spike(block, limit, smallest) | exact[:, None])
+        rows = block[series, day]
+        length = rows.shape[1]
+        columns = first + day[:, None] * length + np.arange(length)
+        candidate = facts.have[series[:, None], columns] & (rows >= 0)
+        if facts.external is not None:
+            candidate &= ~facts.external[series[:, None], columns]
+        rows = np.where(candidate, rows, -1)
+        third = np.sort(rows, axis=1)[:, -3] if length >= 3 else np.full(len(rows), -1)
+        counts = (third >= smallest) & (third >= 0)
+        excess = (rows - third[:, None]) * PERMILLE > limit * third[:, None]
+        at, offset = np.nonzero(excess & counts[:, None])
+        hits.append(series[at] * grid.slots + columns[at, offset])
+        peaks.append(third[at])
+    flat, peak = np.concatenate(hits), np.concatenate(peaks)
+    order = np.argsort(flat, kind="stable")
+    return flat[order], peak[order]
+
+
+def _may_spike(block: Int, limit: int, smallest: int) -> Bool:
+    """Days a bound on p3 does not clear; block (n, days, length) to (n, days)."""
+    n, days, length = block.shape
+    if length % BLOCKS or length < 3 * BLOCKS:
+        return np.ones((n, days), np.bool_)
+    peaks = np.sort(block.reshape(n, days, BLOCKS, -1).max(axis=3), axis=2)
+    top, third = peaks[:, :, -1], np.maximum(peaks[:, :, -3], 0)
+    result: Bool = ((top - third) * PERMILLE > limit * third) & (top > smallest)
+    return result
+
+
+def over_capacity(facts: SeriesFacts) -> Int:
+    """Flat slots above the size of the service."""
+    if facts.capacity is None:
+        return np.zeros(0, np.int64)
+    peak = per_day(np.maximum.reduce, facts.value, facts.grid)
+    days = (facts.capacity > 0) & (peak > facts.capacity)
+    rows = np.flatnonzero(days.any(axis=1))
+    stated = facts.capacity[rows]
+    limit = to_slots(np.where(stated > 0, stated, np.iinfo(np.int64).max), facts.grid)
+    row, column = np.nonzero(facts.have[rows] & (facts.value[rows] > limit))
+    return rows[row] * facts.grid.slots + column
+
+
+def outage_slots(outages: Outages, grid: DayGrid, count: int) -> tuple[Bool | None, Bool | None]:
+    """Slots that outages touch, and slots that lie wholly in one; (n, slots) each, None without any."""
+    if not len(outages.series):
+        return None, None
+    touched, whole = np.zeros((2, count, grid.slots), np.bool_)
+    last = grid.slots
+    for row, start, end in zip(outages.series, outages.start, outages.end, strict=True):
+        low, high = int(start) - grid.origin, int(end) - grid.origin
+        if high <= low:
+            continue
+        step = grid.interval_s
+        touched[row, min(max(low // step, 0), last) : min(max(-(-high // step), 0), last)] = True
+        whole[row, min(max(-(-low // step), 0), last) : min(max(high // step, 0), last)] = True
+    return touched, whole
