@@ -15,6 +15,16 @@ from schemas.errors import MeterbeamError
 __all__ = ["Settings", "load_settings"]
 
 
+class _DaysAsText(yaml.SafeLoader):
+    """YAML in which a day stays text, so that 2024-02-30 is refused with its key and not by the parser."""
+
+
+_DaysAsText.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _known_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -87,7 +97,7 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise MeterbeamError(str(path), f"no readable file ({error})", "a settings file in YAML") from error
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_DaysAsText)  # noqa: S506 a SafeLoader with less in it
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
