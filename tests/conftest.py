@@ -13,10 +13,10 @@ from tests.requirements_gate import gate
 REPO = Path(__file__).resolve().parent.parent
 
 # No deadlines: a test never times anything, and machines that run them are shared.
-_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("dev", max_examples=40, **_COMMON)
-settings.register_profile("ci", max_examples=60, derandomize=True, print_blob=True, **_COMMON)
-settings.register_profile("nightly", max_examples=2_000, print_blob=True, **_COMMON)
+_ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", _ALWAYS, max_examples=40)
+settings.register_profile("ci", _ALWAYS, max_examples=60, derandomize=True, print_blob=True)
+settings.register_profile("nightly", _ALWAYS, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
@@ -33,6 +33,6 @@ def shared_dir() -> Path:
     gate(
         "shared",
         (folder / "data").is_dir(),
-        f"put the shared data at {folder}, or set METERBEAM_SHARED to the folder that holds data/ and tariffs/",
+        f"put the shared data at {folder}, or set METERBEAM_SHARED to the folder with data/ and tariffs/",
     )
     return folder
