@@ -22,12 +22,16 @@ def account(facts: Facts) -> Section:
     total = facts.count("runs")
     dead = _dead_letters(facts)
     if not total:
-        return Section("account", title, None, [absent("No runs:", "nothing has been ingested into this lake."), dead])
+        return Section(
+            "account", title, None, [absent("No runs:", "nothing has been ingested into this lake."), dead]
+        )
     rows = facts.rows(f"select * from runs order by started desc, run_id desc limit {ROWS}")
     sums = [_sum(row) for row in rows]
     wrong = sum(closes is False for closes in sums)
     lead = "Readings in = stored + repeats + dead letters: " + (
-        f"{display.count(wrong)} of the runs below do not close." if wrong else "every run below that counted readings closes."
+        f"{display.count(wrong)} of the runs below do not close."
+        if wrong
+        else "every run below that counted readings closes."
     )
     return Section("account", title, lead, [_runs(rows, total), dead, _versions(rows[0])])
 
@@ -49,18 +53,43 @@ def _sum(row: Row) -> bool | None:
 
 
 def _runs(rows: list[Row], total: int) -> Html:
-    columns = [Column("Run"), Column("Started", unit="UTC"), Column("Took", True), *(Column(key.replace("_", " ").capitalize(), True) for key in ACCOUNT),
-               Column("Closes"), Column("Other counts")]  # fmt: skip
+    columns = [
+        Column("Run"),
+        Column("Started", unit="UTC"),
+        Column("Took", True),
+        *(Column(key.replace("_", " ").capitalize(), True) for key in ACCOUNT),
+        Column("Closes"),
+        Column("Other counts", prose=True),
+    ]
     body: list[list[Cell | Content]] = []
     for row in rows:
         counts, closes = counted(row), _sum(row)
-        took = (row["finished"] - row["started"]).total_seconds() if row["finished"] and row["started"] else None
-        other = ", ".join(f"{key.replace('_', ' ')} {display.count(value) if isinstance(value, (int, float)) else value}"
-                          for key, value in counts.items() if key not in ACCOUNT)  # fmt: skip
-        mark = {True: tag("span", "✓", class_="ok"), False: tag("span", "✗ does not close", class_="bad"), None: display.NOTHING}[closes]
-        body.append([tag("code", row["run_id"]), display.moment(row["started"]), Cell(display.seconds(took), took or 0),
-                     *(Cell(display.count(counts.get(key)), counts.get(key, 0)) for key in ACCOUNT), mark, tag("small", other)])  # fmt: skip
-    return Table("Runs, latest first", columns, body, total=total, query="select * from runs", name="runs").render()
+        took = (
+            (row["finished"] - row["started"]).total_seconds() if row["finished"] and row["started"] else None
+        )
+        other = ", ".join(
+            f"{key.replace('_', ' ')} {display.count(value) if isinstance(value, (int, float)) else value}"
+            for key, value in counts.items()
+            if key not in ACCOUNT
+        )
+        mark = {
+            True: tag("span", "✓", class_="ok"),
+            False: tag("span", "✗ does not close", class_="bad"),
+            None: display.NOTHING,
+        }[closes]
+        body.append(
+            [
+                tag("code", row["run_id"]),
+                display.moment(row["started"]),
+                Cell(display.seconds(took), took or 0),
+                *(Cell(display.count(counts.get(key)), counts.get(key, 0)) for key in ACCOUNT),
+                mark,
+                tag("small", other),
+            ]
+        )
+    return Table(
+        "Runs, latest first", columns, body, total=total, query="select * from runs", name="runs"
+    ).render()
 
 
 def _dead_letters(facts: Facts) -> Html:
@@ -71,19 +100,47 @@ def _dead_letters(facts: Facts) -> Html:
         'select run_id, source, "offset", kind, reason, octet_length(bytes) as size from dead_letters '
         f'order by run_id desc, source, "offset" limit {DEAD_ROWS}'
     )
-    columns = [Column("Run"), Column("Source"), Column("Offset", True), Column("Kind"), Column("Reason"), Column("Kept", True, "bytes")]
+    columns = [
+        Column("Run"),
+        Column("Source", prose=True),
+        Column("Offset", True),
+        Column("Kind"),
+        Column("Reason", prose=True),
+        Column("Kept", True, "bytes"),
+    ]
     body: list[list[Cell | Content]] = [
-        [tag("code", row["run_id"]), row["source"], Cell(display.count(row["offset"]), row["offset"]), row["kind"], row["reason"],
-         Cell(display.count(row["size"]), row["size"] or 0)] for row in rows
-    ]  # fmt: skip
-    return Table("Dead letters: input that could not be used, kept as it came", columns, body, total=total,
-                 query="select * from dead_letters", name="dead-letters").render()  # fmt: skip
+        [
+            tag("code", row["run_id"]),
+            row["source"],
+            Cell(display.count(row["offset"]), row["offset"]),
+            row["kind"],
+            row["reason"],
+            Cell(display.count(row["size"]), row["size"] or 0),
+        ]
+        for row in rows
+    ]
+    return Table(
+        "Dead letters: input that could not be used, kept as it came",
+        columns,
+        body,
+        total=total,
+        query="select * from dead_letters",
+        name="dead-letters",
+    ).render()
 
 
 def _versions(latest: Row) -> Html:
-    entries = [("Code", display.items(latest["code_version"])), ("Rules", display.items(latest["rules"])),
-               ("Tariffs", display.items(latest["tariffs"])), ("Inputs of the latest run", display.items(latest["inputs"]))]  # fmt: skip
-    return tag("dl", [tag("div", tag("dt", name), tag("dd", _listed(values))) for name, values in entries], class_="facts")
+    entries = [
+        ("Code", display.items(latest["code_version"])),
+        ("Rules", display.items(latest["rules"])),
+        ("Tariffs", display.items(latest["tariffs"])),
+        ("Inputs of the latest run", display.items(latest["inputs"])),
+    ]
+    return tag(
+        "dl",
+        [tag("div", tag("dt", name), tag("dd", _listed(values))) for name, values in entries],
+        class_="facts",
+    )
 
 
 def _listed(values: list[str]) -> Content:

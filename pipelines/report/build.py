@@ -48,7 +48,8 @@ def report(
     """The page.
 
     Args:
-        connection: With the views of the output contract. Temporary tables named ``report_…`` are made and dropped.
+        connection: With the views of the output contract. Temporary tables named
+            ``report_…`` are made and dropped.
         title: Heading of the page; data like any other, escaped.
         timezone: Zone of the lake's local days, shown only.
         as_of: The moment the views stand for, shown only; None means now.
@@ -111,14 +112,28 @@ def _page(title: str, subtitle: str, top: Html, sections: Sequence[Section]) -> 
         tag("title", title),
         tag("style", Html(style)),
     )
-    nav = tag("nav", [tag("a", section.title, href=f"#{section.anchor}") for section in sections], aria_label="Sections")
+    nav = tag(
+        "nav",
+        [tag("a", section.short, href=f"#{section.anchor}") for section in sections],
+        aria_label="Sections",
+    )
     body = tag(
         "body",
         tag("a", "Skip to the report", href="#report", class_="skip"),
         tag("header", tag("h1", title), tag("p", subtitle, class_="subtitle")),
         nav,
         tag("main", top, [section.render() for section in sections], id="report"),
-        tag("footer", tag("p", "Made by ", tag("code", "meterbeam report"), ". Everything on this page is in the lake: ", tag("code", "meterbeam query"), ".")),
+        tag(
+            "footer",
+            tag(
+                "p",
+                "Made by ",
+                tag("code", "meterbeam report"),
+                ". Everything on this page is in the lake: ",
+                tag("code", "meterbeam query"),
+                ".",
+            ),
+        ),
         tag("div", id="tip", role="status", aria_live="polite", hidden=True),
         tag("script", Html(script)),
     )

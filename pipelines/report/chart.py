@@ -62,11 +62,20 @@ class Frame:
 
     def x(self, value: float) -> float:
         """Pixels from the left."""
-        return round(self.left + (value - self.x0) / ((self.x1 - self.x0) or 1) * (self.width - self.left - self.right), 1)
+        return round(
+            self.left
+            + (value - self.x0) / ((self.x1 - self.x0) or 1) * (self.width - self.left - self.right),
+            1,
+        )
 
     def y(self, value: float) -> float:
         """Pixels from the top."""
-        return round(self.height - self.bottom - (value - self.y0) / ((self.y1 - self.y0) or 1) * (self.height - self.top - self.bottom), 1)
+        return round(
+            self.height
+            - self.bottom
+            - (value - self.y0) / ((self.y1 - self.y0) or 1) * (self.height - self.top - self.bottom),
+            1,
+        )
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -93,8 +102,17 @@ def responsive(draw: Callable[[int], Html], wide: int) -> Html:
 
 def svg(width: int, height: int, label: str, *children: Content) -> Html:
     """A chart that scales down, is read out as one image and can be walked with the arrow keys."""
-    return tag("svg", children, viewBox=f"0 0 {width} {height}", width=width, height=height, role="img",
-               aria_label=label, tabindex="0", class_="chart")  # fmt: skip
+    return tag(
+        "svg",
+        children,
+        viewBox=f"0 0 {width} {height}",
+        width=width,
+        height=height,
+        role="img",
+        aria_label=label,
+        tabindex="0",
+        class_="chart",
+    )
 
 
 def text(x: float, y: float, content: str, *, anchor: str = "middle", style: str | None = None) -> Html:
@@ -120,12 +138,19 @@ def x_axis(frame: Frame, labels: Sequence[tuple[float, str]]) -> Html:
     longest = max((len(label) for _, label in labels), default=1)
     room = max(1, int((frame.width - frame.left) / (longest * 6.6 + 10)))
     step = max(1, math.ceil(len(labels) / room))
-    return join(text(min(max(frame.x(at), 14), frame.width - 14), frame.height - 6, label) for at, label in labels[::step])
+    return join(
+        text(min(max(frame.x(at), 14), frame.width - 14), frame.height - 6, label)
+        for at, label in labels[::step]
+    )
 
 
 def legend(entries: Sequence[tuple[str, str]], kind: str = "box") -> Html:
     """What the colours mean: (style, name)."""
-    return tag("ul", [tag("li", tag("i", class_=f"key {kind} {style}"), name) for style, name in entries], class_="legend")
+    return tag(
+        "ul",
+        [tag("li", tag("i", class_=f"key {kind} {style}"), name) for style, name in entries],
+        class_="legend",
+    )
 
 
 def line_chart(
@@ -164,7 +189,9 @@ def line_chart(
         x = frame.x(at)
         left = x > frame.width * 0.6
         parts.append(tag("line", x1=x, x2=x, y1=12, y2=frame.height - frame.bottom, class_="mark"))
-        parts.append(text(x - 5 if left else x + 5, 20, name, anchor="end" if left else "start", style="mark-text"))
+        parts.append(
+            text(x - 5 if left else x + 5, 20, name, anchor="end" if left else "start", style="mark-text")
+        )
     parts += [tag("path", d=_path(frame, line.points), class_=f"line {line.style}") for line in lines]
     parts += [_points(frame, line) for line in lines if line.tips]
     return svg(width, height, label, parts)
@@ -172,8 +199,15 @@ def line_chart(
 
 def _band(frame: Frame, band: Band) -> Html:
     x = frame.x(band.start)
-    return tag("rect", x=x, y=12, width=round(frame.x(band.end) - x, 1), height=frame.height - frame.bottom - 12,
-               class_=f"band {band.style}", data_tip=band.label)  # fmt: skip
+    return tag(
+        "rect",
+        x=x,
+        y=12,
+        width=round(frame.x(band.end) - x, 1),
+        height=frame.height - frame.bottom - 12,
+        class_=f"band {band.style}",
+        data_tip=band.label,
+    )
 
 
 def _path(frame: Frame, points: Sequence[tuple[float, float | None]]) -> str:
@@ -219,12 +253,20 @@ def bar_chart(
     parts.append(x_axis(frame, [(number + 0.5, bar.label) for number, bar in enumerate(bars)]))
     parts += [_bar(frame, number, bar, gap) for number, bar in enumerate(bars)]
     if overlay:
-        parts.append(tag("path", d=_path(frame, [(x + 0.5, y) for x, y in overlay.points]), class_=f"line {overlay.style}"))
+        parts.append(
+            tag(
+                "path",
+                d=_path(frame, [(x + 0.5, y) for x, y in overlay.points]),
+                class_=f"line {overlay.style}",
+            )
+        )
     for at, name in marks:
         x = frame.x(at)
         left = x > frame.width * 0.6
         parts.append(tag("line", x1=x, x2=x, y1=12, y2=frame.height - frame.bottom, class_="mark"))
-        parts.append(text(x - 5 if left else x + 5, 20, name, anchor="end" if left else "start", style="mark-text"))
+        parts.append(
+            text(x - 5 if left else x + 5, 20, name, anchor="end" if left else "start", style="mark-text")
+        )
     return svg(width, height, label, parts)
 
 
@@ -234,16 +276,34 @@ def _bar(frame: Frame, number: int, bar: Bar, gap: float) -> Html:
     for style, value in bar.parts:
         if value > 0:
             top = frame.y(base + value)
-            parts.append(tag("rect", x=x, y=top, width=round(right - x, 1), height=round(frame.y(base) - top, 1), class_=style))
+            parts.append(
+                tag(
+                    "rect",
+                    x=x,
+                    y=top,
+                    width=round(right - x, 1),
+                    height=round(frame.y(base) - top, 1),
+                    class_=style,
+                )
+            )
             base += value
-    full = tag("rect", x=frame.x(number), y=frame.top, width=round(frame.x(number + 1) - frame.x(number), 1),
-               height=frame.height - frame.top - frame.bottom, class_="hit", data_tip=bar.tip)  # fmt: skip
+    full = tag(
+        "rect",
+        x=frame.x(number),
+        y=frame.top,
+        width=round(frame.x(number + 1) - frame.x(number), 1),
+        height=frame.height - frame.top - frame.bottom,
+        class_="hit",
+        data_tip=bar.tip,
+    )
     return join([*parts, full])
 
 
 def share_bar(parts: Sequence[tuple[str, float]], whole: float) -> Html:
     """A bar inside a table cell: (style, value) parts of a whole."""
     spans = [
-        tag("span", class_=style, style=f"width:{max(value / whole * 100, 0.4):.3g}%") for style, value in parts if value > 0 and whole > 0
+        tag("span", class_=style, style=f"width:{max(value / whole * 100, 0.4):.3g}%")
+        for style, value in parts
+        if value > 0 and whole > 0
     ]
     return tag("span", spans, class_="share", aria_hidden="true")

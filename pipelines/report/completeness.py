@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import partial
 from itertools import groupby
 
 from pipelines.report import display
@@ -13,7 +14,16 @@ from pipelines.report.facts import MADE, MEASURED, QUALITIES, Facts, Row, sum_of
 from pipelines.report.markup import Cell, Column, Content, Html, Table, absent, data_block, figure, join, tag
 from pipelines.report.section import Section
 
-LEVELS = ((1000, "100 %"), (990, "≥ 99 %"), (970, "≥ 97 %"), (940, "≥ 94 %"), (880, "≥ 88 %"), (750, "≥ 75 %"), (500, "≥ 50 %"), (0, "less"))
+LEVELS = (
+    (1000, "100 %"),
+    (990, "≥ 99 %"),
+    (970, "≥ 97 %"),
+    (940, "≥ 94 %"),
+    (880, "≥ 88 %"),
+    (750, "≥ 75 %"),
+    (500, "≥ 50 %"),
+    (0, "less"),
+)
 """Lower edges in per mille, best first; level n is drawn in class ``l{n}``."""
 
 GROUPS_SHOWN = 60
@@ -26,25 +36,43 @@ def completeness(facts: Facts) -> Section:
     """The section."""
     title = "Completeness"
     if facts.first_day is None or facts.last_day is None:
-        return Section("completeness", title, None, absent(
-            "No readings are in this lake yet.", "Run meterbeam backfill; every expected slot then appears here."))  # fmt: skip
+        return Section(
+            "completeness",
+            title,
+            None,
+            absent(
+                "No readings are in this lake yet.",
+                "Run meterbeam backfill; every expected slot then appears here.",
+            ),
+        )
     days = facts.rows(
-        f"select local_day, sum({sum_of(MEASURED)})::bigint as measured, sum({sum_of(MADE)})::bigint as made, "
-        f"sum({ALL})::bigint as slots, count(distinct meter_id) filter (where {sum_of(MEASURED)} = 0) as silent, "
+        f"select local_day, sum({sum_of(MEASURED)})::bigint as measured, sum({sum_of(MADE)})::bigint as "
+        "made, "
+        f"sum({ALL})::bigint as slots, count(distinct meter_id) filter (where {sum_of(MEASURED)} = 0) as "
+        "silent, "
         "count(distinct meter_id) as meters from report_days group by local_day order by local_day"
     )
     full = sum(row["measured"] == row["slots"] for row in days)
     measured = facts.share_of(MEASURED)
-    lead = (f"{display.percent(measured, facts.expected)} of all expected slots were measured; "
-            f"{display.count(full)} of {display.count(len(days))} days are complete.")  # fmt: skip
+    lead = (
+        f"{display.percent(measured, facts.expected)} of all expected slots were measured; "
+        f"{display.count(full)} of {display.count(len(days))} days are complete."
+    )
     body = [
-        tag("div",
-            figure("Share of the fleet's slots that were measured, by day", _calendar(days), _legend(),
-                   note="Measured means the meter's own value, whether or not a rule doubts it. "
-                        "Estimated, edited, failed and missing slots are not."),
-            _worst_days(days), class_="split"),
+        tag(
+            "div",
+            figure(
+                "Share of the fleet's slots that were measured, by day",
+                _calendar(days),
+                _legend(),
+                note="Measured means the meter's own value, whether or not a rule doubts it. "
+                "Estimated, edited, failed and missing slots are not.",
+            ),
+            _worst_days(days),
+            class_="split",
+        ),
         _matrix(facts, days),
-    ]  # fmt: skip
+    ]
     return Section("completeness", title, lead, body)
 
 
@@ -59,13 +87,17 @@ def per_mille(part: int, whole: int) -> int:
 
 
 def _legend() -> Html:
-    return tag("ul", [tag("li", tag("i", class_=f"key l{n}"), label) for n, (_, label) in enumerate(LEVELS)], class_="legend")
+    return tag(
+        "ul",
+        [tag("li", tag("i", class_=f"key l{n}"), label) for n, (_, label) in enumerate(LEVELS)],
+        class_="legend",
+    )
 
 
 def _calendar(days: Sequence[Row]) -> Html:
     known = {row["local_day"]: row for row in days}
     years = [list(group) for _, group in groupby(sorted(known), key=lambda day: day.isocalendar().year)]
-    return join(responsive(lambda width, year=year: _year(year, known, width), 760) for year in years)
+    return join(responsive(partial(_year, year, known), 760) for year in years)
 
 
 def _year(days: Sequence[date], known: dict[date, Row], width: int) -> Html:
@@ -75,9 +107,14 @@ def _year(days: Sequence[date], known: dict[date, Row], width: int) -> Html:
     size = min(46.0, (width - left - 2) / weeks)
     height = round(top + 7 * min(size, 32) + 4)
     tall = min(size, 32)
-    parts: list[Content] = [text(left, 12, str(days[len(days) // 2].isocalendar().year), anchor="start", style="strong")]
-    parts += [text(left - 6, round(top + (n + 0.5) * tall + 4, 1), name, anchor="end") for n, name in enumerate(WEEKDAYS)
-              if tall >= 13 or n % 2 == 0]  # fmt: skip
+    parts: list[Content] = [
+        text(left, 12, str(days[len(days) // 2].isocalendar().year), anchor="start", style="strong")
+    ]
+    parts += [
+        text(left - 6, round(top + (n + 0.5) * tall + 4, 1), name, anchor="end")
+        for n, name in enumerate(WEEKDAYS)
+        if tall >= 13 or n % 2 == 0
+    ]
     shown = -10.0
     for week in range(weeks):
         start = monday + timedelta(days=7 * week)
@@ -85,35 +122,80 @@ def _year(days: Sequence[date], known: dict[date, Row], width: int) -> Html:
         if (week == 0 or start.month != (start - timedelta(days=7)).month) and x - shown > 30:
             parts.append(text(x, top - 6, f"{start:%b}", anchor="start"))
             shown = x
-    parts += [_day(known[day], round(left + ((day - monday).days // 7) * size, 1), round(top + day.weekday() * tall, 1), size, tall)
-              for day in days]  # fmt: skip
+    parts += [
+        _day(
+            known[day],
+            round(left + ((day - monday).days // 7) * size, 1),
+            round(top + day.weekday() * tall, 1),
+            size,
+            tall,
+        )
+        for day in days
+    ]
     label = f"Calendar of measured share, {display.day(days[0])} to {display.day(days[-1])}"
     return svg(width, height, label, parts)
 
 
 def _day(row: Row, x: float, y: float, wide: float, tall: float) -> Html:
     mille = per_mille(row["measured"], row["slots"])
-    tip = (f"{row['local_day']:%a} {display.day(row['local_day'])}: {display.percent(row['measured'], row['slots'])} measured, "
-           f"{display.count(row['made'])} slots estimated or edited, "
-           f"{display.count(row['slots'] - row['measured'] - row['made'])} without a value, "
-           f"{display.count(row['silent'])} of {display.count(row['meters'])} meters silent")  # fmt: skip
+    tip = (
+        f"{row['local_day']:%a} {display.day(row['local_day'])}: "
+        f"{display.percent(row['measured'], row['slots'])} measured, "
+        f"{display.count(row['made'])} slots estimated or edited, "
+        f"{display.count(row['slots'] - row['measured'] - row['made'])} without a value, "
+        f"{display.count(row['silent'])} of {display.count(row['meters'])} meters silent"
+    )
     gap = 2 if wide > 12 else 0.8
-    box = tag("rect", x=x, y=y, width=round(wide - gap, 1), height=round(tall - gap, 1), rx=2 if wide > 12 else 0,
-              class_=f"l{level(mille)}", data_tip=tip)  # fmt: skip
+    box = tag(
+        "rect",
+        x=x,
+        y=y,
+        width=round(wide - gap, 1),
+        height=round(tall - gap, 1),
+        rx=2 if wide > 12 else 0,
+        class_=f"l{level(mille)}",
+        data_tip=tip,
+    )
     if wide < 40:
         return box
-    return join([box, text(round(x + (wide - gap) / 2, 1), round(y + tall / 2 + 3, 1), f"{mille / 10:.0f}" if mille % 1000 else "100",
-                           style=f"in l{level(mille)}t")])  # fmt: skip
+    return join(
+        [
+            box,
+            text(
+                round(x + (wide - gap) / 2, 1),
+                round(y + tall / 2 + 3, 1),
+                str(mille // 10),
+                style=f"in l{level(mille)}t",
+            ),
+        ]
+    )
 
 
 def _worst_days(days: Sequence[Row]) -> Html | None:
-    worst = sorted((row for row in days if row["measured"] < row["slots"]), key=lambda row: (row["measured"] / row["slots"], row["local_day"]))[:8]
+    worst = sorted(
+        (row for row in days if row["measured"] < row["slots"]),
+        key=lambda row: (row["measured"] / row["slots"], row["local_day"]),
+    )[:8]
     if not worst:
         return None
-    columns = [Column("Day"), Column("Measured", True, "%"), Column("Lost", True, "slots"), Column("Silent", True, "meters")]
-    rows = [[display.day(row["local_day"]), Cell(display.percent(row["measured"], row["slots"]).rstrip(" %\u202f"), row["measured"] / row["slots"]),
-             Cell(display.count(row["slots"] - row["measured"]), row["slots"] - row["measured"]),
-             Cell(display.count(row["silent"]), row["silent"])] for row in worst]  # fmt: skip
+    columns = [
+        Column("Day"),
+        Column("Measured", True, "%"),
+        Column("Slots lost", True),
+        Column("Meters silent", True),
+    ]
+    rows: list[list[Cell | Content]] = [
+        [
+            display.day(row["local_day"]),
+            Cell(
+                display.percent(row["measured"], row["slots"]).rstrip(" %\u202f"),
+                row["measured"] / row["slots"],
+            ),
+            Cell(display.count(row["slots"] - row["measured"]), row["slots"] - row["measured"]),
+            Cell(display.count(row["silent"]), row["silent"]),
+        ]
+        for row in worst
+    ]
     return Table("The days that lost most", columns, rows, name="worst-days").render()
 
 
@@ -129,13 +211,16 @@ def grouping(facts: Facts) -> tuple[str, str]:
 def _matrix(facts: Facts, days: Sequence[Row]) -> Html:
     by, word = grouping(facts)
     facts.connection.execute(
-        f"create or replace temp table report_groups as select m.meter_id, {by.replace('meter_id', 'm.meter_id')} as name "
-        "from (select distinct meter_id from report_days) m left join (select distinct on (meter_id) * from service_points "
+        "create or replace temp table report_groups as select m.meter_id, "
+        f"{by.replace('meter_id', 'm.meter_id')} as name "
+        "from (select distinct meter_id from report_days) m left join (select distinct on (meter_id) * "
+        "from service_points "
         "order by meter_id, valid_from desc, service_point_id) s using (meter_id)"
     )
     first, length = days[0]["local_day"], (days[-1]["local_day"] - days[0]["local_day"]).days + 1
     groups = facts.rows(
-        f"select name, count(distinct meter_id) as meters, sum({sum_of(MEASURED)}) / sum({ALL}) as share from report_days "
+        f"select name, count(distinct meter_id) as meters, sum({sum_of(MEASURED)}) / sum({ALL}) as share "
+        "from report_days "
         f"join report_groups using (meter_id) group by name order by share, name limit {GROUPS_SHOWN}"
     )
     total = int(facts.one("select count(distinct name) as n from report_groups")["n"])
@@ -146,23 +231,37 @@ def _matrix(facts: Facts, days: Sequence[Row]) -> Html:
         "first": first.isoformat(),
         "length": length,
         "edges": [edge for edge, _ in LEVELS],
-        "rows": [{"name": row["name"], "note": f"{row['meters']:,} meters", "cells": cells[row["name"]],
-                  "meters": meters.get(row["name"], [])} for row in groups],
-    }  # fmt: skip
+        "rows": [
+            {
+                "name": row["name"],
+                "note": f"{row['meters']:,} meters",
+                "cells": cells[row["name"]],
+                "meters": meters.get(row["name"], []),
+            }
+            for row in groups
+        ],
+    }
     part = f" The worst {GROUPS_SHOWN} of {total:,} groups are shown." if total > len(groups) else ""
     return figure(
         f"By {word}, worst first",
         tag("p", tag("button", "← all groups", type="button", class_="back", hidden=True), class_="crumb"),
-        tag("div", tag("noscript", "This plot is drawn by the page's script."), class_="matrix", data_source="matrix"),
+        tag(
+            "div",
+            tag("noscript", "This plot is drawn by the page's script."),
+            class_="matrix",
+            data_source="matrix",
+        ),
         data_block("matrix", data),
-        note=f"A row a {word}, a column a day. Choose a row to see its meters that lost most (up to {METERS_SHOWN}).{part}",
+        note=f"A row a {word}, a column a day. Choose a row to see its meters that lost most "
+        f"(up to {METERS_SHOWN}).{part}",
     )
 
 
 def _cells(facts: Facts, first: date, length: int, key: str, where: str) -> dict[str, str]:
     """Run-length coded shares a row: ``1000x12,985,-1x3`` in per mille, -1 = nothing expected."""
     rows = facts.rows(
-        f"select {key} as key, local_day, sum({sum_of(MEASURED)})::bigint as measured, sum({ALL})::bigint as slots "
+        f"select {key} as key, local_day, sum({sum_of(MEASURED)})::bigint as measured, sum({ALL})::bigint "
+        "as slots "
         f"from report_days join report_groups using (meter_id) where {where} group by all"
     )
     grid: dict[str, list[int]] = defaultdict(lambda: [-1] * length)
@@ -182,13 +281,17 @@ def run_length(values: Sequence[int]) -> str:
 
 def _worst_meters(facts: Facts, first: date, length: int) -> dict[str, list[dict[str, str]]]:
     worst = (
-        f"select name, meter_id, sum({sum_of(MEASURED)}) / sum({ALL}) as share from report_days join report_groups using (meter_id) "
-        f"group by name, meter_id having share < 1 qualify row_number() over (partition by name order by share, meter_id) <= {METERS_SHOWN}"
+        f"select name, meter_id, sum({sum_of(MEASURED)}) / sum({ALL}) as share from report_days join "
+        "report_groups using (meter_id) "
+        "group by name, meter_id having share < 1 qualify row_number() over (partition by name order by "
+        f"share, meter_id) <= {METERS_SHOWN}"
     )
     facts.connection.execute(f"create or replace temp table report_worst as {worst}")
     cells = _cells(facts, first, length, "meter_id", "meter_id in (select meter_id from report_worst)")
     found: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in facts.rows("select name, meter_id, share from report_worst order by name, share, meter_id"):
-        found[row["name"]].append({"name": row["meter_id"], "note": display.percent(row["share"]), "cells": cells[row["meter_id"]]})
+        found[row["name"]].append(
+            {"name": row["meter_id"], "note": display.percent(row["share"]), "cells": cells[row["meter_id"]]}
+        )
     facts.connection.execute("drop table temp.report_worst")
     return found

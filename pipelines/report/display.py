@@ -72,7 +72,9 @@ def seconds(value: float | None) -> str:
 
 
 def items(value: Any) -> list[str]:
-    """Reasons, counts or versions as short lines, whether stored as a list, as JSON or as text with semicolons."""
+    """Reasons, counts or versions as short lines, whether stored as a list, as JSON or as text with "
+    "semicolons.
+    """
     if value is None or value == "":
         return []
     if isinstance(value, str) and value[:1] in "[{":

@@ -38,46 +38,90 @@ def exceptions(facts: Facts) -> Section:
         why = "every rule passed." if facts.meters else "there are no readings to judge."
         return Section("exceptions", title, None, absent("No findings:", why))
     row = facts.one("select count(distinct meter_id) as meters, count(distinct rule) as rules from findings")
-    lead = f"{display.count(total)} findings of {display.count(row['rules'])} rules on {display.count(row['meters'])} meters."
-    return Section("exceptions", title, lead, [_by_rule(facts), tag("div", _over_time(facts), _by_meter(facts), class_="columns")])
+    lead = (
+        f"{display.count(total)} findings of {display.count(row['rules'])} rules on "
+        f"{display.count(row['meters'])} meters."
+    )
+    return Section(
+        "exceptions",
+        title,
+        lead,
+        [_by_rule(facts), tag("div", _over_time(facts), _by_meter(facts), class_="columns")],
+    )
 
 
 def _by_rule(facts: Facts) -> Html:
     rows = facts.rows(
-        "select rule, severity, count(*) as n, count(distinct meter_id) as meters, min(local_day) as first, max(local_day) as last, "
-        "arg_min(meter_id || ' · ' || coalesce(channel, '') || ' · ' || coalesce(strftime(local_day, '%Y-%m-%d'), '') || ': seen ' "
-        "|| coalesce(seen::varchar, '–') || ', expected ' || coalesce(expected::varchar, '–'), (local_day, meter_id, start)) as example "
+        "select rule, severity, count(*) as n, count(distinct meter_id) as meters, min(local_day) as "
+        "first, max(local_day) as last, "
+        "arg_min(meter_id || ' · ' || coalesce(channel, '') || ' · ' || coalesce(strftime(local_day, "
+        "'%Y-%m-%d'), '') || ': seen ' "
+        "|| coalesce(seen::varchar, '–') || ', expected ' || coalesce(expected::varchar, '–'), "
+        "(local_day, meter_id, start)) as example "
         "from findings group by rule, severity"
     )
     rows.sort(key=lambda row: (severity_rank(row["severity"]), -row["n"], row["rule"]))
     most = max(row["n"] for row in rows)
-    columns = [Column("Rule"), Column("Severity"), Column("", wide=True), Column("Findings", True), Column("Meters", True),
-               Column("First"), Column("Last"), Column("First example")]  # fmt: skip
+    columns = [
+        Column("Rule"),
+        Column("Severity"),
+        Column("", wide=True),
+        Column("Findings", True),
+        Column("Meters", True),
+        Column("First"),
+        Column("Last"),
+        Column("First example", prose=True),
+    ]
     body: list[list[Cell | Content]] = [
-        [tag("strong", row["rule"]), Cell(badge(row["severity"]), severity_rank(row["severity"])),
-         share_bar([(severity_style(row["severity"]), row["n"])], most), Cell(display.count(row["n"]), row["n"]),
-         Cell(display.count(row["meters"]), row["meters"]), display.day(row["first"]), display.day(row["last"]),
-         Cell(tag("small", row["example"] or display.NOTHING))]
+        [
+            tag("strong", row["rule"]),
+            Cell(badge(row["severity"]), severity_rank(row["severity"])),
+            share_bar([(severity_style(row["severity"]), row["n"])], most),
+            Cell(display.count(row["n"]), row["n"]),
+            Cell(display.count(row["meters"]), row["meters"]),
+            display.day(row["first"]),
+            display.day(row["last"]),
+            Cell(tag("small", row["example"] or display.NOTHING)),
+        ]
         for row in rows
-    ]  # fmt: skip
+    ]
     query = "select * from findings order by local_day, meter_id"
-    return Table("Findings by rule and severity", columns, body, name="findings-by-rule", query=query).render()
+    return Table(
+        "Findings by rule and severity", columns, body, name="findings-by-rule", query=query
+    ).render()
 
 
 def _over_time(facts: Facts) -> Html:
     group, word = weeks_or_days(facts)
-    rows = facts.rows(f"select {group} as at, lower(severity) as severity, count(*) as n from findings where local_day is not null group by 1, 2 order by 1")
+    rows = facts.rows(
+        f"select {group} as at, lower(severity) as severity, count(*) as n from findings where local_day "
+        "is not null group by 1, 2 order by 1"
+    )
     by: dict[object, dict[str, int]] = defaultdict(dict)
     for row in rows:
         by[row["at"]][row["severity"]] = row["n"]
-    names = sorted({row["severity"] for row in rows}, key=lambda name: (severity_rank(name), name), reverse=True)
+    names = sorted(
+        {row["severity"] for row in rows}, key=lambda name: (severity_rank(name), name), reverse=True
+    )
     bars = [
-        Bar(f"{at:%m-%d}", [(severity_style(name), counts.get(name, 0)) for name in names],
-            f"{at:%Y-%m-%d}: " + ", ".join(f"{name} {counts[name]:,}" for name in reversed(names) if name in counts))
+        Bar(
+            f"{at:%m-%d}",
+            [(severity_style(name), counts.get(name, 0)) for name in names],
+            f"{at:%Y-%m-%d}: "
+            + ", ".join(f"{name} {counts[name]:,}" for name in reversed(names) if name in counts),
+        )
         for at, counts in by.items()
-    ]  # fmt: skip
-    return figure(f"Findings by {word}", legend([(severity_style(name), name) for name in reversed(names)]),
-                  responsive(lambda width: bar_chart(bars, label=f"Findings by {word} and severity", unit="findings", width=width), 520))  # fmt: skip
+    ]
+    return figure(
+        f"Findings by {word}",
+        legend([(severity_style(name), name) for name in reversed(names)]),
+        responsive(
+            lambda width: bar_chart(
+                bars, label=f"Findings by {word} and severity", unit="findings", width=width
+            ),
+            520,
+        ),
+    )
 
 
 def _by_meter(facts: Facts) -> Html:
@@ -86,8 +130,14 @@ def _by_meter(facts: Facts) -> Html:
         "string_agg(distinct rule, ', ' order by rule) as rules from findings where meter_id is not null "
         "group by meter_id order by n desc, meter_id limit 10"
     )
-    columns = [Column("Meter"), Column("Findings", True), Column("Days", True), Column("Rules")]
+    columns = [Column("Meter"), Column("Findings", True), Column("Days", True), Column("Rules", prose=True)]
     body: list[list[Cell | Content]] = [
-        [row["meter_id"], Cell(display.count(row["n"]), row["n"]), Cell(display.count(row["days"]), row["days"]), row["rules"]] for row in rows
+        [
+            row["meter_id"],
+            Cell(display.count(row["n"]), row["n"]),
+            Cell(display.count(row["days"]), row["days"]),
+            row["rules"],
+        ]
+        for row in rows
     ]
     return Table("Meters with most findings", columns, body, name="findings-by-meter").render()

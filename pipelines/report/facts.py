@@ -14,7 +14,17 @@ from typing import Any
 
 import duckdb
 
-QUALITIES = ("VERIFIED", "VALIDATED", "MEASURED", "EDITED", "QUESTIONABLE", "ESTIMATED", "SUBSTITUTED", "FAILED", "MISSING")
+QUALITIES = (
+    "VERIFIED",
+    "VALIDATED",
+    "MEASURED",
+    "EDITED",
+    "QUESTIONABLE",
+    "ESTIMATED",
+    "SUBSTITUTED",
+    "FAILED",
+    "MISSING",
+)
 """Best first, as shown."""
 
 MEASURED = ("VERIFIED", "VALIDATED", "MEASURED", "QUESTIONABLE")
@@ -35,7 +45,8 @@ class Facts:
 
     Attributes:
         slots: Slots by quality over all channels.
-        channel: The channel of load profile, bills and suspects: ``import`` where present, else the most frequent.
+        channel: The channel of load profile, bills and suspects: ``import`` where present, else the
+            most frequent.
         unit: Billing unit of that channel.
         timezone: Of local days, as told by the caller; only shown.
     """
@@ -78,10 +89,14 @@ class Facts:
 @contextmanager
 def gathered(connection: duckdb.DuckDBPyConnection, timezone: str | None) -> Iterator[Facts]:
     """Facts with the temporary table behind them, which is dropped afterwards."""
-    counts = ", ".join(f"coalesce(map_extract_value(h, '{name}'), 0)::integer as {name.lower()}" for name in QUALITIES)
+    counts = ", ".join(
+        f"coalesce(map_extract_value(h, '{name}'), 0)::integer as {name.lower()}" for name in QUALITIES
+    )
     connection.execute(
-        f"create or replace temp table report_days as select meter_id, channel, local_day, interval_s, total, "
-        f"estimated_share, {counts} from (select meter_id, channel, local_day, interval_s, total, estimated_share, "
+        "create or replace temp table report_days as select meter_id, channel, local_day, interval_s, "
+        "total, "
+        f"estimated_share, {counts} from (select meter_id, channel, local_day, interval_s, total, "
+        "estimated_share, "
         f"list_aggregate(qualities, 'histogram') as h from days)"
     )
     try:
@@ -103,11 +118,13 @@ def sum_of(qualities: Sequence[str]) -> str:
 def _facts(connection: duckdb.DuckDBPyConnection, timezone: str | None) -> Facts:
     blank = Facts(connection, timezone, 0, 0, None, None, {}, None, "")
     fleet = blank.one(
-        f"select count(distinct meter_id) as meters, min(local_day) as first, max(local_day) as last, {quality_sums()} "
+        "select count(distinct meter_id) as meters, min(local_day) as first, max(local_day) as last, "
+        f"{quality_sums()} "
         "from report_days"
     )
     top = blank.rows(
-        "select channel from report_days group by channel order by channel = 'import' desc, count(*) desc, channel limit 1"
+        "select channel from report_days group by channel order by channel = 'import' desc, count(*) "
+        "desc, channel limit 1"
     )
     channel = top[0]["channel"] if top else None
     unit = blank.rows("select unit from readings where channel = ? limit 1", channel) if channel else []
@@ -115,7 +132,9 @@ def _facts(connection: duckdb.DuckDBPyConnection, timezone: str | None) -> Facts
         connection=connection,
         timezone=timezone,
         meters=fleet["meters"],
-        service_points=int(blank.one("select count(distinct service_point_id) as n from service_points")["n"]),
+        service_points=int(
+            blank.one("select count(distinct service_point_id) as n from service_points")["n"]
+        ),
         first_day=fleet["first"],
         last_day=fleet["last"],
         slots={name: int(fleet[name]) for name in QUALITIES},

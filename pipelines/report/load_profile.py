@@ -13,8 +13,8 @@ from pipelines.report.facts import Facts, weeks_or_days
 from pipelines.report.markup import Cell, Column, Content, Html, Table, absent, figure, tag
 from pipelines.report.section import Section
 
-PERIOD_STYLES = ("f4", "f2", "f3", "f1", "f5", "f7", "f8", "f6")
-"""Colours of periods, dearest first."""
+PERIOD_STYLES = ("f4", "f2", "f7", "f5", "f3", "f8")
+"""Colours of periods, dearest first; the cheapest of several is always ``f5``."""
 
 PROFILE_DAYS = 100_000
 """At most about this many meter-days enter the mean profile; a bigger fleet is sampled by meter."""
@@ -45,12 +45,15 @@ def load_profile(facts: Facts, bands: Sequence[TouBand]) -> Section:
     if facts.channel is None:
         return Section("load", title, None, absent("No load profile:", "this lake holds no readings."))
     row = facts.one(
-        "select sum(total) as total, count(distinct meter_id) as meters, count(distinct local_day) as days from report_days where channel = ?",
+        "select sum(total) as total, count(distinct meter_id) as meters, count(distinct local_day) as "
+        "days from report_days where channel = ?",
         facts.channel,
     )
     total = row["total"] or Decimal(0)
-    lead = (f"{display.amount(total, 0)} {facts.unit} on channel {facts.channel}, "
-            f"{display.amount(total / (row['meters'] * row['days']), 2)} {facts.unit} a meter and day.")  # fmt: skip
+    lead = (
+        f"{display.amount(total, 0)} {facts.unit} on channel {facts.channel}, "
+        f"{display.amount(total / (row['meters'] * row['days']), 2)} {facts.unit} a meter and day."
+    )
     order = period_order(facts)
     return Section("load", title, lead, [_profiles(facts, bands, order), _periods(facts, order)])
 
@@ -58,22 +61,30 @@ def load_profile(facts: Facts, bands: Sequence[TouBand]) -> Section:
 def period_order(facts: Facts) -> dict[str, str]:
     """Colour class by period, the dearest (by mean rate billed) first."""
     rows = facts.rows(
-        "select period, avg(rate) as rate from (select period, null as rate from determinants group by period union all "
-        "select period, avg(rate) from bill_lines where period is not null and rate is not null group by period) group by period "
+        "select period, avg(rate) as rate from (select period, null as rate from determinants group by "
+        "period union all "
+        "select period, avg(rate) from bill_lines where period is not null and rate is not null group by "
+        "period) group by period "
         "order by rate desc nulls last, period"
     )
-    return {row["period"]: PERIOD_STYLES[min(n, len(PERIOD_STYLES) - 1)] for n, row in enumerate(rows)}
+    styles = [PERIOD_STYLES[min(n, len(PERIOD_STYLES) - 1)] for n in range(len(rows))]
+    if 1 < len(rows) < 4:
+        styles[-1] = "f5"
+    return {row["period"]: style for row, style in zip(rows, styles, strict=True)}
 
 
 def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> Html:
     sampled, of = _sample(facts)
     rows = facts.rows(
-        "with slots as (select isodow(d.local_day) >= 6 as weekend, d.interval_s, unnest(d.\"values\") as value, "
-        "unnest(range(len(d.\"values\"))) as slot from days d semi join report_sample using (meter_id) "
-        "where d.channel = ? and len(d.\"values\") * d.interval_s = 86400), "
+        'with slots as (select isodow(d.local_day) >= 6 as weekend, d.interval_s, unnest(d."values") as '
+        "value, "
+        'unnest(range(len(d."values"))) as slot from days d semi join report_sample using (meter_id) '
+        'where d.channel = ? and len(d."values") * d.interval_s = 86400), '
         "step as (select greatest(max(interval_s), 900) as s from slots) "
-        "select weekend, ((slot * interval_s) // (select s from step) * (select s from step) // 60)::integer as minute, "
-        "(select s from step)::integer as step, sum(value)::double as quantity, count(value) * max(interval_s) / 3600.0 as hours from slots "
+        "select weekend, ((slot * interval_s) // (select s from step) * (select s from step) // "
+        "60)::integer as minute, "
+        "(select s from step)::integer as step, sum(value)::double as quantity, count(value) * "
+        "max(interval_s) / 3600.0 as hours from slots "
         "where value is not null group by weekend, 2, interval_s order by 1, 2",
         facts.channel,
     )
@@ -86,39 +97,67 @@ def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> 
         cell[0] += row["quantity"]
         cell[1] += float(row["hours"])
     rate = "kW" if facts.unit == "kWh" else f"{facts.unit}/h"
-    lines = [_line(name, style, by, rows[0]["step"] / 60, rate) for name, style, by in
-             (("Weekdays", "s1", sums.get(False, {})), ("Weekends", "s2", sums.get(True, {})))]  # fmt: skip
+    lines = [
+        _line(name, style, by, rows[0]["step"] / 60, rate)
+        for name, style, by in (
+            ("Weekdays", "s1", sums.get(False, {})),
+            ("Weekends", "s6", sums.get(True, {})),
+        )
+    ]
     note = "Mean of all values, measured or made; days of 23 or 25 hours are left out."
     if of > sampled:
         note += f" From {sampled:,} of {of:,} meters, chosen by a hash of their id."
-    return tag("div", [_one(lines, rate, chosen, heading, order) for heading, chosen in _charts(bands)] or
-               _one(lines, rate, (), "", order), tag("p", note, class_="note"), class_="profiles")  # fmt: skip
+    return tag(
+        "div",
+        [_one(lines, rate, chosen, heading, order) for heading, chosen in _charts(bands)]
+        or _one(lines, rate, (), "", order),
+        tag("p", note, class_="note"),
+        class_="profiles",
+    )
 
 
 def _charts(bands: Sequence[TouBand]) -> list[tuple[str, list[TouBand]]]:
-    """A chart for every season of the first tariff (by id): weekday bands are drawn, they are what tariffs shape."""
+    """A chart for every season of the first tariff (by id): weekday bands are drawn, they are what "
+    "tariffs shape.
+    """
     if not bands:
         return []
     first = min(band.tariff_id for band in bands)
     own = [band for band in bands if band.tariff_id == first and not band.weekend]
     seasons = list(dict.fromkeys(band.season for band in own))
-    return [(f"{first}{f', {season}' if season else ''}", [band for band in own if band.season == season]) for season in seasons[:2]]
+    return [
+        (f"{first}{f', {season}' if season else ''}", [band for band in own if band.season == season])
+        for season in seasons[:2]
+    ]
 
 
 def _sample(facts: Facts) -> tuple[int, int]:
     """Make ``report_sample``, the meters of the profile; returns their number and that of all."""
-    row = facts.one("select count(distinct meter_id) as meters, count(*) as days from report_days where channel = ?", facts.channel)
-    keep = max(1, row["meters"] if row["days"] <= PROFILE_DAYS else int(row["meters"] * PROFILE_DAYS / row["days"]))
+    row = facts.one(
+        "select count(distinct meter_id) as meters, count(*) as days from report_days where channel = ?",
+        facts.channel,
+    )
+    keep = max(
+        1, row["meters"] if row["days"] <= PROFILE_DAYS else int(row["meters"] * PROFILE_DAYS / row["days"])
+    )
     facts.connection.execute(
-        "create or replace temp table report_sample as select distinct meter_id, md5(meter_id) as h from report_days "
-        f"where channel = ? order by h limit {keep}", [facts.channel],
-    )  # fmt: skip
+        "create or replace temp table report_sample as select distinct meter_id, md5(meter_id) as h from "
+        "report_days "
+        f"where channel = ? order by h limit {keep}",
+        [facts.channel],
+    )
     return min(keep, row["meters"]), row["meters"]
 
 
 def _line(name: str, style: str, by: dict[int, list[float]], step: float, rate: str) -> Line:
-    points = [(minute / 60 + step / 120, cell[0] / cell[1] if cell[1] else None) for minute, cell in sorted(by.items())]
-    tips = [f"{name}, {clock(minute)}: {cell[0] / cell[1] if cell[1] else 0:.3g} {rate}" for minute, cell in sorted(by.items())]
+    points = [
+        (minute / 60 + step / 120, cell[0] / cell[1] if cell[1] else None)
+        for minute, cell in sorted(by.items())
+    ]
+    tips = [
+        f"{name}, {clock(minute)}: {cell[0] / cell[1] if cell[1] else 0:.3g} {rate}"
+        for minute, cell in sorted(by.items())
+    ]
     return Line(name, points, style, tips)
 
 
@@ -127,50 +166,107 @@ def clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
-def _one(lines: Sequence[Line], rate: str, bands: Sequence[TouBand], heading: str, order: dict[str, str]) -> Html:
-    shaded = [Band(band.start / 60, band.end / 60, order.get(band.period, "f8"), f"{band.period}: {clock(band.start)}–{clock(band.end)}")
-              for band in bands]  # fmt: skip
+def _one(
+    lines: Sequence[Line], rate: str, bands: Sequence[TouBand], heading: str, order: dict[str, str]
+) -> Html:
+    shaded = [
+        Band(
+            band.start / 60,
+            band.end / 60,
+            order.get(band.period, "f8"),
+            f"{band.period}: {clock(band.start)}–{clock(band.end)}",
+        )
+        for band in bands
+    ]
     labels = [(float(hour), f"{hour:02d}:00") for hour in range(0, 25, 3)]
     names = list(dict.fromkeys(band.period for band in bands))
     caption = "Mean day of a meter" + (f", with the weekday periods of {heading}" if heading else "")
     return figure(
         caption,
-        tag("div", legend([(line.style, line.name) for line in lines], "stroke"),
-            legend([(order.get(name, "f8"), name) for name in names], "band") if names else None, class_="legends"),
-        responsive(lambda width: line_chart(lines, label=caption, unit=rate, width=width, height=280, x_labels=labels,
-                                            bands=shaded, span=(0, 24)), 1080),
-    )  # fmt: skip
+        tag(
+            "div",
+            legend([(line.style, line.name) for line in lines], "stroke"),
+            legend([(order.get(name, "f8"), name) for name in names], "band") if names else None,
+            class_="legends",
+        ),
+        responsive(
+            lambda width: line_chart(
+                lines,
+                label=caption,
+                unit=rate,
+                width=width,
+                height=280,
+                x_labels=labels,
+                bands=shaded,
+                span=(0, 24),
+            ),
+            1080,
+        ),
+    )
 
 
 def _periods(facts: Facts, order: dict[str, str]) -> Html:
     rows = facts.rows(
-        "select tariff_id, period, direction, unit, sum(quantity) as quantity, count(distinct meter_id) as meters from determinants group by all"
+        "select tariff_id, period, direction, unit, sum(quantity) as quantity, count(distinct meter_id) "
+        "as meters from determinants group by all"
     )
     if not rows:
-        return absent("No time-of-use periods:", "no meter of this lake has a tariff, so no determinants were made.")
+        return absent(
+            "No time-of-use periods:", "no meter of this lake has a tariff, so no determinants were made."
+        )
     whole: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for row in rows:
         whole[row["tariff_id"], row["direction"]] += row["quantity"] or 0
     rank = {name: n for n, name in enumerate(order)}
-    rows.sort(key=lambda row: (row["tariff_id"], row["direction"] != "import", row["direction"], rank.get(row["period"], 99)))
+    rows.sort(
+        key=lambda row: (
+            row["tariff_id"],
+            row["direction"] != "import",
+            row["direction"],
+            rank.get(row["period"], 99),
+        )
+    )
     body: list[list[Cell | Content]] = []
     for row in rows:
         total = whole[row["tariff_id"], row["direction"]]
-        body.append([row["tariff_id"], row["direction"], tag("span", tag("i", class_=f"key {order.get(row['period'], 'f8')}"), row["period"]),
-                     share_bar([(order.get(row["period"], "f8"), float(row["quantity"] or 0))], float(total)),
-                     Cell(display.amount(row["quantity"], 1), float(row["quantity"] or 0)), row["unit"],
-                     Cell(display.percent(row["quantity"], total, 1).rstrip(" %\u202f"), float((row["quantity"] or 0) / total) if total else 0),
-                     Cell(display.count(row["meters"]), row["meters"])])  # fmt: skip
-    columns = [Column("Tariff"), Column("Direction"), Column("Period"), Column("", wide=True), Column("Quantity", True),
-               Column("Unit"), Column("Share", True, "%"), Column("Meters", True)]  # fmt: skip
-    return tag("div", _periods_over_time(facts, order), Table("Quantity by time-of-use period", columns, body, name="periods").render(),
-               class_="columns")  # fmt: skip
+        body.append(
+            [
+                row["tariff_id"],
+                row["direction"],
+                tag("span", tag("i", class_=f"key {order.get(row['period'], 'f8')}"), row["period"]),
+                share_bar([(order.get(row["period"], "f8"), float(row["quantity"] or 0))], float(total)),
+                Cell(display.amount(row["quantity"], 1), float(row["quantity"] or 0)),
+                row["unit"],
+                Cell(
+                    display.percent(row["quantity"], total, 1).rstrip(" %\u202f"),
+                    float((row["quantity"] or 0) / total) if total else 0,
+                ),
+                Cell(display.count(row["meters"]), row["meters"]),
+            ]
+        )
+    columns = [
+        Column("Tariff"),
+        Column("Direction"),
+        Column("Period"),
+        Column("", wide=True),
+        Column("Quantity", True),
+        Column("Unit"),
+        Column("Share", True, "%"),
+        Column("Meters", True),
+    ]
+    return tag(
+        "div",
+        _periods_over_time(facts, order),
+        Table("Quantity by time-of-use period", columns, body, name="periods").render(),
+        class_="columns",
+    )
 
 
 def _periods_over_time(facts: Facts, order: dict[str, str]) -> Html:
     group, word = weeks_or_days(facts)
     rows = facts.rows(
-        f"select {group} as at, period, unit, sum(quantity)::double as quantity from determinants where direction = 'import' group by all order by 1"
+        f"select {group} as at, period, unit, sum(quantity)::double as quantity from determinants where "
+        "direction = 'import' group by all order by 1"
     )
     if not rows:
         return absent("No import determinants:", "nothing was drawn from the grid.")
@@ -179,8 +275,22 @@ def _periods_over_time(facts: Facts, order: dict[str, str]) -> Html:
     for row in rows:
         by[row["at"]][row["period"]] = row["quantity"] or 0.0
     used = [name for name in order if any(name in values for values in by.values())]
-    bars = [Bar(f"{at:%m-%d}", [(order[name], values.get(name, 0.0)) for name in reversed(used)],
-                f"{at:%Y-%m-%d}: " + ", ".join(f"{name} {values[name]:,.1f} {unit}" for name in used if name in values))
-            for at, values in by.items()]  # fmt: skip
-    return figure(f"Import by period, by {word}", legend([(order[name], name) for name in used]),
-                  responsive(lambda width: bar_chart(bars, label=f"Import by time-of-use period and {word}", unit=unit, width=width), 520))  # fmt: skip
+    bars = [
+        Bar(
+            f"{at:%m-%d}",
+            [(order[name], values.get(name, 0.0)) for name in reversed(used)],
+            f"{at:%Y-%m-%d}: "
+            + ", ".join(f"{name} {values[name]:,.1f} {unit}" for name in used if name in values),
+        )
+        for at, values in by.items()
+    ]
+    return figure(
+        f"Import by period, by {word}",
+        legend([(order[name], name) for name in used]),
+        responsive(
+            lambda width: bar_chart(
+                bars, label=f"Import by time-of-use period and {word}", unit=unit, width=width
+            ),
+            520,
+        ),
+    )

@@ -57,7 +57,10 @@ def tag(name: str, /, *children: Content, **attributes: object) -> Html:
 def data_block(name: str, data: object) -> Html:
     """Data for the page's script, in a block no browser executes; ``<`` cannot close it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
-    return Html(f'<script type="application/json" data-name="{escape(name)}">{text.replace("<", chr(92) + "u003c")}</script>')
+    return Html(
+        '<script type="application/json" '
+        f'data-name="{escape(name)}">{text.replace("<", chr(92) + "u003c")}</script>'
+    )
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A table column; numbers are right-aligned, ``unit`` stands in the header."""
+    """A table column; numbers are right-aligned, ``unit`` stands in the header, ``prose`` may wrap."""
 
     label: str
     number: bool = False
     unit: str = ""
     wide: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,12 @@ class Table:
     total: int | None = None
     query: str | None = None
     foot: Sequence[Content] | None = None
+    sortable: bool = True
     name: str = field(default="table")
 
     def render(self) -> Html:
         """The table in a box that scrolls sideways on narrow screens."""
-        sortable = len(self.rows) > 1
+        sortable = self.sortable and len(self.rows) > 1
         head = tag("tr", [_header(n, column, sortable) for n, column in enumerate(self.columns)])
         body = [tag("tr", [_cell(cell, self.columns[n]) for n, cell in enumerate(row)]) for row in self.rows]
         foot = None
@@ -109,26 +114,44 @@ class Table:
             note.append(tag("span", f"first {len(self.rows):,} of {self.total:,}", class_="part"))
         if self.query is not None:
             note.append(tag("span", "all: ", tag("code", f'meterbeam query "{self.query}"'), class_="query"))
-        save = tag("button", "CSV", type="button", class_="csv", data_file=f"{self.name}.csv",
-                   aria_label=f"Save this table as {self.name}.csv") if self.rows else None  # fmt: skip
+        save = (
+            tag(
+                "button",
+                "CSV",
+                type="button",
+                class_="csv",
+                data_file=f"{self.name}.csv",
+                aria_label=f"Save this table as {self.name}.csv",
+            )
+            if self.rows
+            else None
+        )
         return tag(
             "div",
             tag("div", tag("p", join(note, " "), class_="caption"), save, class_="table-head"),
-            tag("div", tag("table", tag("thead", head), tag("tbody", body), foot, aria_label=self.caption),
-                class_="scroll", tabindex="0", role="region", aria_label=self.caption),
+            tag(
+                "div",
+                tag("table", tag("thead", head), tag("tbody", body), foot, aria_label=self.caption),
+                class_="scroll",
+                tabindex="0",
+                role="region",
+                aria_label=self.caption,
+            ),
             class_="table-box",
-        )  # fmt: skip
+        )
 
 
 def _header(number: int, column: Column, sortable: bool) -> Html:
     label = join([column.label, tag("span", f" [{column.unit}]", class_="unit") if column.unit else None])
-    shown = tag("button", label, type="button", data_column=number) if sortable else label
+    shown = tag("button", label, type="button", data_column=number) if sortable and column.label else label
     return tag("th", shown, scope="col", class_="n" if column.number else None)
 
 
 def _cell(cell: Cell | Content, column: Column) -> Html:
     given = cell if isinstance(cell, Cell) else Cell(cell)
-    classes = " ".join(name for name, on in (("n", column.number), ("wide", column.wide)) if on)
+    classes = " ".join(
+        name for name, on in (("n", column.number), ("wide", column.wide), ("prose", column.prose)) if on
+    )
     return tag("td", given.shown, class_=classes or None, data_v=given.sort, title=given.title)
 
 

@@ -138,6 +138,6 @@
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
     const link = links.get(entry.target.id);
     if (link) link.classList.toggle("here", entry.isIntersecting);
-  }), { rootMargin: "-20% 0px -70% 0px" });
+  }), { rootMargin: "-25% 0px -74.5% 0px" });
   document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
 })();

@@ -9,12 +9,17 @@ from pipelines.report.markup import Content, Html, tag
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, one sentence that says the result, and what shows it."""
+    """A heading, one sentence that says the result and what shows it."""
 
     anchor: str
     title: str
     lead: Content
     body: Content
+
+    @property
+    def short(self) -> str:
+        """Its name in the navigation."""
+        return self.anchor.capitalize()
 
     def render(self) -> Html:
         """The section's markup."""

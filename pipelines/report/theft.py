@@ -25,12 +25,24 @@ def theft(facts: Facts, suspects: int) -> Section:
     total = facts.count("change_queue")
     if not total:
         return Section("theft", title, None, absent("No change queue:", _why_none(facts)))
-    found = facts.one(f"select count(*) as n, sum(kwh_lost) as lost, max(as_of) as as_of from change_queue where {SUSPECT}")
-    lead = (f"{display.count(found['n'])} of {display.count(total)} ranked meters have a change that cost energy, together about "
-            f"{display.amount(found['lost'] or 0, 0)} kWh. A higher score is more suspicious; none of it is proof.")  # fmt: skip
-    top = facts.rows(f"select * from change_queue where {SUSPECT} order by rank, meter_id limit {int(suspects)}")
-    body: list[Content] = [_cards(facts, top) if top else absent("No open suspect:", "no ranked meter has a change that cost energy."),
-                           _table(facts, "change_queue", total)]  # fmt: skip
+    found = facts.one(
+        f"select count(*) as n, sum(kwh_lost) as lost, max(as_of) as as_of from change_queue where {SUSPECT}"
+    )
+    lead = (
+        f"{display.count(found['n'])} of {display.count(total)} ranked meters have a change that cost "
+        "energy, together about "
+        f"{display.amount(found['lost'] or 0, 0)} kWh. A higher score is more suspicious; none of it is "
+        "proof."
+    )
+    top = facts.rows(
+        f"select * from change_queue where {SUSPECT} order by rank, meter_id limit {int(suspects)}"
+    )
+    body: list[Content] = [
+        _cards(facts, top)
+        if top
+        else absent("No open suspect:", "no ranked meter has a change that cost energy."),
+        _table(facts, "change_queue", total),
+    ]
     return Section("theft", title, lead, body)
 
 
@@ -41,26 +53,53 @@ def state_queue(facts: Facts) -> Section:
     if not total:
         why = "it needs feeder meters or at least a whole period of features; " + _why_none(facts)
         return Section("state", title, None, absent("No state queue:", why))
-    lead = f"{display.count(total)} meters ranked against the whole fleet: this finds theft that was always there."
+    lead = (
+        f"{display.count(total)} meters ranked against the whole fleet: this finds theft that was "
+        f"always there."
+    )
     return Section("state", title, lead, _table(facts, "state_queue", total))
 
 
 def _why_none(facts: Facts) -> str:
-    return "this lake holds no readings." if not facts.meters else "no detect run has ranked this lake's meters; run meterbeam detect."
+    return (
+        "this lake holds no readings."
+        if not facts.meters
+        else "no detect run has ranked this lake's meters; run meterbeam detect."
+    )
 
 
 def _table(facts: Facts, queue: str, total: int) -> Html:
     rows = facts.rows(f"select * from {queue} order by rank, meter_id limit {QUEUE_ROWS}")
-    columns = [Column("Rank", True), Column("Meter"), Column("Score", True), Column("First week"), Column("Lost", True, "kWh"),
-               Column("Reasons"), Column("What speaks against")]  # fmt: skip
+    columns = [
+        Column("Rank", True),
+        Column("Meter"),
+        Column("Score", True),
+        Column("First week"),
+        Column("Lost", True, "kWh"),
+        Column("Reasons", prose=True),
+        Column("What speaks against", prose=True),
+    ]
     body: list[list[Cell | Content]] = [
-        [Cell(row["rank"], row["rank"]), tag("strong", row["meter_id"]), Cell(display.amount(row["score"], 2), row["score"]),
-         display.day(row["first_week"]), Cell(display.amount(row["kwh_lost"], 1), row["kwh_lost"] or 0),
-         "; ".join(display.items(row["reasons"])) or display.NOTHING, "; ".join(display.items(row["against"])) or display.NOTHING]
+        [
+            Cell(row["rank"], row["rank"]),
+            tag("strong", row["meter_id"]),
+            Cell(display.amount(row["score"], 2), row["score"]),
+            display.day(row["first_week"]),
+            Cell(display.amount(row["kwh_lost"], 1), row["kwh_lost"] or 0),
+            "; ".join(display.items(row["reasons"])) or display.NOTHING,
+            "; ".join(display.items(row["against"])) or display.NOTHING,
+        ]
         for row in rows
-    ]  # fmt: skip
+    ]
     name = queue.replace("_", "-")
-    return Table(f"The {name.replace('-', ' ')}", columns, body, total=total, query=f"select * from {queue} order by rank", name=name).render()
+    return Table(
+        f"The {name.replace('-', ' ')}",
+        columns,
+        body,
+        total=total,
+        query=f"select * from {queue} order by rank",
+        name=name,
+    ).render()
 
 
 def _cards(facts: Facts, top: Sequence[Row]) -> Html:
@@ -69,7 +108,10 @@ def _cards(facts: Facts, top: Sequence[Row]) -> Html:
     shapes = _shapes(facts, top, channel)
     weekly = _weekly(facts, meters, channel)
     fleet = _fleet_weeks(facts, channel)
-    cards = [_card(facts, row, shapes.get(row["meter_id"], {}), weekly.get(row["meter_id"], []), fleet) for row in top]
+    cards = [
+        _card(facts, row, shapes.get(row["meter_id"], {}), weekly.get(row["meter_id"], []), fleet)
+        for row in top
+    ]
     return tag("div", cards, class_="suspects")
 
 
@@ -77,15 +119,22 @@ def _shapes(facts: Facts, top: Sequence[Row], channel: str | None) -> dict[str, 
     """Mean measured power by (meter, after?, hour of the week), from values as received."""
     rows = facts.rows(
         "with suspect as (select unnest(?::varchar[]) as meter_id, unnest(?::date[]) as first_week), "
-        "d as (select meter_id, channel, local_day, start, interval_s, len(\"values\") as n, local_day >= first_week as after from days "
+        'd as (select meter_id, channel, local_day, start, interval_s, len("values") as n, local_day >= '
+        "first_week as after from days "
         "join suspect using (meter_id) where channel = ?), "
-        "r as (select meter_id, start, measured from readings where meter_id in (select meter_id from suspect) and channel = ? "
+        "r as (select meter_id, start, measured from readings where meter_id in (select meter_id from "
+        "suspect) and channel = ? "
         "and measured is not null) "
-        "select meter_id, after, ((isodow(local_day) - 1) * 24 + (epoch(r.start) - epoch(d.start)) // 3600)::integer as hour, "
+        "select meter_id, after, ((isodow(local_day) - 1) * 24 + (epoch(r.start) - epoch(d.start)) // "
+        "3600)::integer as hour, "
         "sum(measured)::double as quantity, sum(interval_s) / 3600.0 as hours from r join d using (meter_id) "
-        "where r.start >= d.start and epoch(r.start) < epoch(d.start) + d.n * d.interval_s and d.n * d.interval_s = 86400 group by all",
-        [row["meter_id"] for row in top], [row["first_week"] for row in top], channel, channel,
-    )  # fmt: skip
+        "where r.start >= d.start and epoch(r.start) < epoch(d.start) + d.n * d.interval_s and d.n * "
+        "d.interval_s = 86400 group by all",
+        [row["meter_id"] for row in top],
+        [row["first_week"] for row in top],
+        channel,
+        channel,
+    )
     found: dict[str, dict[bool, dict[int, float]]] = defaultdict(lambda: {False: {}, True: {}})
     for row in rows:
         found[row["meter_id"]][row["after"]][row["hour"]] = row["quantity"] / float(row["hours"])
@@ -94,10 +143,12 @@ def _shapes(facts: Facts, top: Sequence[Row], channel: str | None) -> dict[str, 
 
 def _weekly(facts: Facts, meters: Sequence[str], channel: str | None) -> dict[str, list[tuple[date, float]]]:
     rows = facts.rows(
-        "select meter_id, date_trunc('week', local_day)::date as week, avg(total)::double * 7 as total from report_days "
+        "select meter_id, date_trunc('week', local_day)::date as week, avg(total)::double * 7 as total "
+        "from report_days "
         "where meter_id in (select unnest(?::varchar[])) and channel = ? group by all order by 1, 2",
-        list(meters), channel,
-    )  # fmt: skip
+        list(meters),
+        channel,
+    )
     found: dict[str, list[tuple[date, float]]] = defaultdict(list)
     for row in rows:
         found[row["meter_id"]].append((row["week"], row["total"] or 0.0))
@@ -107,22 +158,44 @@ def _weekly(facts: Facts, meters: Sequence[str], channel: str | None) -> dict[st
 def _fleet_weeks(facts: Facts, channel: str | None) -> dict[date, float]:
     """The fleet's mean week by week, the yardstick of every suspect."""
     rows = facts.rows(
-        "select date_trunc('week', local_day)::date as week, avg(total)::double * 7 as total from report_days where channel = ? group by 1", channel
+        "select date_trunc('week', local_day)::date as week, avg(total)::double * 7 as total from "
+        "report_days where channel = ? group by 1",
+        channel,
     )
     return {row["week"]: row["total"] or 0.0 for row in rows}
 
 
-def _card(facts: Facts, row: Row, shape: dict[bool, dict[int, float]], weeks: Sequence[tuple[date, float]], fleet: dict[date, float]) -> Html:
+def _card(
+    facts: Facts,
+    row: Row,
+    shape: dict[bool, dict[int, float]],
+    weeks: Sequence[tuple[date, float]],
+    fleet: dict[date, float],
+) -> Html:
     reasons, against = display.items(row["reasons"]), display.items(row["against"])
-    head = [tag("span", f"#{row['rank']}", class_="rank"), tag("strong", row["meter_id"]),
-            tag("span", f"score {display.amount(row['score'], 2)}", class_="soft"),
-            tag("span", f"since the week of {display.day(row['first_week'])}"),
-            tag("span", f"about {display.amount(row['kwh_lost'], 0)} kWh lost", class_="lost")]  # fmt: skip
-    told = tag("div",
-               tag("div", tag("h4", "Why"), tag("ul", [tag("li", item) for item in reasons]) if reasons else tag("p", "no reason given")),
-               tag("div", tag("h4", "What speaks against"),
-                   tag("ul", [tag("li", item) for item in against]) if against else tag("p", "nothing on record", class_="soft")),
-               class_="columns tight")  # fmt: skip
+    head = [
+        tag("span", f"#{row['rank']}", class_="rank"),
+        tag("strong", row["meter_id"]),
+        tag("span", f"score {display.amount(row['score'], 2)}", class_="soft"),
+        tag("span", f"since the week of {display.day(row['first_week'])}"),
+        tag("span", f"about {display.amount(row['kwh_lost'], 0)} kWh lost", class_="lost"),
+    ]
+    told = tag(
+        "div",
+        tag(
+            "div",
+            tag("h4", "Why"),
+            tag("ul", [tag("li", item) for item in reasons]) if reasons else tag("p", "no reason given"),
+        ),
+        tag(
+            "div",
+            tag("h4", "What speaks against"),
+            tag("ul", [tag("li", item) for item in against])
+            if against
+            else tag("p", "nothing on record", class_="soft"),
+        ),
+        class_="columns tight",
+    )
     plots = tag("div", _shape_plot(facts, row, shape), _week_plot(facts, row, weeks, fleet), class_="columns")
     return tag("article", tag("h3", join(head, " ")), told, plots, class_="card suspect")
 
@@ -130,37 +203,80 @@ def _card(facts: Facts, row: Row, shape: dict[bool, dict[int, float]], weeks: Se
 def _shape_plot(facts: Facts, row: Row, shape: dict[bool, dict[int, float]]) -> Html:
     rate = "kW" if facts.unit == "kWh" else f"{facts.unit}/h"
     lines = [
-        Line(name, [(hour + 0.5, shape[after].get(hour)) for hour in range(168)], style,
-             [f"{DAYS[hour // 24]} {hour % 24:02d}:00, {name}: {shape[after].get(hour, 0):.3g} {rate}" for hour in range(168)])
-        for after, name, style in ((False, "before", "s8"), (True, "since", "s4")) if shape and shape[after]
-    ]  # fmt: skip
+        Line(
+            name,
+            [(hour + 0.5, shape[after].get(hour)) for hour in range(168)],
+            style,
+            [
+                f"{DAYS[hour // 24]} {hour % 24:02d}:00, {name}: {shape[after].get(hour, 0):.3g} {rate}"
+                for hour in range(168)
+            ],
+        )
+        for after, name, style in ((False, "before", "s8"), (True, "since", "s4"))
+        if shape and shape[after]
+    ]
     if not lines:
         return absent("No load shape:", "the meter has no measured reading on a 24-hour day.")
     labels = [(n * 24 + 12.0, name) for n, name in enumerate(DAYS)]
     caption = f"Mean week of {row['meter_id']}, as measured"
-    return figure(caption, legend([(line.style, line.name) for line in lines], "stroke"),
-                  responsive(lambda width: line_chart(lines, label=caption, unit=rate, width=width, height=200, x_labels=labels,
-                                                      bands=NIGHTS, span=(0, 168)), 520))  # fmt: skip
+    return figure(
+        caption,
+        legend([(line.style, line.name) for line in lines], "stroke"),
+        responsive(
+            lambda width: line_chart(
+                lines,
+                label=caption,
+                unit=rate,
+                width=width,
+                height=200,
+                x_labels=labels,
+                bands=NIGHTS,
+                span=(0, 168),
+            ),
+            520,
+        ),
+    )
 
 
-def _week_plot(facts: Facts, row: Row, weeks: Sequence[tuple[date, float]], fleet: dict[date, float]) -> Html | None:
+def _week_plot(
+    facts: Facts, row: Row, weeks: Sequence[tuple[date, float]], fleet: dict[date, float]
+) -> Html | None:
     if not weeks:
         return None
     before = [week for week, _ in weeks if week < row["first_week"]]
     own = sum(total for week, total in weeks if week < row["first_week"])
     base = sum(fleet.get(week, 0.0) for week in before)
-    expected = Line("moving with the fleet", [(n, fleet.get(week, 0.0) * own / base) for n, (week, _) in enumerate(weeks)], "s1") if base else None
+    expected = (
+        Line(
+            "moving with the fleet",
+            [(n, fleet.get(week, 0.0) * own / base) for n, (week, _) in enumerate(weeks)],
+            "s1",
+        )
+        if base
+        else None
+    )
     bars = [
-        Bar(f"{week:%m-%d}", [("f4" if week >= row["first_week"] else "f8", total)],
+        Bar(
+            f"{week:%m-%d}",
+            [("f4" if week >= row["first_week"] else "f8", total)],
             f"Week of {week:%Y-%m-%d}: {total:,.1f} {facts.unit}"
-            + (f"; with the fleet it would be {expected.points[n][1]:,.1f}" if expected else ""))
+            + (f"; with the fleet it would be {expected.points[n][1]:,.1f}" if expected else ""),
+        )
         for n, (week, total) in enumerate(weeks)
-    ]  # fmt: skip
+    ]
     at = next((n for n, (week, _) in enumerate(weeks) if week >= row["first_week"]), None)
     caption = f"Week by week [{facts.unit}]"
     keys: list[Content] = [legend([("f8", "before"), ("f4", "since")])]
     if expected:
         keys.append(legend([("s1", "if it had moved with the fleet")], "stroke"))
     marks = [(float(at), "first week")] if at else []
-    return figure(caption, tag("div", keys, class_="legends"),
-                  responsive(lambda width: bar_chart(bars, label=caption, unit=facts.unit, width=width, height=200, overlay=expected, marks=marks), 520))  # fmt: skip
+    return figure(
+        caption,
+        tag("div", keys, class_="legends"),
+        responsive(
+            lambda width: bar_chart(
+                bars, label=caption, unit=facts.unit, width=width, height=200, overlay=expected, marks=marks
+            ),
+            520,
+        ),
+    )

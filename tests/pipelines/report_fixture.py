@@ -19,12 +19,21 @@ FIRST_DAY = date(2026, 1, 5)
 """A Monday."""
 
 QUALITIES = (
-    "MISSING", "FAILED", "QUESTIONABLE", "ESTIMATED", "SUBSTITUTED", "EDITED", "MEASURED", "VALIDATED", "VERIFIED",
-)  # fmt: skip
+    "MISSING",
+    "FAILED",
+    "QUESTIONABLE",
+    "ESTIMATED",
+    "SUBSTITUTED",
+    "EDITED",
+    "MEASURED",
+    "VALIDATED",
+    "VERIFIED",
+)
 
 VIEWS: dict[str, str] = {
     "slot_days": "meter_id varchar, channel varchar, local_day date, start timestamp, interval_s integer, "
-    '"values" decimal(18,6)[], measured decimal(18,6)[], unit varchar, qualities varchar[], methods varchar[], '
+    '"values" decimal(18,6)[], measured decimal(18,6)[], unit varchar, qualities varchar[], methods '
+    "varchar[], "
     "flags varchar[], total decimal(18,6), estimated_share double, revision integer",
     "service_points": "service_point_id varchar, meter_id varchar, account_id varchar, role varchar, "
     "commodity varchar, tariff_id varchar, feeder_id varchar, customer_class varchar, status varchar, "
@@ -42,9 +51,11 @@ VIEWS: dict[str, str] = {
     "reasons varchar, against varchar, as_of timestamp",
     "state_queue": "meter_id varchar, rank integer, score double, first_week date, kwh_lost double, "
     "reasons varchar, against varchar, as_of timestamp",
-    "faults": "meter_id varchar, fault varchar, since timestamp, until timestamp, severity varchar, evidence varchar",
+    "faults": "meter_id varchar, fault varchar, since timestamp, until timestamp, severity varchar, "
+    "evidence varchar",
     "gaps": 'meter_id varchar, channel varchar, "from" timestamp, "to" timestamp, slots bigint',
-    "dead_letters": 'run_id varchar, source varchar, "offset" bigint, kind varchar, reason varchar, bytes blob',
+    "dead_letters": 'run_id varchar, source varchar, "offset" bigint, kind varchar, reason varchar, '
+    "bytes blob",
     "runs": "run_id varchar, started timestamp, finished timestamp, inputs varchar, counts varchar, "
     "code_version varchar, rules varchar, tariffs varchar",
 }
@@ -56,12 +67,15 @@ def empty() -> duckdb.DuckDBPyConnection:
     for name, columns in VIEWS.items():
         connection.execute(f"create table {name} ({columns})")
     connection.execute(
-        'create view days as select meter_id, channel, local_day, start, interval_s, "values", qualities, methods, '
+        'create view days as select meter_id, channel, local_day, start, interval_s, "values", qualities, '
+        "methods, "
         "flags, total, estimated_share, revision from slot_days"
     )
     connection.execute(
-        "create view readings as select meter_id, channel, start + to_seconds(i * interval_s) as start, interval_s, "
-        "value, measured, unit, quality, method, flags, revision from (select meter_id, channel, start, interval_s, "
+        "create view readings as select meter_id, channel, start + to_seconds(i * interval_s) as start, "
+        "interval_s, "
+        "value, measured, unit, quality, method, flags, revision from (select meter_id, channel, start, "
+        "interval_s, "
         'unit, unnest("values") as value, unnest(measured) as measured, unnest(qualities) as quality, '
         'unnest(methods) as method, unnest(flags) as flags, unnest(range(len("values"))) as i, revision '
         "from slot_days)"
@@ -119,7 +133,7 @@ def fleet(*, meters: int = 40, days: int = 84, seed: int = 7) -> duckdb.DuckDBPy
     _fill_days(connection, values, measured, quality, method)
     _fill_master(connection, meters)
     _fill_findings(connection, random, meters, days)
-    _fill_bills(connection, values, meters, days)
+    _fill_bills(connection, values, quality, meters, days)
     _fill_queues(connection)
     _fill_runs(connection, meters, days)
     return connection
@@ -185,12 +199,18 @@ def _fill_days(
     connection.register("flat", flat)
     codes = "[" + ",".join(f"'{name}'" for name in QUALITIES) + "]"
     methods = "map {" + ",".join(f"{code}: '{name}'" for code, name in names.items()) + "}"
-    value = "list_transform({c}, lambda x: case when x < 0 then null else (x::decimal(18,0) / 1000000)::decimal(18,6) end)"
+    value = (
+        "list_transform({c}, lambda x: case when x < 0 then null else (x::decimal(18,0) / "
+        "1000000)::decimal(18,6) end)"
+    )
     connection.execute(
-        f"insert into slot_days select 'M' || lpad(m::varchar, 5, '0'), 'import', date '{FIRST_DAY}' + d::integer, "
-        f"(date '{FIRST_DAY}' + d::integer)::timestamp, 900, {value.format(c='v')}, {value.format(c='r')}, 'kWh', "
+        f"insert into slot_days select 'M' || lpad(m::varchar, 5, '0'), 'import', date '{FIRST_DAY}' + "
+        "d::integer, "
+        f"(date '{FIRST_DAY}' + d::integer)::timestamp, 900, {value.format(c='v')}, {value.format(c='r')}, "
+        "'kWh', "
         f"list_transform(q, lambda x: {codes}[x + 1]), list_transform(k, lambda x: {methods}[x]), "
-        "list_transform(q, lambda x: ''), coalesce(list_sum(list_filter(v, lambda x: x >= 0)), 0)::decimal(18,0) / 1000000, "
+        "list_transform(q, lambda x: ''), coalesce(list_sum(list_filter(v, lambda x: x >= 0)), "
+        "0)::decimal(18,0) / 1000000, "
         "len(list_filter(q, lambda x: x in (3, 4))) / len(q), 1 from flat"
     )
     connection.unregister("flat")
@@ -202,8 +222,10 @@ def _meter(number: int) -> str:
 
 def _fill_master(connection: duckdb.DuckDBPyConnection, meters: int) -> None:
     connection.execute(
-        "insert into service_points select 'SP' || i, 'M' || lpad(i::varchar, 5, '0'), 'A' || lpad(i::varchar, 5, '0'), "
-        "'customer', 'electricity', 'town-tou', 'F' || (i % 4), case when i % 5 = 0 then 'business' else 'home' end, "
+        "insert into service_points select 'SP' || i, 'M' || lpad(i::varchar, 5, '0'), 'A' || "
+        "lpad(i::varchar, 5, '0'), "
+        "'customer', 'electricity', 'town-tou', 'F' || (i % 4), case when i % 5 = 0 then 'business' else "
+        "'home' end, "
         "'active', 12.0, timestamp '2025-01-01', null from range(?) t(i)",
         [meters],
     )
@@ -212,8 +234,15 @@ def _fill_master(connection: duckdb.DuckDBPyConnection, meters: int) -> None:
 def _fill_findings(
     connection: duckdb.DuckDBPyConnection, random: np.random.Generator, meters: int, days: int
 ) -> None:
-    rules = [("missing", "info", 60), ("spike", "warning", 9), ("flat-line", "warning", 6), ("zero-run", "info", 14),
-             ("sum-check", "error", 3), ("negative", "error", 1), ("high-usage", "warning", 12)]  # fmt: skip
+    rules = [
+        ("missing", "info", 60),
+        ("spike", "warning", 9),
+        ("flat-line", "warning", 6),
+        ("zero-run", "info", 14),
+        ("sum-check", "error", 3),
+        ("negative", "error", 1),
+        ("high-usage", "warning", 12),
+    ]
     rows = []
     for rule, severity, count in rules:
         for _ in range(count):
@@ -221,21 +250,64 @@ def _fill_findings(
             start = datetime.combine(day, datetime.min.time()) + timedelta(
                 minutes=15 * int(random.integers(90))
             )
-            rows.append({"rule": rule, "severity": severity, "meter_id": _meter(int(random.integers(meters))),
-                         "channel": "import", "local_day": day, "start": start, "end": start + timedelta(hours=1),
-                         "seen": "4.2 kWh", "expected": "≤ 1.1 kWh", "revision": 1})  # fmt: skip
+            rows.append(
+                {
+                    "rule": rule,
+                    "severity": severity,
+                    "meter_id": _meter(int(random.integers(meters))),
+                    "channel": "import",
+                    "local_day": day,
+                    "start": start,
+                    "end": start + timedelta(hours=1),
+                    "seen": "4.2 kWh",
+                    "expected": "≤ 1.1 kWh",
+                    "revision": 1,
+                }
+            )
     insert(connection, "findings", rows)
     last = datetime.combine(FIRST_DAY + timedelta(days=days), datetime.min.time())
-    insert(connection, "gaps", [
-        {"meter_id": _meter(7), "channel": "import", "from": last - timedelta(days=9), "to": last, "slots": 864},
-        {"meter_id": _meter(2), "channel": "import", "from": last - timedelta(days=40), "to": last - timedelta(days=39, hours=9), "slots": 60},
-    ])  # fmt: skip
-    insert(connection, "faults", [
-        {"meter_id": _meter(21), "fault": "dead-phase", "since": last - timedelta(days=30), "until": None,
-         "severity": "error", "evidence": "level 0.66 of own baseline within one slot; voltage_b absent"},
-        {"meter_id": _meter(17), "fault": "clock-shift", "since": last - timedelta(days=51),
-         "until": last - timedelta(days=12), "severity": "warning", "evidence": "best lag +60 min, correlation 0.93 against 0.71"},
-    ])  # fmt: skip
+    insert(
+        connection,
+        "gaps",
+        [
+            {
+                "meter_id": _meter(7),
+                "channel": "import",
+                "from": last - timedelta(days=9),
+                "to": last,
+                "slots": 864,
+            },
+            {
+                "meter_id": _meter(2),
+                "channel": "import",
+                "from": last - timedelta(days=40),
+                "to": last - timedelta(days=39, hours=9),
+                "slots": 60,
+            },
+        ],
+    )
+    insert(
+        connection,
+        "faults",
+        [
+            {
+                "meter_id": _meter(21),
+                "fault": "dead-phase",
+                "since": last - timedelta(days=30),
+                "until": None,
+                "severity": "error",
+                "evidence": "level 0.66 of own baseline within one slot; voltage_b absent",
+            },
+            {
+                "meter_id": _meter(17),
+                "fault": "clock-shift",
+                "since": last - timedelta(days=51),
+                "until": last - timedelta(days=12),
+                "severity": "warning",
+                "evidence": "best lag +60 min, correlation 0.93 against 0.71",
+            },
+        ],
+    )
 
 
 RATES = {"peak": "0.441", "off": "0.286"}
@@ -245,16 +317,28 @@ def _cents(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
-def _fill_bills(connection: duckdb.DuckDBPyConnection, values: np.ndarray, meters: int, days: int) -> None:
+def _fill_bills(
+    connection: duckdb.DuckDBPyConnection, values: np.ndarray, quality: np.ndarray, meters: int, days: int
+) -> None:
     weekday = (np.arange(days) % 7 < 5)[None, :, None]
     in_peak = ((np.arange(96) >= 64) & (np.arange(96) < 84))[None, None, :] & weekday
     peak, all_day = np.where(in_peak, values, 0).sum(2), values.sum(2)
-    connection.register("det", pa.table({
-        "m": np.repeat(np.arange(meters), days), "d": np.tile(np.arange(days), meters),
-        "peak": peak.ravel(), "off": (all_day - peak).ravel()}))  # fmt: skip
+    connection.register(
+        "det",
+        pa.table(
+            {
+                "m": np.repeat(np.arange(meters), days),
+                "d": np.tile(np.arange(days), meters),
+                "peak": peak.ravel(),
+                "off": (all_day - peak).ravel(),
+            }
+        ),
+    )
     connection.execute(
-        f"insert into determinants select 'M' || lpad(m::varchar, 5, '0'), date '{FIRST_DAY}' + d::integer, 'town-tou', p, "
-        "'import', (q::decimal(18,0) / 1000000)::decimal(18,6), 'kWh' from (unpivot det on peak, off into name p value q)"
+        f"insert into determinants select 'M' || lpad(m::varchar, 5, '0'), date '{FIRST_DAY}' + "
+        "d::integer, 'town-tou', p, "
+        "'import', (q::decimal(18,0) / 1000000)::decimal(18,6), 'kWh' from (unpivot det on peak, off into "
+        "name p value q)"
     )
     connection.unregister("det")
     bills, lines = [], []
@@ -270,11 +354,20 @@ def _fill_bills(connection: duckdb.DuckDBPyConnection, values: np.ndarray, meter
                 else _lines(bill_id, int(peak[m, span].sum()), int((all_day - peak)[m, span].sum()))
             )
             lines += own
-            bills.append({"bill_id": bill_id, "account_id": f"A{m:05d}", "period_start": start,
-                          "period_end": start + timedelta(days=27), "revision": 1,
-                          "status": "held" if held else "active", "total": sum((x["amount"] for x in own), Decimal(0)),
-                          "currency": "USD", "estimated_share": 0.0 if m % 3 else 0.012,
-                          "reason": "864 slots missing" if held else None})  # fmt: skip
+            bills.append(
+                {
+                    "bill_id": bill_id,
+                    "account_id": f"A{m:05d}",
+                    "period_start": start,
+                    "period_end": start + timedelta(days=27),
+                    "revision": 1,
+                    "status": "held" if held else "active",
+                    "total": sum((x["amount"] for x in own), Decimal(0)),
+                    "currency": "USD",
+                    "estimated_share": float(np.isin(quality[m, span], (3, 4)).mean()),
+                    "reason": "864 slots missing" if held else None,
+                }
+            )
     insert(connection, "bills", bills)
     insert(connection, "bill_lines", lines)
 
@@ -291,11 +384,22 @@ def _lines(bill_id: str, peak: int, off: int) -> list[dict[str, Any]]:
     subtotal = sum((row[5] for row in done), Decimal(0))
     done.append(("tax", None, subtotal, "USD", "0.0725", _cents(subtotal * Decimal("0.0725"))))
     return [
-        {"bill_id": bill_id, "revision": 1, "line": n + 1, "charge": charge, "tariff_id": "town-tou", "tariff_version": 1,
-         "period": period, "tier": 1 if charge == "energy" else None, "quantity": quantity, "unit": unit,
-         "rate": Decimal(rate), "amount": amount}
+        {
+            "bill_id": bill_id,
+            "revision": 1,
+            "line": n + 1,
+            "charge": charge,
+            "tariff_id": "town-tou",
+            "tariff_version": 1,
+            "period": period,
+            "tier": 1 if charge == "energy" else None,
+            "quantity": quantity,
+            "unit": unit,
+            "rate": Decimal(rate),
+            "amount": amount,
+        }
         for n, (charge, period, quantity, unit, rate, amount) in enumerate(done)
-    ]  # fmt: skip
+    ]
 
 
 def _fill_queues(connection: duckdb.DuckDBPyConnection) -> None:
@@ -323,21 +427,55 @@ def _fill_queues(connection: duckdb.DuckDBPyConnection) -> None:
         (20, 4, 1.42, None, None, "", None),
     ]
     for table, shift in (("change_queue", 0), ("state_queue", 1)):
-        insert(connection, table, [
-            {"meter_id": _meter(m + shift * (rank > 1)), "rank": rank, "score": score, "first_week": first,
-             "kwh_lost": lost, "reasons": reasons, "against": against, "as_of": as_of}
-            for m, rank, score, first, lost, reasons, against in rows])  # fmt: skip
+        insert(
+            connection,
+            table,
+            [
+                {
+                    "meter_id": _meter(m + shift * (rank > 1)),
+                    "rank": rank,
+                    "score": score,
+                    "first_week": first,
+                    "kwh_lost": lost,
+                    "reasons": reasons,
+                    "against": against,
+                    "as_of": as_of,
+                }
+                for m, rank, score, first, lost, reasons, against in rows
+            ],
+        )
 
 
 def _fill_runs(connection: duckdb.DuckDBPyConnection, meters: int, days: int) -> None:
     total = meters * days * 96
     counts = {"readings_in": total, "stored": total - 500, "repeats": 404, "dead_letters": 96}
-    insert(connection, "runs", [
-        {"run_id": "run-1", "started": datetime(2026, 4, 1, 3, 0), "finished": datetime(2026, 4, 1, 3, 0, 9),
-         "inputs": json.dumps(["town/readings-0.avro", "town/readings-1.avro"]), "counts": json.dumps(counts),
-         "code_version": "0.1.0", "rules": json.dumps({"core": 1}), "tariffs": json.dumps({"town-tou": 1})},
-    ])  # fmt: skip
-    insert(connection, "dead_letters", [
-        {"run_id": "run-1", "source": "town/readings-1.avro", "offset": 18_233, "kind": "block",
-         "reason": "CRC mismatch: read 0x1f22aa01, computed 0x77b1c0de", "bytes": b"\x00Obj"},
-    ])  # fmt: skip
+    insert(
+        connection,
+        "runs",
+        [
+            {
+                "run_id": "run-1",
+                "started": datetime(2026, 4, 1, 3, 0, tzinfo=UTC),
+                "finished": datetime(2026, 4, 1, 3, 0, 9, tzinfo=UTC),
+                "inputs": json.dumps(["town/readings-0.avro", "town/readings-1.avro"]),
+                "counts": json.dumps(counts),
+                "code_version": "0.1.0",
+                "rules": json.dumps({"core": 1}),
+                "tariffs": json.dumps({"town-tou": 1}),
+            },
+        ],
+    )
+    insert(
+        connection,
+        "dead_letters",
+        [
+            {
+                "run_id": "run-1",
+                "source": "town/readings-1.avro",
+                "offset": 18_233,
+                "kind": "block",
+                "reason": "CRC mismatch: read 0x1f22aa01, computed 0x77b1c0de",
+                "bytes": b"\x00Obj",
+            },
+        ],
+    )
