@@ -1,0 +1,301 @@
+"""VEE as ``docs/vee.md`` words it: plain loops over Python integers, one slot at a time.
+
+Slow and obvious on purpose: the vectorised kernels are compared with it bit by bit. It shares nothing with
+them but the facts, the result and the calendar. ``reference_validation.py`` is its first half.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from models.series import Findings, SeriesFacts, SeriesResult
+from schemas.quality import SCALED, Flag, Method, Quality
+from schemas.rulepack import RulePack
+from tests.reference_validation import (
+    REACH,
+    Interval,
+    Series,
+    Slot,
+    half_away,
+    judge_prolonged,
+    judge_runs,
+    judge_usage,
+    read_series,
+    screen,
+    screen_findings,
+    total,
+)
+
+DAY_S = 86_400
+
+# Reads ------------------------------------------------------------------------------------------------------
+
+
+def read_intervals(series: Series) -> None:
+    """Read intervals of the series, and which are usable."""
+    reads = series.facts.reads
+    valid = [
+        k
+        for k in range(len(reads.at))
+        if reads.series[k] == series.row
+        and reads.value[k] >= 0
+        and not 0 < reads.modulus[k] <= reads.value[k]
+    ]
+    for first, last in pairwise(valid):
+        start, end = int(reads.at[first]), int(reads.at[last])
+        advance, modulus = int(reads.value[last]) - int(reads.value[first]), int(reads.modulus[last])
+        if advance < 0 and 2 * (advance + modulus) < modulus:
+            advance += modulus
+        overlapping = [slot for slot in series.slots if slot.start < end and start < slot.end]
+        in_grid = series.slots[0].start <= start and end <= series.slots[-1].end
+        usable = (
+            end - start <= series.pack.registers.max_read_gap_days * DAY_S
+            and in_grid
+            and all(slot.expected for slot in overlapping)
+            and int(reads.version[first, 1]) == int(reads.version[last, 0])
+            and bool(series.facts.one_directional[series.row])
+            and advance >= 0
+        )
+        whole = [slot for slot in overlapping if start <= slot.start and slot.end <= end]
+        resolution = max(int(reads.resolution[first]), int(reads.resolution[last]))
+        series.intervals.append(Interval(start, end, advance, resolution, usable, overlapping, whole))
+        expected = [slot for slot in overlapping if slot.expected]
+        if not usable and expected:
+            series.find("read_interval", expected[0].day, start, end, advance, 0)
+
+
+# Estimates --------------------------------------------------------------------------------------------------
+
+
+def lacks(slot: Slot) -> bool:
+    """Whether a slot would be absent if it were expected."""
+    return slot.missing or slot.negative or slot.suspect
+
+
+def estimate_all(series: Series) -> None:
+    """Zeros and first possible estimates of every absent slot."""
+    for slot in series.slots:
+        slot.absent = slot.expected and lacks(slot)
+        slot.zero = slot.expected and slot.value is None and not slot.absent
+    estimators = (
+        (Method.LINEAR, linear),
+        (Method.LIKE_DAY, like_day),
+        (Method.FLAT, flat),
+        (Method.REGISTER, register),
+    )
+    for slot in series.slots:
+        if not slot.absent:
+            continue
+        for method, estimator in estimators:
+            estimate = estimator(series, slot)
+            if estimate is not None:
+                slot.estimate, slot.method = estimate, method
+                break
+
+
+def linear(series: Series, slot: Slot) -> int | None:
+    """Straight line over a short gap."""
+    first = last = slot.column
+    while first > 0 and lacks(series.slots[first - 1]):
+        first -= 1
+    while last < len(series.slots) - 1 and lacks(series.slots[last + 1]):
+        last += 1
+    gap = last - first + 1
+    if gap * series.facts.grid.interval_s > series.pack.estimation.linear_max_minutes * 60:
+        return None
+    if first == 0 or last == len(series.slots) - 1:
+        return None
+    before, after = series.slots[first - 1], series.slots[last + 1]
+    if not before.good or not after.good or before.value is None or after.value is None:
+        return None
+    step = slot.column - first + 1
+    return before.value + half_away((after.value - before.value) * step, gap + 1)
+
+
+def day_type(series: Series, day: int) -> str:
+    """Weekday, saturday, sunday or holiday."""
+    if series.facts.grid.first_day + day in series.facts.holidays:
+        return "holiday"
+    return {5: "saturday", 6: "sunday"}.get(series.facts.grid.date(day).weekday(), "weekday")
+
+
+def like_day(series: Series, slot: Slot) -> int | None:
+    """Mean of the latest like days at the same wall clock."""
+
+    def latest(kind: str) -> list[int]:
+        days = range(slot.day - 1, max(0, slot.day - REACH) - 1, -1)
+        like = [day for day in days if day_type(series, day) == kind and series.eligible[day]]
+        return like[: series.pack.estimation.like_days]
+
+    kind = day_type(series, slot.day)
+    references = latest(kind)
+    if kind == "holiday" and not references:
+        references = latest("sunday")
+    values = []
+    for day in references:
+        same = [other.value for other in series.days[day] if other.clock == slot.clock]
+        if same and same[0] is not None:
+            values.append(same[0])
+    return half_away(sum(values), len(values)) if values else None
+
+
+def flat(series: Series, slot: Slot) -> int | None:
+    """Mean of the days before, or of the day's own good slots."""
+    slots = [other for day in series.averaged(slot.day) for other in series.days[day]]
+    if not slots:
+        today = series.days[slot.day]
+        slots = [other for other in today if other.good]
+        if 2 * len(slots) < len(today):
+            return None
+    return half_away(total(slots), len(slots))
+
+
+def register(series: Series, slot: Slot) -> int | None:
+    """Mean of the good slots of the usable read interval that holds the slot whole."""
+    for interval in series.intervals:
+        if interval.usable and slot in interval.whole:
+            good = [other for other in interval.whole if other.good]
+            return half_away(total(good), len(good)) if good else 0
+    return None
+
+
+# Registers --------------------------------------------------------------------------------------------------
+
+
+def share(slot: Slot, interval: Interval) -> int:
+    """What a shared slot gives to an interval that overlaps it."""
+    known = 0 if slot.absent and slot.estimate is None else slot.final
+
+    def until(at: int) -> int:
+        return known * (at - slot.start) // (slot.end - slot.start)
+
+    return until(min(interval.end, slot.end)) - until(max(interval.start, slot.start))
+
+
+def settle(series: Series, interval: Interval) -> None:
+    """Spike verdict, scaling and sum check of a usable read interval."""
+    shared = [slot for slot in interval.overlapping if slot not in interval.whole]
+    suspects = [slot for slot in interval.whole if slot.suspect]
+    actual = [slot for slot in interval.whole if not slot.absent]
+    others = [slot for slot in interval.whole if slot.absent and not slot.suspect]
+    parts = sum(share(slot, interval) for slot in shared)
+    fixed, doubted = total(actual) + parts, total(suspects)
+    permille = int(series.pack.rules.sum_check.tolerance * 1000)
+    tolerance = max(permille * interval.advance // 1000, 2 * interval.resolution)
+    day = interval.overlapping[0].day
+
+    if fixed + doubted + sum(slot.final for slot in others) > interval.advance + tolerance:
+        others = [slot for slot in interval.whole if slot.absent]
+        doubted = 0
+    for slot in suspects:
+        slot.kept = slot not in others
+
+    externals = [slot for slot in actual if slot.external]
+    if series.pack.estimation.scale_external:
+        fixed -= total(externals)
+        others = sorted(others + externals, key=lambda slot: slot.column)
+    if others:
+        target = interval.advance - (fixed + doubted)
+        if target < -interval.resolution:
+            series.find("sum_check", day, interval.start, interval.end, fixed + doubted, interval.advance)
+        else:
+            scale(others, max(target, 0))
+    elif not externals and all(measured(slot) for slot in shared):
+        off = abs(fixed + doubted - interval.advance) > tolerance
+        if off:
+            series.find("sum_check", day, interval.start, interval.end, fixed + doubted, interval.advance)
+        for slot in interval.whole:
+            slot.verified = not off
+            slot.flags |= Flag.SUM_CHECK if off else 0
+
+
+def measured(slot: Slot) -> bool:
+    """Whether a shared slot is neither estimated, external, failed nor missing."""
+    return not slot.absent and not slot.external
+
+
+def scale(slots: list[Slot], target: int) -> None:
+    """Move estimates so that they sum to the target exactly."""
+    estimates = [slot.final for slot in slots]
+    whole = sum(estimates)
+    exact = [Fraction(e * target, whole) if whole else Fraction(target, len(slots)) for e in estimates]
+    moved = [e.numerator // e.denominator for e in exact]
+    order = sorted(range(len(slots)), key=lambda k: (moved[k] - exact[k], k))
+    for k in order[: target - sum(moved)]:
+        moved[k] += 1
+    for slot, value in zip(slots, moved, strict=True):
+        slot.estimate = value
+        if target != whole:
+            method = Method.EXTERNAL if not slot.absent else slot.method
+            slot.method = method if method is Method.REGISTER else Method(method + SCALED)
+
+
+# Worth ------------------------------------------------------------------------------------------------------
+
+
+def worth(series: Series, slot: Slot) -> tuple[Quality, Method]:
+    """Quality and method of a slot's final value."""
+    rules = series.pack.rules
+    severities = {
+        Flag.CONFLICT: rules.conflict,
+        Flag.ZERO_RUN: rules.zero_run,
+        Flag.FLAT_LINE: rules.flat_line,
+        Flag.HIGH_USAGE: rules.high_usage,
+        Flag.LOW_USAGE: rules.low_usage,
+        Flag.SUM_CHECK: rules.sum_check,
+    }
+    if slot.zero:
+        return Quality.VALIDATED, Method.ZERO
+    if slot.absent and not slot.kept:
+        if slot.value is None:
+            return (Quality.MISSING if slot.estimate is None else Quality.ESTIMATED), slot.method
+        return (Quality.FAILED if slot.estimate is None else Quality.SUBSTITUTED), slot.method
+    if slot.value is None:
+        return Quality.MISSING, Method.NONE
+    if slot.external:
+        return Quality.ESTIMATED, Method.EXTERNAL if slot.method is Method.NONE else slot.method
+    doubted = any(slot.flags & flag and rule.severity == "questionable" for flag, rule in severities.items())
+    if slot.kept or doubted:
+        return Quality.QUESTIONABLE, Method.NONE
+    return (Quality.VERIFIED if slot.verified else Quality.VALIDATED), Method.NONE
+
+
+def run_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
+    """Every step for one series."""
+    series = read_series(facts, pack, row)
+    screen(series)
+    screen_findings(series)
+    if facts.instantaneous[row]:
+        for slot in series.slots:
+            slot.absent = slot.expected and (slot.value is None or slot.negative or slot.suspect)
+        return series
+    judge_usage(series)
+    judge_runs(series)
+    judge_prolonged(series)
+    read_intervals(series)
+    estimate_all(series)
+    for interval in series.intervals:
+        if interval.usable:
+            settle(series, interval)
+    return series
+
+
+def reference_vee(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
+    """Validate and estimate; only slots of expected days have a meaning in the result."""
+    shape = facts.value.shape
+    value, flags = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
+    quality, method = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+    rows: list[tuple[int, ...]] = []
+    for row in range(facts.count):
+        series = run_series(facts, pack, row)
+        for slot in series.slots:
+            at = row, slot.column
+            value[at], flags[at] = slot.final, slot.flags
+            quality[at], method[at] = worth(series, slot)
+        rows += series.findings
+    rows.sort(key=lambda found: (found[1], found[2], found[0], found[3]))
+    columns = np.array(rows, np.int64).reshape(len(rows), 7).T
+    return SeriesResult(value, quality, method, flags, Findings(*columns))
