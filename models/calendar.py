@@ -75,10 +75,11 @@ def local_days(zone: str, seconds: NDArray[np.int64]) -> NDArray[np.int64]:
 def aligned(zone: str, seconds: NDArray[np.int64], interval_s: NDArray[np.int64] | int) -> NDArray[np.bool_]:
     """Whether each start lies on the slot grid: midnight of the zone's standard offset."""
     days = local_days(zone, seconds)
-    unique, inverse = np.unique(days, return_inverse=True)
-    offsets = np.array([standard_offset(zone, int(day)) for day in unique], np.int64)
-    result: NDArray[np.bool_] = (seconds + offsets[inverse].reshape(seconds.shape)) % interval_s == 0
-    return result
+    first = int(days.min()) if days.size else 0
+    span = range(first, int(days.max()) + 1) if days.size else range(0)
+    offsets = np.array([standard_offset(zone, day) for day in span], np.int64)
+    on_grid: NDArray[np.bool_] = (seconds + offsets[days - first]) % interval_s == 0
+    return on_grid
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class ReadIntervals:
 def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
     """Pair adjacent reads and judge each pair by its own content, the range and the master data."""
     grid, reads = facts.grid, facts.reads
-    sound = (reads.value >= 0) & ((reads.modulus == 0) | (reads.value < reads.modulus))
+    metered = ~facts.instantaneous[reads.series]
+    sound = metered & (reads.value >= 0) & ((reads.modulus == 0) | (reads.value < reads.modulus))
     reads = Reads(*(getattr(reads, name)[sound] for name in Reads.__dataclass_fields__))
     pair = np.flatnonzero(reads.series[1:] == reads.series[:-1])
     end_of_grid = grid.origin + grid.slots * grid.interval_s
@@ -86,7 +87,6 @@ def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
         & (reads.version[pair, 1] == reads.version[after, 0])
         & (advance >= 0)
         & facts.one_directional[series]
-        & ~facts.instantaneous[series]
     )
     return ReadIntervals(
         series=series,
@@ -120,7 +120,7 @@ def _expected_days(facts: SeriesFacts, series: Int, first: Int, last: Int) -> tu
 
 
 def shared_parts(intervals: ReadIntervals, final: Int, grid: DayGrid) -> Int:
-    """What the slots with a read strictly inside give to each interval; shape (m,). [micro-unit]
+    """What the slots with a read strictly inside give to each interval [micro-unit]; shape (m,).
 
     A read at second t of a slot of value v splits it at ⌊v · t / length⌋: the floor goes to the
     earlier interval, the remainder to the later.

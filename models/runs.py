@@ -65,7 +65,9 @@ def _may_hold_run(facts: SeriesFacts, shortest: int) -> Bool:
 
     A run of N slots holds two neighbouring multiples of N // 2, and everything between them.
     """
-    step = max(shortest // 2, 1)
+    if shortest < 2:
+        return ~facts.instantaneous
+    step = shortest // 2
     samples = facts.value[:, ::step]
     row, index = np.nonzero((samples[:, 1:] == samples[:, :-1]) & facts.have[:, ::step][:, 1:])
     for part in (step // 2, step // 4):

@@ -77,7 +77,8 @@ def settle(
     target = intervals.advance - actual
     target = np.where((target < 0) & (target >= -intervals.resolution), 0, target)
     short = (counts > 0) & (target < 0)
-    scalable = scaled & ~short[np.maximum(holder, 0)]
+    scalable = scaled.copy()
+    scalable[scaled] = ~short[holder[scaled]]
     value[scalable], method[scalable] = scale_segments(
         value[scalable], method[scalable], holder[scalable], target
     )

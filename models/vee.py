@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calendar import DayGrid
-from models.days import SlotRuns, expected_only, slot_runs
+from models.days import SlotRuns, expected_only, slot_runs, to_slots
 from models.estimate import estimate
 from models.registers import ReadIntervals, read_intervals
 from models.runs import DayHits, equal_runs, prolonged, unusual_usage
@@ -39,7 +39,7 @@ def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
     zero_runs, flat_lines = equal_runs(
         facts,
         checked,
-        zero_slots=max(rules.zero_run.hours * 3600 // facts.grid.interval_s, 2),
+        zero_slots=-(-rules.zero_run.hours * 3600 // facts.grid.interval_s),
         flat_slots=rules.flat_line.slots,
     )
     high, low = unusual_usage(facts, checked, pack)
@@ -63,6 +63,8 @@ def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
         marks.columns("sum_check", *_whole(intervals, number))
     if checked.touched is not None:
         marks.flags[checked.touched] |= Flag.OUTAGE
+    if facts.disconnected is not None:
+        marks.flags[to_slots(facts.disconnected, facts.grid)] |= Flag.DISCONNECTED
     if facts.external is not None:
         marks.flags[facts.external & facts.have] |= Flag.EXTERNAL
 

@@ -1,0 +1,338 @@
+"""From a shard's raw records to dense series facts: ranges, winners, master data, reads, outages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+
+from models.blocks import NEVER, Blocks, join, read_blocks, select, single_slots
+from models.calendar import DayGrid, aligned, local_days
+from models.master import FOREVER, MICROS, MasterData, Span
+from models.outages import outages_of
+from models.place import Account, Placed, outrank, place
+from models.reads import read_registers
+from models.series import Bool, Int, SeriesFacts
+from schemas.channels import CHANNELS
+
+Name = tuple[str, str]
+"""(meter, channel)."""
+FUTURE_TOLERANCE_S = 180
+"""A reading may start this much later than it was received (vee.md, rule ``future``)."""
+
+
+@dataclass(frozen=True)
+class ShardInputs:
+    """Raw records of one shard and the range they are judged in.
+
+    Attributes:
+        intervals: RAW_INTERVALS with a ``fresh`` column.
+        registers, events: RAW_REGISTERS, RAW_EVENTS.
+        master: Service points, of all shards.
+        zone: The lake's time zone.
+        history_from: First epoch day expected of every service point, or None.
+        last_closed: Last closed epoch day.
+        first_readings: Second and interval length of the first reading of each series in all raw,
+            which may reach further back than ``intervals``.
+        window: Epoch days [first, last] whose facts are wanted, or None for all.
+        cells: Most slots of one group: bounds memory.
+    """
+
+    intervals: pa.Table
+    registers: pa.Table
+    events: pa.Table
+    master: MasterData
+    zone: str
+    last_closed: int
+    first_readings: dict[Name, tuple[int, int]]
+    history_from: int | None = None
+    window: tuple[int, int] | None = None
+    cells: int = 1 << 22
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Readings, reads or events of one local day that have no result; an address and why."""
+
+    rule: str
+    meter_id: str
+    channel: str
+    day: int
+    start: int
+    end: int
+    seen: str
+    expected: str
+
+
+@dataclass
+class Group:
+    """Series of one interval length, ready for validation, and the names of their rows."""
+
+    facts: SeriesFacts
+    names: list[Name]
+
+
+@dataclass
+class Assembly:
+    """What ``assemble`` yields beside the groups, complete once all groups were taken."""
+
+    account: Account = field(default_factory=Account)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: Name
+    interval_s: int
+    first_day: int
+    spans: tuple[Span, ...]
+
+
+def first_readings(intervals: pa.Table) -> dict[Name, tuple[int, int]]:
+    """Second and interval length of the first reading of each (meter, channel)."""
+    if not intervals.num_rows:
+        return {}
+    table = intervals.select(["meter_id", "channel", "start", "interval_s"])
+    table = pa.table(
+        {
+            "meter_id": table["meter_id"].cast(pa.string()),
+            "channel": table["channel"].cast(pa.string()),
+            "start": table["start"],
+            "interval_s": table["interval_s"],
+        }
+    )
+    first = table.group_by(["meter_id", "channel", "interval_s"], use_threads=False).aggregate(
+        [("start", "min")]
+    )
+    result: dict[Name, tuple[int, int]] = {}
+    columns = (first[name].to_pylist() for name in ("meter_id", "channel", "start_min", "interval_s"))
+    for meter, channel, start, interval in zip(*columns, strict=True):
+        held = result.get((meter, channel))
+        result[meter, channel] = min((start, interval), held) if held else (start, interval)
+    return result
+
+
+def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
+    """Yield the shard's series in groups of one interval length and bounded size.
+
+    Args:
+        inputs: The shard's records.
+        assembly: Receives the account and the problems; complete when the iterator is exhausted.
+    """
+    rows = _rows(inputs)
+    blocks, names = read_blocks(inputs.intervals, inputs.master)
+    number = {(names_row.name, names_row.interval_s): i for i, names_row in enumerate(rows)}
+    home = _homes(inputs, blocks, names, assembly)
+    row_of_block = np.full(len(blocks.start), -1, np.int64)
+    for interval in np.unique(blocks.interval_s).tolist():
+        of_series = np.array([number.get((name, interval), -1) for name in names], np.int64)
+        here = home & (blocks.interval_s == interval)
+        row_of_block[here] = of_series[blocks.series[here]]
+
+    strays = [select(blocks, row_of_block < 0)]
+    for chunk, grid in _chunks(rows, inputs):
+        mine = np.full(len(rows) + 1, -1, np.int64)
+        mine[chunk] = np.arange(len(chunk))
+        held = np.flatnonzero(mine[row_of_block] >= 0)
+        inside, inside_row, outside = _cut(select(blocks, held), mine[row_of_block[held]], grid)
+        strays.append(outside)
+        placed = place(inside, inside_row, grid, len(chunk))
+        assembly.account += placed.account
+        chunk_rows = [rows[i] for i in chunk]
+        yield Group(_facts(inputs, chunk_rows, grid, placed), [row.name for row in chunk_rows])
+    assembly.account += _stray_account(strays)
+
+
+def _rows(inputs: ShardInputs) -> list[_Row]:
+    """One row per (meter, channel, interval length in force), sorted by name."""
+    rows: list[_Row] = []
+    names = set(inputs.first_readings)
+    if inputs.history_from is not None:
+        for meter in {meter for meter, _ in names}:
+            spans = inputs.master.spans.get(meter, [])
+            names |= {(meter, c) for span in spans for c in span.version.channels if c in CHANNELS}
+    for name in sorted(names):
+        first = inputs.first_readings.get(name)
+        day = inputs.history_from if inputs.history_from is not None else _day(inputs, first)
+        if inputs.master.empty:
+            if first is not None:
+                rows.append(_Row(name, first[1], day, ()))
+            continue
+        spans = inputs.master.spans.get(name[0], [])
+        for interval in sorted({span.version.interval_s for span in spans}):
+            of_interval = tuple(span for span in spans if span.version.interval_s == interval)
+            rows.append(_Row(name, interval, day, of_interval))
+    return [row for row in rows if row.interval_s > 0]
+
+
+def _day(inputs: ShardInputs, first: tuple[int, int] | None) -> int:
+    if first is None:
+        return inputs.last_closed + 1
+    return int(local_days(inputs.zone, np.array([first[0]], np.int64))[0])
+
+
+def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Assembly) -> Bool:
+    """Blocks that have a place on some grid; the others become problems of their days."""
+    on_grid = aligned(inputs.zone, blocks.start, blocks.interval_s)
+    if inputs.master.empty:
+        served = np.ones(len(blocks.start), np.bool_)
+        wanted = np.array([inputs.first_readings[name][1] for name in names], np.int64)[blocks.series]
+    else:
+        served = blocks.span >= 0
+        lengths = np.array([*(span.version.interval_s for span in inputs.master.all_spans), 0], np.int64)
+        wanted = lengths[blocks.span]
+    right = blocks.interval_s == wanted
+    ahead = (blocks.received != NEVER) & (
+        (blocks.start + np.maximum(blocks.length - 1, 0) * blocks.interval_s)
+        > blocks.received // MICROS + FUTURE_TOLERANCE_S
+    )
+    for rule, chosen, seen, expected in (
+        ("no_service_point", ~served, "readings", "a service point in force"),
+        ("wrong_interval", served & ~right, "another interval length", "the service point's interval length"),
+        ("unaligned", served & right & ~on_grid, "starts between slots", "starts on the slot grid"),
+        ("future", served & right & on_grid & ahead, "starts after it was received", "a start in the past"),
+    ):
+        if chosen.any():
+            assembly.problems += _of_blocks(inputs, select(blocks, chosen), names, rule, seen, expected)
+    home: Bool = served & right & on_grid
+    return home
+
+
+def _of_blocks(
+    inputs: ShardInputs, blocks: Blocks, names: list[Name], rule: str, seen: str, expected: str
+) -> list[Problem]:
+    """One problem per (meter, channel, local day)."""
+    slots = single_slots(blocks)
+    if rule == "future":
+        late = slots.start > slots.received // MICROS + FUTURE_TOLERANCE_S
+        slots = select(slots, late)
+    days = local_days(inputs.zone, slots.start)
+    found: dict[tuple[Name, int], tuple[int, int]] = {}
+    ends = slots.start + slots.interval_s
+    for series, day, start, end in zip(
+        slots.series.tolist(), days.tolist(), slots.start.tolist(), ends.tolist(), strict=True
+    ):
+        if day > inputs.last_closed:
+            continue
+        low, high = found.get((names[series], day), (start, end))
+        found[names[series], day] = min(low, start), max(high, end)
+    return [
+        Problem(rule, *name, day, start, end, seen, expected) for (name, day), (start, end) in found.items()
+    ]
+
+
+def _chunks(rows: list[_Row], inputs: ShardInputs) -> Iterator[tuple[Int, DayGrid]]:
+    """Rows of one interval length and similar range, few enough to fit the cells."""
+    by_length: dict[int, list[int]] = defaultdict(list)
+    low, high = inputs.window or (-FOREVER, inputs.last_closed + 1)
+    last = min(high, inputs.last_closed + 1)
+    for i, row in enumerate(rows):
+        by_length[row.interval_s].append(i)
+    for interval, members in sorted(by_length.items()):
+        firsts = {i: max(_first_context(rows[i], inputs), low) for i in members}
+        members = sorted((i for i in members if firsts[i] <= last), key=lambda i: (firsts[i], i))
+        start = 0
+        while start < len(members):
+            days = last - firsts[members[start]] + 1
+            count = max(1, inputs.cells // (days * (86_400 // interval)))
+            chunk = np.array(members[start : start + count], np.int64)
+            yield np.sort(chunk), DayGrid(inputs.zone, interval, firsts[members[start]], days)
+            start += count
+
+
+def _first_context(row: _Row, inputs: ShardInputs) -> int:
+    """First day with a raw reading, or expected: nothing before it can matter."""
+    first = inputs.first_readings.get(row.name)
+    return min(row.first_day, _day(inputs, first)) if first is not None else row.first_day
+
+
+def _cut(blocks: Blocks, row: Int, grid: DayGrid) -> tuple[Blocks, Int, Blocks]:
+    """Blocks wholly on the grid with their rows, and the single slots that are off it."""
+    column = (blocks.start - grid.origin) // grid.interval_s
+    over = (column < 0) | (column + blocks.length > grid.slots)
+    if not over.any():
+        return blocks, row, select(blocks, over)
+    slots = single_slots(select(blocks, over))
+    slot_row = np.repeat(row[over], blocks.length[over])
+    at = (slots.start - grid.origin) // grid.interval_s
+    on = (at >= 0) & (at < grid.slots)
+    inside = join(select(blocks, ~over), select(slots, on))
+    return inside, np.concatenate([row[~over], slot_row[on]]), select(slots, ~on)
+
+
+def _stray_account(strays: list[Blocks]) -> Account:
+    """Repeats and superseded readings among those that are on no grid."""
+    blocks = strays[0]
+    for part in strays[1:]:
+        if len(part.start):
+            blocks = join(blocks, part)
+    if not len(blocks.start):
+        return Account()
+    slots = single_slots(blocks)
+    _, moment = np.unique(slots.start * 100_000 + slots.interval_s, return_inverse=True)
+    where = moment * (int(slots.series.max(initial=0)) + 1) + slots.series
+    _, _, account = outrank(slots, where)
+    return replace(account, fresh=int(slots.fresh.sum()))
+
+
+def _facts(inputs: ShardInputs, rows: list[_Row], grid: DayGrid, placed: Placed) -> SeriesFacts:
+    """Dense facts of one chunk."""
+    expected, disconnected, capacity = _master_days(inputs, rows, grid)
+    row_of = {row.name: i for i, row in enumerate(rows)}
+    rows_of_meter: dict[str, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        rows_of_meter[row.name[0]].append(i)
+    reads, _ = read_registers(inputs.registers, inputs.master, row_of)
+    outages, _ = outages_of(inputs.events, rows_of_meter)
+    return SeriesFacts(
+        grid=grid,
+        value=placed.value,
+        have=placed.have,
+        expected=expected,
+        one_directional=np.array([CHANNELS[row.name[1]].one_directional for row in rows], np.bool_),
+        instantaneous=np.array([CHANNELS[row.name[1]].instantaneous for row in rows], np.bool_),
+        external=placed.external,
+        conflict=placed.conflict,
+        disconnected=disconnected if disconnected.any() else None,
+        capacity=capacity if capacity.any() else None,
+        outages=outages,
+        reads=reads,
+    )
+
+
+def _master_days(inputs: ShardInputs, rows: list[_Row], grid: DayGrid) -> tuple[Bool, Bool, Int]:
+    """Expected and disconnected days and the capacity of each; (n, days)."""
+    expected, disconnected = np.zeros((2, len(rows), grid.days), np.bool_)
+    capacity = np.zeros((len(rows), grid.days), np.int64)
+    last = min(max(inputs.last_closed - grid.first_day + 1, 0), grid.days)
+    for i, row in enumerate(rows):
+        first = min(max(row.first_day - grid.first_day, 0), last)
+        if inputs.master.empty:
+            expected[i, first:last] = True
+            continue
+        for start, end in _merged(row.spans):
+            # A day is expected when service points are in force from its first slot to its last.
+            low = int(np.searchsorted(grid.day_starts, start))
+            high = int(np.searchsorted(grid.day_starts, end, side="right")) - 1
+            expected[i, max(low, first) : max(min(high, last), 0)] = True
+        for span in row.spans:
+            low = int(np.searchsorted(grid.day_starts[:-1], span.start))
+            high = int(np.searchsorted(grid.day_starts[:-1], span.end))
+            disconnected[i, low:high] = span.version.disconnected
+            if span.version.capacity_kw is not None and CHANNELS[row.name[1]].unit == "kWh":
+                capacity[i, low:high] = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
+    return expected, disconnected, capacity
+
+
+def _merged(spans: tuple[Span, ...]) -> list[tuple[int, int]]:
+    """Touching spans as one."""
+    merged: list[tuple[int, int]] = []
+    for span in spans:
+        if merged and merged[-1][1] == span.start:
+            merged[-1] = merged[-1][0], span.end
+        else:
+            merged.append((span.start, span.end))
+    return merged

@@ -1,0 +1,318 @@
+"""Raw interval blocks as arrays: who, when, how long, and the values in micro-units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from models.exact import doubles_to_micro, integers_to_micro, micro_factor
+from models.master import MasterData
+from models.series import Bool, Int
+from schemas.units import unit_factor
+
+NEVER = np.iinfo(np.int64).min
+"""received_at of a record that carries none: before everything (SEMANTICS, Which record holds)."""
+HEAD_END_ESTIMATES = (8, 9, 12)
+"""ESPI QualityOfReading codes of values the head-end estimated."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Consecutive slots of one series each, shape (b,); values flat, shape (v,).
+
+    Attributes:
+        series: Number of the (meter, channel).
+        start: UTC second of the first slot. [s]
+        length: Slots.
+        interval_s: Slot length. [s]
+        span: Position in ``MasterData.all_spans`` of the version in force at the start, −1 for none.
+        received, sequence: Order of the record; ``NEVER`` and −1 where absent.
+        unit: Code of (unit, scaler), part of the record's identity.
+        fresh: Whether the record came with this run.
+        first: Offset of the block's first value.
+        micro: Values in micro-units, multiplier applied, 0 where there is no reading.
+        there: Whether there is a reading.
+        bits: The number as received (a double by its bits): identity of the reading.
+        code: ESPI QualityOfReading of each value, None where all are measured.
+    """
+
+    series: Int
+    start: Int
+    length: Int
+    interval_s: Int
+    span: Int
+    received: Int
+    sequence: Int
+    unit: Int
+    fresh: Bool
+    first: Int
+    micro: Int
+    there: Bool
+    bits: Int
+    code: NDArray[np.int16] | None
+
+    @property
+    def values(self) -> int:
+        """Number of values, absent readings included."""
+        return int(self.length.sum())
+
+
+PER_BLOCK = tuple(
+    field.name for field in fields(Blocks) if field.name not in ("micro", "there", "bits", "code")
+)
+
+
+def select(blocks: Blocks, chosen: Bool | Int) -> Blocks:
+    """Some of the blocks; the flat values are shared, not copied."""
+    parts = {name: getattr(blocks, name)[chosen] for name in PER_BLOCK}
+    return Blocks(**parts, micro=blocks.micro, there=blocks.there, bits=blocks.bits, code=blocks.code)
+
+
+def single_slots(blocks: Blocks) -> Blocks:
+    """The same readings as blocks of one slot each; the flat values are shared."""
+    of = np.repeat(np.arange(len(blocks.length)), blocks.length)
+    offset = np.arange(len(of)) - np.repeat(np.cumsum(blocks.length) - blocks.length, blocks.length)
+    parts = {name: getattr(blocks, name)[of] for name in PER_BLOCK}
+    parts["start"] = parts["start"] + offset * parts["interval_s"]
+    parts["first"] = parts["first"] + offset
+    parts["length"] = np.ones(len(of), np.int64)
+    return Blocks(**parts, micro=blocks.micro, there=blocks.there, bits=blocks.bits, code=blocks.code)
+
+
+def join(left: Blocks, right: Blocks) -> Blocks:
+    """Blocks that share their flat values, one list after the other."""
+    parts = {name: np.concatenate([getattr(left, name), getattr(right, name)]) for name in PER_BLOCK}
+    return Blocks(**parts, micro=left.micro, there=left.there, bits=left.bits, code=left.code)
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[Int, list[str]]:
+    """Dictionary codes of a text column and the texts they stand for."""
+    combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(combined, pa.ChunkedArray):
+        combined = pa.concat_arrays(combined.chunks) if combined.num_chunks else pa.array([], combined.type)
+    if not isinstance(combined, pa.DictionaryArray):
+        combined = combined.dictionary_encode()
+    return combined.indices.to_numpy(zero_copy_only=False).astype(np.int64), combined.dictionary.to_pylist()
+
+
+def series_of(table: pa.Table) -> tuple[Int, list[tuple[str, str]]]:
+    """Number of each row's (meter, channel), numbered in sorted order, and their names."""
+    meter, meters = codes_of(table["meter_id"])
+    channel, channels = codes_of(table["channel"])
+    key = meter * len(channels) + channel
+    present = np.zeros(max(len(meters) * len(channels), 1), np.bool_)
+    present[key] = True
+    used = np.flatnonzero(present)
+    names = [(meters[k // len(channels)], channels[k % len(channels)]) for k in used.tolist()]
+    distinct = sorted(set(names))  # a dictionary may hold a text twice
+    rank = {name: number for number, name in enumerate(distinct)}
+    number_of = np.zeros(len(present), np.int64)
+    number_of[used] = [rank[name] for name in names]
+    return number_of[key], distinct
+
+
+def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple[str, str]]]:
+    """Blocks of a RAW_INTERVALS table (with a ``fresh`` column), converted to micro-units.
+
+    The multiplier is that of the version in force at the block's start; a block over which the
+    version changes is taken apart into slots first, so that each slot has its own.
+
+    Returns:
+        The blocks and the (meter, channel) behind each series number.
+    """
+    series, names = series_of(table)
+    start, interval = _numbers(table["start"]), _numbers(table["interval_s"])
+    length, first, micro_source = _lists(table)
+    meter_codes = table["meter_id"].combine_chunks()
+    if isinstance(meter_codes, pa.ChunkedArray):
+        meter_codes = pa.concat_arrays(meter_codes.unify_dictionaries().chunks)
+    span = master.in_force(meter_codes, start)
+    crossing = np.zeros(len(start), np.bool_)
+    if not master.empty:
+        crossing = master.in_force(meter_codes, start + (np.maximum(length, 1) - 1) * interval) != span
+    unit, units = _units(table, names, series)
+    raw = Blocks(
+        series=series,
+        start=start,
+        length=length,
+        interval_s=interval,
+        span=span,
+        received=_numbers(table["received_at"], NEVER),
+        sequence=_numbers(table["sequence"], -1),
+        unit=unit,
+        fresh=table["fresh"].to_numpy().astype(np.bool_),
+        first=first,
+        micro=np.zeros(0, np.int64),
+        there=np.zeros(0, np.bool_),
+        bits=micro_source.bits,
+        code=_qualities(table, length),
+    )
+    if crossing.any():
+        slots = single_slots(select(raw, crossing))
+        ids = pa.array([names[number][0] for number in slots.series.tolist()], pa.string())
+        slots = Blocks(**{**slots.__dict__, "span": master.in_force(ids, slots.start)})
+        raw = join(select(raw, ~crossing), slots)
+    micro, there = _to_micro(raw, units, master, micro_source)
+    return Blocks(**{**raw.__dict__, "micro": micro, "there": there}), names
+
+
+@dataclass(frozen=True)
+class _Values:
+    integers: Int
+    doubles: NDArray[np.float64]
+    split: int  # values before it are integers, the rest doubles
+    present: Bool | None
+    bits: Int
+
+
+def _numbers(column: pa.ChunkedArray, missing: int = 0) -> Int:
+    if column.null_count:
+        column = pc.fill_null(column, missing)
+    result: Int = column.to_numpy().astype(np.int64, copy=False)
+    return result
+
+
+def _lists(table: pa.Table) -> tuple[Int, Int, _Values]:
+    """Length and offset of each row's values in (all integers, then all doubles)."""
+    rows = table.num_rows
+    length, first = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    flats: list[pa.Array] = []
+    base = 0
+    for name, type_ in (("values_int", pa.int64()), ("values_float", pa.float64())):
+        row = 0
+        flat: list[pa.Array] = []
+        for chunk in table[name].chunks:
+            if chunk.null_count < len(chunk):
+                offsets = chunk.offsets.to_numpy().astype(np.int64)
+                sizes = np.diff(offsets)
+                if chunk.null_count:
+                    sizes = np.where(chunk.is_valid().to_numpy(zero_copy_only=False), sizes, 0)
+                held = sizes > 0
+                here = slice(row, row + len(chunk))
+                length[here] += sizes
+                first[here] = np.where(held, base + offsets[:-1] - offsets[0], first[here])
+                values = chunk.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+                flat.append(values.cast(type_))
+                base += len(values)
+            row += len(chunk)
+        flats.append(pa.concat_arrays(flat) if flat else pa.array([], type_))
+    return length, first, _join_values(*flats)
+
+
+def _join_values(integers: pa.Array, doubles: pa.Array) -> _Values:
+    present = None
+    if integers.null_count or doubles.null_count:
+        present = np.concatenate(
+            [part.is_valid().to_numpy(zero_copy_only=False) for part in (integers, doubles)]
+        )
+    whole = pc.fill_null(integers, 0).to_numpy() if integers.null_count else integers.to_numpy()
+    parts = pc.fill_null(doubles, float("nan")).to_numpy() if doubles.null_count else doubles.to_numpy()
+    bits = np.concatenate([whole, parts.view(np.int64)]) if len(parts) else whole
+    return _Values(whole, parts, len(whole), present, bits)
+
+
+def _units(
+    table: pa.Table, names: list[tuple[str, str]], series: Int
+) -> tuple[Int, list[tuple[Fraction, str, int]]]:
+    """Code of each row's (unit factor, unit, scaler), in an order that does not depend on the input."""
+    unit, texts = codes_of(table["unit"])
+    scaler = _numbers(table["scaler"])
+    channel_names = sorted({channel for _, channel in names})
+    channel_of_series = np.array([channel_names.index(channel) for _, channel in names], np.int64)
+    key = (channel_of_series[series] * len(texts) + unit) * 256 + (scaler + 128)
+    used, code = few_unique(key)
+    kinds = []
+    for k in used.tolist():
+        rest, scale = divmod(k, 256)
+        name, text = divmod(rest, len(texts))
+        factor = unit_factor(texts[text], channel_names[name])
+        if factor is None:
+            raise ValueError(f"unit {texts[text]!r} on channel {channel_names[name]!r} passed the row checks")
+        kinds.append((factor, texts[text], scale - 128))
+    rank = sorted(range(len(kinds)), key=lambda i: (kinds[i][1], kinds[i][2]))
+    place = np.zeros(len(kinds), np.int64)
+    place[rank] = np.arange(len(kinds))
+    return place[code], [kinds[i] for i in rank]
+
+
+def few_unique(key: Int) -> tuple[Int, Int]:
+    """np.unique with inverse for small non-negative keys, without a sort of all rows."""
+    present = np.zeros(int(key.max(initial=0)) + 1, np.bool_)
+    present[key] = True
+    used = np.flatnonzero(present)
+    number = np.zeros(len(present), np.int64)
+    number[used] = np.arange(len(used))
+    return used, number[key]
+
+
+def _qualities(table: pa.Table, length: Int) -> NDArray[np.int16] | None:
+    """Quality code of each value in the order of the flat values; None where every list is absent."""
+    column = table["quality"]
+    if column.null_count == len(column):
+        return None
+    integers = table["values_int"].is_valid().to_numpy()
+    order = np.concatenate([np.flatnonzero(integers), np.flatnonzero(~integers)])
+    lists = column.combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = pa.concat_arrays(lists.chunks)
+    lists = lists.take(pa.array(order))
+    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    total = length[order]
+    codes = np.zeros(int(total.sum()), np.int16)
+    stated = np.repeat(sizes == total, total)
+    codes[stated] = (
+        lists.flatten()
+        .to_numpy(zero_copy_only=False)
+        .astype(np.int16)[np.repeat(sizes == total, np.where(sizes > 0, sizes, 0))]
+    )
+    return codes
+
+
+def _to_micro(
+    raw: Blocks, units: list[tuple[Fraction, str, int]], master: MasterData, source: _Values
+) -> tuple[Int, Bool]:
+    """Flat micro-units and where there is a reading, each block by its own factor."""
+    multipliers = [
+        Fraction(1),
+        *(span.version.multiplier for span in ([] if master.empty else master.all_spans)),
+    ]
+    distinct = sorted(set(multipliers))
+    of_span = np.array([distinct.index(m) for m in multipliers], np.int64)
+    key = raw.unit * len(distinct) + of_span[raw.span + 1]
+    factors = {}
+    for k in np.flatnonzero(np.bincount(key)).tolist() if len(key) else []:
+        factor, _, scaler = units[k // len(distinct)]
+        factors[k] = micro_factor(factor, scaler, distinct[k % len(distinct)])
+    if len(set(factors.values())) == 1:
+        micro, there = _convert(source, None, next(iter(factors.values())))
+    else:
+        micro, there = np.zeros(len(source.bits), np.int64), np.ones(len(source.bits), np.bool_)
+        for k, factor in factors.items():
+            rows = key == k
+            length, first = raw.length[rows], raw.first[rows]
+            at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(int(length.sum()))
+            micro[at], there[at] = _convert(source, at, factor)
+    if source.present is not None:
+        there &= source.present
+        micro[~there] = 0
+    return micro, there
+
+
+def _convert(source: _Values, at: Int | None, factor: Fraction) -> tuple[Int, Bool]:
+    """Convert all values, or those at some positions."""
+    if at is None:
+        whole, fits = integers_to_micro(source.integers, factor)
+        if not len(source.doubles):
+            return whole, fits
+        parts, parts_fit = doubles_to_micro(source.doubles, factor)
+        return np.concatenate([whole, parts]), np.concatenate([fits, parts_fit])
+    micro, there = np.zeros(len(at), np.int64), np.zeros(len(at), np.bool_)
+    integer = at < source.split
+    micro[integer], there[integer] = integers_to_micro(source.integers[at[integer]], factor)
+    micro[~integer], there[~integer] = doubles_to_micro(source.doubles[at[~integer] - source.split], factor)
+    return micro, there

@@ -1,0 +1,199 @@
+"""Master data in time: which service-point version holds for a meter at a second."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from models.series import Bool, Int
+
+FOREVER = 1 << 33
+"""Second after every date in use; also the width of a meter's range in a lookup key."""
+MICROS = 1_000_000
+DISCONNECTED = frozenset({"disconnected", "inactive", "closed"})
+
+
+@dataclass(frozen=True)
+class Version:
+    """One service-point version as received; see DESIGN.md, ServicePoint."""
+
+    service_point_id: str
+    meter_id: str
+    account_id: str
+    role: str
+    commodity: str
+    tariff_id: str | None
+    bill_cycle_day: int
+    interval_s: int
+    channels: tuple[str, ...]
+    multiplier: Fraction
+    dials: int | None
+    capacity_kw: Fraction | None
+    feeder_id: str | None
+    transformer_id: str | None
+    customer_class: str | None
+    status: str
+    valid_from: int
+    valid_to: int
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether nothing is expected to flow."""
+        return self.status.lower() in DISCONNECTED
+
+
+@dataclass(frozen=True)
+class Span:
+    """Seconds [start, end) in which a version holds for its meter.
+
+    ``metering`` counts the changes of service point, multiplier and dials before it.
+    """
+
+    start: int
+    end: int
+    version: Version
+    metering: int
+
+
+class MasterData:
+    """The service-point versions that hold, by meter and second.
+
+    Args:
+        versions: All versions ever received (repeats and corrections included), any order.
+    """
+
+    def __init__(self, versions: list[tuple[tuple[Any, ...], Version]]) -> None:
+        self.empty = not versions
+        held: dict[tuple[str, int], tuple[tuple[Any, ...], Version]] = {}
+        for order, version in versions:
+            key = version.service_point_id, version.valid_from
+            if key not in held or held[key][0] < order:
+                held[key] = order, version
+        self.versions = [version for _, version in sorted(held.values(), key=lambda item: _key(item[1]))]
+        self.spans: dict[str, list[Span]] = {}
+        self.contested: list[tuple[str, int]] = []
+        claims: dict[str, list[tuple[int, int, Version]]] = defaultdict(list)
+        for here, following in zip(self.versions, [*self.versions[1:], None], strict=True):
+            end = here.valid_to
+            if following is not None and following.service_point_id == here.service_point_id:
+                end = min(end, following.valid_from)
+            if end > here.valid_from:
+                claims[here.meter_id].append((here.valid_from, end, here))
+        for meter, mine in claims.items():
+            self.spans[meter] = self._timeline(meter, mine)
+
+    def _timeline(self, meter: str, claims: list[tuple[int, int, Version]]) -> list[Span]:
+        """Cut overlapping claims: the greatest (valid_from, service_point_id) holds."""
+        if len(claims) == 1:
+            return [Span(*claims[0], metering=0)]
+        edges = sorted({edge for start, end, _ in claims for edge in (start, end)})
+        spans: list[Span] = []
+        for start, end in pairwise(edges):
+            over = [claim for claim in claims if claim[0] <= start and claim[1] >= end]
+            if len({claim[2].service_point_id for claim in over}) > 1:
+                self.contested.append((meter, start))
+            if not over:
+                continue
+            version = max(over, key=lambda claim: (claim[0], claim[2].service_point_id))[2]
+            metering = 0
+            if spans:
+                last = spans[-1].version
+                same = (last.service_point_id, last.multiplier, last.dials) == (
+                    version.service_point_id,
+                    version.multiplier,
+                    version.dials,
+                )
+                metering = spans[-1].metering + (not same or spans[-1].end != start)
+            if spans and spans[-1].version is version and spans[-1].end == start:
+                spans[-1] = Span(spans[-1].start, end, version, spans[-1].metering)
+            else:
+                spans.append(Span(start, end, version, metering))
+        return spans
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, int], Int, Int, list[Span]]:
+        meters = {meter: number for number, meter in enumerate(sorted(self.spans))}
+        flat = [(number, span) for meter, number in meters.items() for span in self.spans[meter]]
+        starts = np.array([number * FOREVER + max(span.start, 0) for number, span in flat], np.int64)
+        ends = np.array([number * FOREVER + min(span.end, FOREVER - 1) for number, span in flat], np.int64)
+        return meters, starts, ends, [span for _, span in flat]
+
+    @property
+    def all_spans(self) -> list[Span]:
+        """Every span; ``in_force`` answers with positions in this list."""
+        return self._index[3]
+
+    def in_force(self, meters: pa.Array | pa.DictionaryArray, seconds: Int) -> Int:
+        """Position in ``all_spans`` of the span that holds, −1 where none does; (k,).
+
+        Args:
+            meters: Meter ids, dictionary-encoded or plain, shape (k,).
+            seconds: UTC seconds, shape (k,).
+        """
+        known, starts, ends, _ = self._index
+        if not len(starts):
+            return np.full(len(seconds), -1, np.int64)
+        encoded = meters if isinstance(meters, pa.DictionaryArray) else meters.dictionary_encode()
+        of_dictionary = np.array([known.get(m, -1) for m in encoded.dictionary.to_pylist()], np.int64)
+        number = of_dictionary[encoded.indices.to_numpy(zero_copy_only=False)]
+        key = number * FOREVER + np.clip(seconds, 0, FOREVER - 1)
+        position = np.searchsorted(starts, key, side="right") - 1
+        at = np.maximum(position, 0)
+        inside: Bool = (number >= 0) & (position >= 0) & (key < ends[at]) & (starts[at] // FOREVER == number)
+        return np.where(inside, position, -1)
+
+
+def _key(version: Version) -> tuple[str, int]:
+    return version.service_point_id, version.valid_from
+
+
+def master_data(table: pa.Table | None) -> MasterData:
+    """Master data from a RAW_SERVICE_POINTS table; None or no rows means there is none in the lake."""
+    if table is None or not table.num_rows:
+        return MasterData([])
+    return MasterData([(_order(row), _version(row)) for row in table.to_pylist()])
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    """SEMANTICS: (received_at or −∞, sequence or −1, canonical bytes without source)."""
+    received, sequence = row.get("received_at"), row.get("sequence")
+    content = repr(
+        sorted((k, repr(v)) for k, v in row.items() if k not in ("source", "received_at", "sequence"))
+    )
+    return (
+        -(1 << 63) if received is None else received,
+        -1 if sequence is None else sequence,
+        content,
+    )
+
+
+def _version(row: dict[str, Any]) -> Version:
+    valid_to = row.get("valid_to")
+    capacity = row.get("capacity_kw")
+    return Version(
+        service_point_id=row["service_point_id"],
+        meter_id=row["meter_id"],
+        account_id=row["account_id"],
+        role=row["role"],
+        commodity=row["commodity"],
+        tariff_id=row.get("tariff_id"),
+        bill_cycle_day=row["bill_cycle_day"],
+        interval_s=row["interval_s"],
+        channels=tuple(row["channels"] or ()),
+        multiplier=Fraction(str(row["multiplier"] or "1")),
+        dials=row.get("dials"),
+        capacity_kw=None if capacity is None else Fraction(str(capacity)),
+        feeder_id=row.get("feeder_id"),
+        transformer_id=row.get("transformer_id"),
+        customer_class=row.get("customer_class"),
+        status=row["status"] or "active",
+        valid_from=-(-row["valid_from"] // MICROS),
+        valid_to=FOREVER if valid_to is None else -(-valid_to // MICROS),
+    )

@@ -1,0 +1,127 @@
+"""Register reads: which one holds at a moment, in micro-units, and what it may be compared with."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+
+from models.blocks import NEVER, codes_of, few_unique, series_of
+from models.exact import LIMIT, doubles_to_micro, integers_to_micro, micro_factor
+from models.master import MICROS, MasterData
+from models.series import Bool, Int, Reads
+from schemas.units import unit_factor
+
+MOST_DIALS = 18
+DOUBLE_STEPS = 1000
+"""A register given as a double counts as read to a thousandth of its unit."""
+
+
+def read_registers(
+    table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]
+) -> tuple[Reads, list[tuple[str, str, int]]]:
+    """Total-register reads of the series that have a row on the grid.
+
+    Args:
+        table: RAW_REGISTERS.
+        master: Versions in force; a multiplier is that of the version just before or at the read.
+        rows: Row of each (meter, channel) on the grid.
+
+    Returns:
+        The reads, sorted by (row, second), one a moment: the greatest (received_at, sequence, value,
+        quality); and (meter, channel, second) of reads at which no service point was in force.
+    """
+    if not table.num_rows:
+        return Reads.none(), []
+    series, names = series_of(table)
+    row_of = np.array([rows.get(name, -1) for name in names], np.int64)
+    at = table["read_at"].to_numpy().astype(np.int64) // MICROS
+    meters = pa.array([names[number][0] for number in range(len(names))], pa.string())
+    meter_of_row = pa.DictionaryArray.from_arrays(pa.array(series, pa.int32()), meters)
+    before, after = master.in_force(meter_of_row, at - 1), master.in_force(meter_of_row, at)
+    span = np.where(before >= 0, before, after)
+    homeless = np.zeros(len(at), np.bool_) if master.empty else span < 0
+    lost = sorted({(*names[series[i]], int(at[i])) for i in np.flatnonzero(homeless).tolist()})
+
+    total = np.array(table["tou_register"].is_null().to_numpy(), np.bool_)
+    kept = np.flatnonzero(total & ~homeless & (row_of[series] >= 0))
+    if not len(kept):
+        return Reads.none(), lost
+    value, modulus, resolution, sound = _micro(
+        table.take(pa.array(kept)), names, series[kept], span[kept], master
+    )
+    row, at = row_of[series[kept]], at[kept]
+    received = table["received_at"].fill_null(NEVER).to_numpy()[kept]
+    sequence = table["sequence"].fill_null(-1).to_numpy()[kept]
+    quality = table["quality"].fill_null(0).to_numpy()[kept]
+    value = np.where(sound, value, -1)
+    order = np.lexsort((quality, value, sequence, received, at, row))
+    last = np.ones(len(order), np.bool_)
+    last[:-1] = (np.diff(row[order]) != 0) | (np.diff(at[order]) != 0)
+    chosen = order[last]
+    # No span: −1 before a read, −2 after it, so that no interval reaches over a time without master data.
+    metering = np.array([s.metering for s in master.all_spans], np.int64)
+    version = np.zeros((len(kept), 2), np.int64)
+    if not master.empty:
+        version[:, 0] = np.where(before[kept] < 0, -1, metering[before[kept]])
+        version[:, 1] = np.where(after[kept] < 0, -2, metering[after[kept]])
+    return (
+        Reads(
+            series=row[chosen],
+            at=at[chosen],
+            value=value[chosen],
+            modulus=modulus[chosen],
+            resolution=resolution[chosen],
+            version=version[chosen],
+        ),
+        lost,
+    )
+
+
+def _micro(
+    table: pa.Table, names: list[tuple[str, str]], series: Int, span: Int, master: MasterData
+) -> tuple[Int, Int, Int, Bool]:
+    """Value, modulus, resolution in micro-units and whether the read is usable by its own content."""
+    unit, texts = codes_of(table["unit"])
+    channels = sorted({channel for _, channel in names})
+    channel = np.array([channels.index(channel) for _, channel in names], np.int64)[series]
+    scaler = table["scaler"].fill_null(0).to_numpy().astype(np.int64)
+    dials = np.clip(table["dials"].fill_null(0).to_numpy().astype(np.int64), 0, MOST_DIALS)
+    meterings = [(Fraction(1), 0)]
+    meterings += [(s.version.multiplier, s.version.dials or 0) for s in master.all_spans]
+    distinct = sorted(set(meterings))
+    metering = np.array([distinct.index(m) for m in meterings], np.int64)[span + 1]
+    key = channel
+    for part, width in (
+        (unit, len(texts)),
+        (scaler + 128, 256),
+        (metering, len(distinct)),
+        (dials, MOST_DIALS + 1),
+    ):
+        key = key * width + part
+    used, code = few_unique(key)
+
+    counts = table["value_int"].fill_null(0).to_numpy()
+    integer = table["value_int"].is_valid().to_numpy()
+    doubles = table["value_float"].fill_null(float("nan")).to_numpy()
+    value, modulus, resolution = (np.zeros(len(unit), np.int64) for _ in range(3))
+    sound = np.zeros(len(unit), np.bool_)
+    for number, k in enumerate(used.tolist()):
+        rest, own = divmod(k, MOST_DIALS + 1)
+        rest, m = divmod(rest, len(distinct))
+        rest, scale = divmod(rest, 256)
+        name, text = divmod(rest, len(texts))
+        factor = unit_factor(texts[text], channels[name])
+        if factor is None:
+            raise ValueError(f"unit {texts[text]!r} on channel {channels[name]!r} passed the row checks")
+        count = micro_factor(factor, scale - 128, distinct[m][0])
+        whole = np.flatnonzero((code == number) & integer)
+        real = np.flatnonzero((code == number) & ~integer)
+        value[whole], sound[whole] = integers_to_micro(counts[whole], count)
+        value[real], sound[real] = doubles_to_micro(doubles[real], count)
+        resolution[whole] = max(round(count), 1)
+        resolution[real] = max(round(count / DOUBLE_STEPS), 1)
+        wraps_after = own or distinct[m][1]
+        modulus[whole] = modulus[real] = min(round(count * 10**wraps_after), LIMIT) if wraps_after else 0
+    return value, modulus, resolution, sound
