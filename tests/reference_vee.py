@@ -203,7 +203,7 @@ def settle(series: Series, interval: Interval) -> None:
             series.find("sum_check", day, interval.start, interval.end, fixed + doubted, interval.advance)
         else:
             scale(others, max(target, 0))
-    elif not externals and all(measured(slot) for slot in shared):
+    elif not any(slot.external for slot in interval.whole) and all(measured(slot) for slot in shared):
         off = abs(fixed + doubted - interval.advance) > tolerance
         if off:
             series.find("sum_check", day, interval.start, interval.end, fixed + doubted, interval.advance)
@@ -256,7 +256,8 @@ def worth(series: Series, slot: Slot) -> tuple[Quality, Method]:
     if slot.value is None:
         return Quality.MISSING, Method.NONE
     if slot.external:
-        return Quality.ESTIMATED, Method.EXTERNAL if slot.method is Method.NONE else slot.method
+        scaled = slot.method is Method.EXTERNAL_SCALED
+        return Quality.ESTIMATED, Method.EXTERNAL_SCALED if scaled else Method.EXTERNAL
     doubted = any(slot.flags & flag and rule.severity == "questionable" for flag, rule in severities.items())
     if slot.kept or doubted:
         return Quality.QUESTIONABLE, Method.NONE
