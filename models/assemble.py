@@ -225,22 +225,29 @@ def _of_blocks(
 
 
 def _chunks(rows: list[_Row], inputs: ShardInputs) -> Iterator[tuple[Int, DayGrid]]:
-    """Rows of one interval length and similar range, few enough to fit the cells."""
-    by_length: dict[int, list[int]] = defaultdict(list)
+    """Rows of one interval length and similar range, few enough to fit the cells; a meter's stay together."""
     low, high = inputs.window or (-FOREVER, inputs.last_closed + 1)
     last = min(high, inputs.last_closed + 1)
+    by_meter: dict[tuple[int, str], list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        by_length[row.interval_s].append(i)
-    for interval, members in sorted(by_length.items()):
-        firsts = {i: max(_first_context(rows[i], inputs), low) for i in members}
-        members = sorted((i for i in members if firsts[i] <= last), key=lambda i: (firsts[i], i))
-        start = 0
-        while start < len(members):
-            days = last - firsts[members[start]] + 1
-            count = max(1, inputs.cells // (days * (86_400 // interval)))
-            chunk = np.array(members[start : start + count], np.int64)
-            yield np.sort(chunk), DayGrid(inputs.zone, interval, firsts[members[start]], days)
-            start += count
+        by_meter[row.interval_s, row.name[0]].append(i)
+    meters = [
+        (interval, min(max(_first_context(rows[i], inputs), low) for i in members), meter, members)
+        for (interval, meter), members in by_meter.items()
+    ]
+    meters = sorted(meter for meter in meters if meter[1] <= last)
+    start = 0
+    while start < len(meters):
+        interval, first = meters[start][:2]
+        size = (last - first + 1) * (86_400 // interval)
+        chunk: list[int] = []
+        while start < len(meters) and meters[start][0] == interval:
+            members = meters[start][3]
+            if chunk and (len(chunk) + len(members)) * size > inputs.cells:
+                break
+            chunk += members
+            start += 1
+        yield np.sort(np.array(chunk, np.int64)), DayGrid(inputs.zone, interval, first, last - first + 1)
 
 
 def _first_context(row: _Row, inputs: ShardInputs) -> int:

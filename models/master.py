@@ -80,8 +80,9 @@ class MasterData:
         self.spans: dict[str, list[Span]] = {}
         self.contested: list[tuple[str, int]] = []
         claims: dict[str, list[tuple[int, int, Version]]] = defaultdict(list)
-        for here, following in zip(self.versions, [*self.versions[1:], None], strict=True):
+        for number, here in enumerate(self.versions):
             end = here.valid_to
+            following = self.versions[number + 1] if number + 1 < len(self.versions) else None
             if following is not None and following.service_point_id == here.service_point_id:
                 end = min(end, following.valid_from)
             if end > here.valid_from:

@@ -119,6 +119,21 @@ def _expected_days(facts: SeriesFacts, series: Int, first: Int, last: Int) -> tu
     return np.where(within > 0, next_expected[series, low], -1), within == high - low + 1
 
 
+def shared_slots(intervals: ReadIntervals, grid: DayGrid) -> tuple[Int, Int]:
+    """Slots with a read strictly inside, once for each usable interval they are shared by.
+
+    Returns:
+        Number of the interval and flat slot number, shape (k,) each.
+    """
+    step = grid.interval_s
+    low, high = intervals.start - grid.origin, intervals.end - grid.origin
+    head = np.flatnonzero(intervals.usable & (low % step != 0))
+    tail = np.flatnonzero(intervals.usable & (high % step != 0))
+    number = np.concatenate([head, tail])
+    column = np.concatenate([low[head] // step, high[tail] // step])
+    return number, intervals.series[number] * grid.slots + column
+
+
 def shared_parts(intervals: ReadIntervals, final: Int, grid: DayGrid) -> Int:
     """What the slots with a read strictly inside give to each interval [micro-unit]; shape (m,).
 

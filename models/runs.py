@@ -124,14 +124,14 @@ def _whole_days(hit: Bool, total: Int, usage: Int, days: Int, grid: DayGrid) -> 
 
 def prolonged(facts: SeriesFacts, checked: Screen, limit: int) -> DayHits:
     """Days that end more than ``limit`` consecutive days without a good slot."""
-    blind = ~checked.any_good
+    blind = ~checked.any_good & facts.expected
     if checked.dark is not None:
         blind &= ~checked.dark
     # Days since the last day that was not blind, by a running maximum of its index.
     index = np.arange(facts.grid.days)
     clear = np.maximum.accumulate(np.where(blind, -1, index), axis=1)
     row_length = np.minimum(index - clear, REACH_BACK + 1)
-    series, day = np.nonzero(blind & (row_length > limit) & facts.expected & ~facts.instantaneous[:, None])
+    series, day = np.nonzero(blind & (row_length > limit) & ~facts.instantaneous[:, None])
     grid = facts.grid
     return DayHits(
         series,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.days import half_away
 from models.estimate import Estimates
-from models.registers import ReadIntervals, shared_parts
+from models.registers import ReadIntervals, shared_parts, shared_slots
 from models.screen import Screen
 from models.series import Bool, Int, SeriesFacts
 from schemas.quality import SCALED, Method
@@ -85,8 +85,7 @@ def settle(
     placed = ~held & (method != Method.NONE)
     flat[pool.slot[placed]] = value[placed]
 
-    external = _external_counts(facts, intervals, len(actual))
-    checkable = intervals.usable & (counts == 0) & (external == 0)
+    checkable = intervals.usable & (counts == 0) & _all_measured(facts, checked, kept, intervals)
     off = checkable & (np.abs(actual - intervals.advance) > tolerance)
     return Settled(
         final=final,
@@ -200,10 +199,17 @@ def _with_externals(facts: SeriesFacts, estimates: Estimates) -> Estimates:
     return Estimates(every[order], values[order], methods[order])
 
 
-def _external_counts(facts: SeriesFacts, intervals: ReadIntervals, count: int) -> Int:
-    """Head-end estimates in each interval; (m,)."""
-    if facts.external is None:
-        return np.zeros(count, np.int64)
-    series, column = np.nonzero(facts.external & facts.have)
-    holder = intervals.holding(series, column, facts.grid)
-    return np.bincount(holder[holder >= 0], minlength=count)
+def _all_measured(facts: SeriesFacts, checked: Screen, kept: Int, intervals: ReadIntervals) -> Bool:
+    """Intervals without an external slot, and without an absent or external shared slot; (m,)."""
+    measured = np.ones(len(intervals.series), np.bool_)
+    number, slot = shared_slots(intervals, facts.grid)
+    doubtful = np.isin(slot, checked.absent)
+    if facts.external is not None:
+        there = facts.external & facts.have
+        doubtful |= there.ravel()[slot]
+        external = np.flatnonzero(there)
+        external = external[~np.isin(external, kept)]
+        holder = intervals.holding(*np.divmod(external, facts.grid.slots), facts.grid)
+        measured[holder[holder >= 0]] = False
+    measured[number[doubtful]] = False
+    return measured

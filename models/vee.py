@@ -82,7 +82,7 @@ def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
 
 
 class _Marks:
-    """Flag bits of the slots, and which slots a rule of severity ``questionable`` doubts."""
+    """Flag bits of the slots, and which slots a rule more severe than ``info`` doubts."""
 
     def __init__(self, facts: SeriesFacts, pack: RulePack) -> None:
         self.flags = np.zeros(facts.value.shape, np.int32)
@@ -93,7 +93,7 @@ class _Marks:
     def slots(self, rule: str, flat: Int) -> None:
         """Mark single slots."""
         self.flags.ravel()[flat] |= Flag[rule.upper()].value
-        if self._severity[rule] == "questionable":
+        if self._severity[rule] != "info":
             self.doubted.append(flat)
 
     def columns(self, rule: str, series: int, start: int, end: int) -> None:
@@ -128,7 +128,9 @@ def _worth(
     if facts.external is not None:
         external = np.flatnonzero(facts.external & facts.have)
         quality[external], method[external] = Quality.ESTIMATED, Method.EXTERNAL
-    quality[checked.zeroed], method[checked.zeroed] = Quality.VALIDATED, Method.ZERO
+    snapshot = facts.instantaneous[checked.zeroed // facts.grid.slots]  # a voltage of zero would be invented
+    quality[checked.zeroed] = np.where(snapshot, Quality.MISSING, Quality.VALIDATED)
+    method[checked.zeroed] = np.where(snapshot, Method.NONE, Method.ZERO)
 
     lost = np.setdiff1d(checked.absent, settled.kept, assume_unique=True)
     had = facts.have.ravel()[lost]

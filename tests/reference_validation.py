@@ -274,7 +274,7 @@ def judge_prolonged(series: Series) -> None:
     def in_row(day: int) -> bool:
         slots = series.days[day]
         explained = slots[0].disconnected or all(slot.whole_outage for slot in slots)
-        return not explained and not any(slot.good for slot in slots)
+        return slots[0].expected and not explained and not any(slot.good for slot in slots)
 
     allowed = series.pack.rules.prolonged_estimation.days
     for day, slots in enumerate(series.days):

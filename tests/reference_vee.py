@@ -258,7 +258,7 @@ def worth(series: Series, slot: Slot) -> tuple[Quality, Method]:
     if slot.external:
         scaled = slot.method is Method.EXTERNAL_SCALED
         return Quality.ESTIMATED, Method.EXTERNAL_SCALED if scaled else Method.EXTERNAL
-    doubted = any(slot.flags & flag and rule.severity == "questionable" for flag, rule in severities.items())
+    doubted = any(slot.flags & flag and rule.severity != "info" for flag, rule in severities.items())
     if slot.kept or doubted:
         return Quality.QUESTIONABLE, Method.NONE
     return (Quality.VERIFIED if slot.verified else Quality.VALIDATED), Method.NONE

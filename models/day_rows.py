@@ -1,0 +1,214 @@
+"""Results as rows of the ``days`` table: one a (meter, channel, local day), slots as lists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.assemble import Group, Problem
+from models.calendar import DayGrid
+from models.days import per_day
+from models.series import RULES, Bool, Findings, Int, SeriesResult
+from schemas.channels import CHANNELS
+from schemas.findings import FINDING
+from schemas.quality import Method, Quality
+from schemas.rulepack import RulePack
+
+MICRO = 1_000_000
+SLOT_COUNTS = frozenset({"missing", "zero_run", "flat_line"})
+DAY_COUNTS = frozenset({"prolonged_estimation"})
+NO_QUANTITY = frozenset({"conflict"})
+Address = tuple[str, str, int]
+"""(meter, channel, epoch day)."""
+
+
+def day_rows(
+    group: Group, result: SeriesResult, wanted: Bool, pack: RulePack, problems: dict[Address, list[Problem]]
+) -> pa.Table:
+    """Rows of the wanted expected days of one group.
+
+    Args:
+        group: The series.
+        result: What VEE made of them.
+        wanted: Days to write, a subset of the expected ones; (n, days).
+        pack: Names the severities of the findings.
+        problems: Findings about readings, reads and events by address; those used are taken out.
+
+    Returns:
+        Columns of the ``days`` table without revision, run and withdrawal, sorted by row and day.
+    """
+    grid, facts = group.facts.grid, group.facts
+    series, day = np.nonzero(wanted)
+    count = grid.lengths[day]
+    offsets = np.concatenate([[0], np.cumsum(count)])
+    mask = None if wanted.all() else np.repeat(wanted, grid.lengths, axis=1)
+
+    def flat(slots: NDArray[np.generic]) -> NDArray[np.generic]:
+        return slots.ravel() if mask is None else slots[mask]
+
+    low, high = (
+        per_day(how, result.quality, grid)[series, day] for how in (np.minimum.reduce, np.maximum.reduce)
+    )
+    mixed = low != high
+    made = per_day(np.logical_or.reduce, result.method != Method.NONE, grid)[series, day]
+    flagged = per_day(np.logical_or.reduce, result.flags != 0, grid)[series, day]
+    channels = [name[1] for name in group.names]
+    return pa.table(
+        {
+            "meter_id": _names([name[0] for name in group.names], series),
+            "channel": _names(channels, series),
+            "local_day": pa.array((grid.first_day + day).astype(np.int32), pa.int32()).cast(pa.date32()),
+            "start": pa.array(grid.day_starts[day] * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
+            "interval_s": pa.array(np.full(len(day), grid.interval_s, np.int32)),
+            "unit": _names([CHANNELS[channel].unit for channel in channels], series),
+            "values": _all_lists(
+                offsets, flat(result.value), _absent(result.quality == Quality.MISSING, low, flat)
+            ),
+            "quality": pa.array(low.astype(np.int8), mask=mixed),
+            "qualities": _some_lists(result.quality, grid, series, day, mixed, pa.int8()),
+            "methods": _some_lists(result.method, grid, series, day, made, pa.int8()),
+            "flags": _some_lists(result.flags, grid, series, day, flagged, pa.int32()),
+            "measured": _some_lists(facts.value, grid, series, day, made, pa.int64(), there=facts.have),
+            "total": pa.array(per_day(np.add.reduce, result.value, grid)[series, day]),
+            "estimated_slots": pa.array(_estimated(result, grid)[series, day].astype(np.int32)),
+            "findings": _findings(group, result.findings, wanted, series, day, pack, problems),
+        }
+    )
+
+
+def _absent(missing: Bool, low: NDArray[np.int8], flat: object) -> Bool | None:
+    if not (low == Quality.MISSING).any():
+        return None
+    return flat(missing)  # type: ignore[operator, no-any-return]
+
+
+def _names(texts: list[str], rows: Int) -> pa.DictionaryArray:
+    distinct = sorted(set(texts))
+    position = {text: number for number, text in enumerate(distinct)}
+    codes = np.array([position[text] for text in texts], np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(codes[rows]), pa.array(distinct, pa.string()))
+
+
+def _all_lists(offsets: Int, values: NDArray[np.generic], absent: Bool | None) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values, mask=absent))
+
+
+def _some_lists(
+    slots: NDArray[np.generic],
+    grid: DayGrid,
+    series: Int,
+    day: Int,
+    chosen: Bool,
+    type_: pa.DataType,
+    there: Bool | None = None,
+) -> pa.ListArray:
+    """Lists of the chosen days, null for the others."""
+    picked = np.flatnonzero(chosen)
+    length = grid.lengths[day[picked]]
+    sizes = np.zeros(len(series), np.int64)
+    sizes[picked] = length
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    column = np.repeat(grid.offsets[day[picked]] - (np.cumsum(length) - length), length) + np.arange(
+        int(length.sum())
+    )
+    row = np.repeat(series[picked], length)
+    absent = None if there is None else ~there[row, column]
+    values = pa.array(slots[row, column], mask=absent).cast(type_)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~chosen))
+
+
+def _estimated(result: SeriesResult, grid: DayGrid) -> Int:
+    """Estimated and substituted slots of each day; (n, days)."""
+    made = (result.quality == Quality.ESTIMATED) | (result.quality == Quality.SUBSTITUTED)
+    counts: Int = per_day(np.add.reduce, made.view(np.int8), grid).astype(np.int64)
+    return counts
+
+
+def _findings(
+    group: Group,
+    found: Findings,
+    wanted: Bool,
+    series: Int,
+    day: Int,
+    pack: RulePack,
+    problems: dict[Address, list[Problem]],
+) -> pa.ListArray:
+    """Findings of each row, by rule and start; null where there is none."""
+    kept = wanted[found.series, found.day]
+    rows: dict[tuple[int, int], list[dict[str, object]]] = defaultdict(list)
+    for rule, s, d, start, end, seen, expected in zip(
+        *(getattr(found, name)[kept].tolist() for name in Findings.__dataclass_fields__), strict=True
+    ):
+        unit = CHANNELS[group.names[s][1]].unit
+        rows[s, d].append(_finding(RULES[rule], pack, start, end, *_texts(RULES[rule], seen, expected, unit)))
+    numbers = {name: i for i, name in enumerate(group.names)}
+    for address in [address for address in problems if address[:2] in numbers]:
+        s, d = numbers[address[:2]], address[2] - group.facts.grid.first_day
+        if 0 <= d < group.facts.grid.days and wanted[s, d]:
+            rows[s, d] += [problem_finding(problem) for problem in problems.pop(address)]
+    if not rows:
+        return pa.nulls(len(series), pa.list_(FINDING))
+    addresses = sorted(rows)
+    keys = np.array([s * group.facts.grid.days + d for s, d in addresses], np.int64)
+    position = np.searchsorted(series * group.facts.grid.days + day, keys)
+    sizes = np.zeros(len(series), np.int64)
+    sizes[position] = [len(rows[address]) for address in addresses]
+    items = [item for address in addresses for item in sorted(rows[address], key=_by_rule)]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(items, FINDING), mask=pa.array(sizes == 0))
+
+
+def _by_rule(finding: dict[str, object]) -> tuple[str, str]:
+    return str(finding["start"]), str(finding["rule"])
+
+
+def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expected: str) -> dict[str, object]:
+    return {
+        "rule": rule,
+        "severity": getattr(pack.rules, rule).severity,
+        "start": start * MICRO,
+        "end": end * MICRO,
+        "seen": seen,
+        "expected": expected,
+    }
+
+
+def problem_finding(problem: Problem) -> dict[str, object]:
+    """A problem as an element of the ``findings`` list."""
+    return {
+        "rule": problem.rule,
+        "severity": "info",
+        "start": problem.start * MICRO,
+        "end": problem.end * MICRO,
+        "seen": problem.seen,
+        "expected": problem.expected,
+    }
+
+
+def _texts(rule: str, seen: int, expected: int, unit: str) -> tuple[str, str]:
+    """What a rule saw and expected, in words with units."""
+    if rule in NO_QUANTITY:
+        return "different values", "one value a slot"
+    if rule in DAY_COUNTS:
+        return f"{seen} days", f"at most {expected} days"
+    if rule == "missing":
+        return f"{seen} slots without a reading", "a reading in every slot"
+    if rule in SLOT_COUNTS:
+        return f"{seen} slots", f"fewer than {expected} slots"
+    if rule == "read_interval":
+        return quantity(seen, unit), "an advance that can scale and judge"
+    relation = {"negative": "at least ", "low_usage": "about ", "high_usage": "about "}.get(rule, "at most ")
+    if rule == "sum_check":
+        relation = ""
+    return quantity(seen, unit), relation + quantity(expected, unit)
+
+
+def quantity(micro: int, unit: str) -> str:
+    """Micro-units as a decimal with its unit, without trailing zeros."""
+    sign = "-" if micro < 0 else ""
+    whole, rest = divmod(abs(micro), MICRO)
+    decimals = f".{rest:06d}".rstrip("0").rstrip(".")
+    return f"{sign}{whole}{decimals} {unit}"
