@@ -95,43 +95,47 @@ def _legend() -> Html:
 
 
 def _calendar(days: Sequence[Row]) -> Html:
+    """One strip of weeks where it fits (a year and a week), else one a calendar year, cells of equal size."""
     known = {row["local_day"]: row for row in days}
-    years = [list(group) for _, group in groupby(sorted(known), key=lambda day: day.isocalendar().year)]
-    return join(responsive(partial(_year, year, known), 760) for year in years)
+    dates = sorted(known)
+    if _weeks(dates) <= 54:
+        return responsive(partial(_strip, dates, known, _weeks(dates)), 760)
+    years = [list(group) for _, group in groupby(dates, key=lambda day: day.year)]
+    return join(responsive(partial(_strip, year, known, 54), 760) for year in years)
 
 
-def _year(days: Sequence[date], known: dict[date, Row], width: int) -> Html:
-    monday = days[0] - timedelta(days=days[0].weekday())
-    weeks = (days[-1] - monday).days // 7 + 1
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def _weeks(days: Sequence[date]) -> int:
+    return (days[-1] - _monday(days[0])).days // 7 + 1
+
+
+def _strip(days: Sequence[date], known: dict[date, Row], room: int, width: int) -> Html:
+    """Weeks as columns, weekdays as rows; a week is as wide as it would be if there were ``room`` of them."""
+    monday = _monday(days[0])
     left, top = 34, 34
-    size = min(46.0, (width - left - 2) / weeks)
-    height = round(top + 7 * min(size, 32) + 4)
-    tall = min(size, 32)
-    parts: list[Content] = [
-        text(left, 12, str(days[len(days) // 2].isocalendar().year), anchor="start", style="strong")
-    ]
+    wide = min(46.0, (width - left - 2) / room)
+    tall = min(wide, 32)
+    years = f"{days[0].year}" if days[0].year == days[-1].year else f"{days[0].year} – {days[-1].year}"
+    parts: list[Content] = [text(left, 12, years, anchor="start", style="strong")]
     parts += [
         text(left - 6, round(top + (n + 0.5) * tall + 4, 1), name, anchor="end")
         for n, name in enumerate(WEEKDAYS)
-        if tall >= 13 or n % 2 == 0
+        if n % (1 if tall >= 13 else 3) == 0
     ]
-    shown = -10.0
-    for week in range(weeks):
-        start = monday + timedelta(days=7 * week)
-        x = round(left + week * size, 1)
+    shown = -40.0
+    for week in range(_weeks(days)):
+        start = max(days[0], monday + timedelta(days=7 * week))
+        x = round(left + week * wide, 1)
         if (week == 0 or start.month != (start - timedelta(days=7)).month) and x - shown > 30:
             parts.append(text(x, top - 6, f"{start:%b}", anchor="start"))
             shown = x
-    parts += [
-        _day(
-            known[day],
-            round(left + ((day - monday).days // 7) * size, 1),
-            round(top + day.weekday() * tall, 1),
-            size,
-            tall,
-        )
-        for day in days
-    ]
+    for day in days:
+        x = round(left + (day - monday).days // 7 * wide, 1)
+        parts.append(_day(known[day], x, round(top + day.weekday() * tall, 1), wide, tall))
+    height = round(top + 7 * tall + 4)
     label = f"Calendar of measured share, {display.day(days[0])} to {display.day(days[-1])}"
     return svg(width, height, label, parts)
 
@@ -180,15 +184,15 @@ def _worst_days(days: Sequence[Row]) -> Html | None:
         return None
     columns = [
         Column("Day"),
-        Column("Measured", True, "%"),
+        Column("Measured", True),
         Column("Slots lost", True),
-        Column("Meters silent", True),
+        Column("Silent meters", True),
     ]
     rows: list[list[Cell | Content]] = [
         [
             display.day(row["local_day"]),
             Cell(
-                display.percent(row["measured"], row["slots"]).rstrip(" %\u202f"),
+                display.percent(row["measured"], row["slots"]),
                 row["measured"] / row["slots"],
             ),
             Cell(display.count(row["slots"] - row["measured"]), row["slots"] - row["measured"]),
@@ -205,7 +209,7 @@ def grouping(facts: Facts) -> tuple[str, str]:
         groups = int(facts.one(f"select count(distinct {column}) as n from service_points")["n"])
         if 2 <= groups <= GROUPS_SHOWN * 4:
             return f"coalesce({column}, 'no {word}')", word
-    return "'meters ' || left(meter_id, greatest(length(meter_id) - 2, 1)) || '…'", "meter id"
+    return "left(meter_id, greatest(length(meter_id) - 2, 1)) || '…'", "meter id"
 
 
 def _matrix(facts: Facts, days: Sequence[Row]) -> Html:

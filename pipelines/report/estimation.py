@@ -78,14 +78,16 @@ def _bar(row: Row, word: str) -> Bar:
 
 def _by_method(facts: Facts) -> Html:
     """Methods of made values, read slot by slot from odd days only."""
-    odd = f"{sum_of(MADE)} > 0"
     rows = facts.rows(
-        "select method, quality, channel, count(*) as slots, sum(value) as energy from (select d.channel, "
-        "unnest(d.qualities) as quality, "
-        'unnest(d.methods) as method, unnest(d."values") as value from days d semi join '
-        f"(select meter_id, channel, local_day from report_days where {odd}) o using (meter_id, channel, "
-        "local_day)) "
-        f"where quality in {MADE} group by all"
+        f"""
+        select method, quality, channel, count(*) as slots, sum(value) as energy
+        from (
+            select channel, unnest("values") as value, unnest(qualities) as quality,
+                unnest(methods) as method
+            from days where {_odd(facts)}
+        )
+        where quality in {MADE} group by all
+        """
     )
     slots: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     energy: dict[str, Decimal] = defaultdict(Decimal)
@@ -120,18 +122,29 @@ def _by_method(facts: Facts) -> Html:
     return Table("How values were made, by method", columns, body, name="methods").render()
 
 
+def _odd(facts: Facts) -> str:
+    """SQL over a row of ``days``: it holds made values; simple, to be applied before lists are read."""
+    edited = facts.count("report_days", f"{sum_of(MADE)} > 0 and coalesce(estimated_share, 0) = 0")
+    if not edited:
+        return "estimated_share > 0"
+    return (
+        "(estimated_share > 0 or (meter_id, channel, local_day) in "
+        f"(select (meter_id, channel, local_day) from report_days where {sum_of(MADE)} > 0))"
+    )
+
+
 def _words(name: str) -> str:
     return name.replace("_SCALED", " scaled to register").replace("_", " ").lower()
 
 
 def _by_quality(facts: Facts) -> Html:
-    columns = [Column("Quality"), Column("", wide=True), Column("Slots", True), Column("Share", True, "%")]
+    columns = [Column("Quality"), Column("", wide=True), Column("Slots", True), Column("Share", True)]
     rows: list[list[Cell | Content]] = [
         [
             name.capitalize(),
             share_bar([(STYLES.get(name, "f1"), facts.slots[name])], facts.expected),
             Cell(display.count(facts.slots[name]), facts.slots[name]),
-            Cell(display.percent(facts.slots[name], facts.expected).rstrip(" %\u202f"), facts.slots[name]),
+            Cell(display.percent(facts.slots[name], facts.expected), facts.slots[name]),
         ]
         for name in QUALITIES
         if facts.slots[name]

@@ -16,8 +16,8 @@ from pipelines.report.section import Section
 PERIOD_STYLES = ("f4", "f2", "f7", "f5", "f3", "f8")
 """Colours of periods, dearest first; the cheapest of several is always ``f5``."""
 
-PROFILE_DAYS = 100_000
-"""At most about this many meter-days enter the mean profile; a bigger fleet is sampled by meter."""
+PROFILE_DAYS = 50_000
+"""At most about this many meter-days enter the mean profile; more are sampled."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,24 @@ def period_order(facts: Facts) -> dict[str, str]:
 
 
 def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> Html:
-    sampled, of = _sample(facts)
+    longest = facts.one("select max(interval_s) as s from report_days where channel = ?", facts.channel)
+    step = max(int(longest["s"]), 900)
+    chosen_days, told = _sample(facts)
     rows = facts.rows(
-        'with slots as (select isodow(d.local_day) >= 6 as weekend, d.interval_s, unnest(d."values") as '
-        "value, "
-        'unnest(range(len(d."values"))) as slot from days d semi join report_sample using (meter_id) '
-        'where d.channel = ? and len(d."values") * d.interval_s = 86400), '
-        "step as (select greatest(max(interval_s), 900) as s from slots) "
-        "select weekend, ((slot * interval_s) // (select s from step) * (select s from step) // "
-        "60)::integer as minute, "
-        "(select s from step)::integer as step, sum(value)::double as quantity, count(value) * "
-        "max(interval_s) / 3600.0 as hours from slots "
-        "where value is not null group by weekend, 2, interval_s order by 1, 2",
+        f"""
+        with slot as (
+            select isodow(local_day) >= 6 as weekend, interval_s, unnest("values") as value,
+                unnest(range(len("values"))) as n
+            from days
+            where channel = ? and len("values") * interval_s = 86400 and {chosen_days}
+        )
+        select weekend, ((n * interval_s) // {step} * {step} // 60)::integer as minute,
+            sum(value)::double as quantity, count(value) * interval_s / 3600.0 as hours
+        from slot where value is not null
+        group by weekend, minute, interval_s order by weekend, minute
+        """,
         facts.channel,
     )
-    facts.connection.execute("drop table temp.report_sample")
     if not rows:
         return absent("No load profile:", "no local day of 24 hours has a value.")
     sums: dict[bool, dict[int, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0]))
@@ -98,15 +101,13 @@ def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> 
         cell[1] += float(row["hours"])
     rate = "kW" if facts.unit == "kWh" else f"{facts.unit}/h"
     lines = [
-        _line(name, style, by, rows[0]["step"] / 60, rate)
+        _line(name, style, by, step / 60, rate)
         for name, style, by in (
             ("Weekdays", "s1", sums.get(False, {})),
             ("Weekends", "s6", sums.get(True, {})),
         )
     ]
-    note = "Mean of all values, measured or made; days of 23 or 25 hours are left out."
-    if of > sampled:
-        note += f" From {sampled:,} of {of:,} meters, chosen by a hash of their id."
+    note = "Mean of all values, measured or made; days of 23 or 25 hours are left out." + told
     return tag(
         "div",
         [_one(lines, rate, chosen, heading, order) for heading, chosen in _charts(bands)]
@@ -117,9 +118,7 @@ def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> 
 
 
 def _charts(bands: Sequence[TouBand]) -> list[tuple[str, list[TouBand]]]:
-    """A chart for every season of the first tariff (by id): weekday bands are drawn, they are what "
-    "tariffs shape.
-    """
+    """A chart for each season of the first tariff (by id); of its bands those of weekdays."""
     if not bands:
         return []
     first = min(band.tariff_id for band in bands)
@@ -131,22 +130,14 @@ def _charts(bands: Sequence[TouBand]) -> list[tuple[str, list[TouBand]]]:
     ]
 
 
-def _sample(facts: Facts) -> tuple[int, int]:
-    """Make ``report_sample``, the meters of the profile; returns their number and that of all."""
-    row = facts.one(
-        "select count(distinct meter_id) as meters, count(*) as days from report_days where channel = ?",
-        facts.channel,
-    )
-    keep = max(
-        1, row["meters"] if row["days"] <= PROFILE_DAYS else int(row["meters"] * PROFILE_DAYS / row["days"])
-    )
-    facts.connection.execute(
-        "create or replace temp table report_sample as select distinct meter_id, md5(meter_id) as h from "
-        "report_days "
-        f"where channel = ? order by h limit {keep}",
-        [facts.channel],
-    )
-    return min(keep, row["meters"]), row["meters"]
+def _sample(facts: Facts) -> tuple[str, str]:
+    """Which meter-days enter the mean profile: (SQL over meter_id and local_day, what the reader is told)."""
+    total = int(facts.one("select count(*) as n from report_days where channel = ?", facts.channel)["n"])
+    if total <= PROFILE_DAYS:
+        return "true", ""
+    edge = f"{int(PROFILE_DAYS / total * 16**8):08x}"
+    told = f" From about {PROFILE_DAYS:,} of {total:,} meter-days, chosen by a hash of meter and day."
+    return f"md5(meter_id || local_day::varchar) < '{edge}'", told
 
 
 def _line(name: str, style: str, by: dict[int, list[float]], step: float, rate: str) -> Line:
@@ -235,10 +226,9 @@ def _periods(facts: Facts, order: dict[str, str]) -> Html:
                 row["direction"],
                 tag("span", tag("i", class_=f"key {order.get(row['period'], 'f8')}"), row["period"]),
                 share_bar([(order.get(row["period"], "f8"), float(row["quantity"] or 0))], float(total)),
-                Cell(display.amount(row["quantity"], 1), float(row["quantity"] or 0)),
-                row["unit"],
+                Cell(f"{display.amount(row['quantity'], 1)} {row['unit']}", float(row["quantity"] or 0)),
                 Cell(
-                    display.percent(row["quantity"], total, 1).rstrip(" %\u202f"),
+                    display.percent(row["quantity"], total, 1),
                     float((row["quantity"] or 0) / total) if total else 0,
                 ),
                 Cell(display.count(row["meters"]), row["meters"]),
@@ -250,8 +240,7 @@ def _periods(facts: Facts, order: dict[str, str]) -> Html:
         Column("Period"),
         Column("", wide=True),
         Column("Quantity", True),
-        Column("Unit"),
-        Column("Share", True, "%"),
+        Column("Share", True),
         Column("Meters", True),
     ]
     return tag(

@@ -16,7 +16,7 @@
     if (mark) show(mark.dataset.tip, event.clientX, event.clientY);
     else if (!event.target.closest || !event.target.closest(".matrix svg")) hide();
   });
-  document.addEventListener("scroll", hide, { passive: true });
+  document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
 
   // Arrow keys walk the marks of the focused chart, from left to right.
   document.addEventListener("keydown", (event) => {
@@ -105,7 +105,7 @@
         });
         for (const level in paths) make("path", { d: paths[level], class: "l" + level }, group);
         const label = make("text", { x: left - 8, y: y + high / 2 + 3, "text-anchor": "end" }, group);
-        const room = Math.floor(left / 7.2);
+        const room = Math.floor(left / 8);
         label.textContent = row.name.length > room ? row.name.slice(0, room - 1) + "…" : row.name;
         make("rect", { x: 0, y, width, height: high, class: "hit" }, group);
         group.setAttribute("aria-label", row.name + ", " + row.note);
@@ -126,7 +126,7 @@
       });
       box.replaceChildren(svg);
       back.hidden = !open;
-      back.textContent = open ? "← all groups (now: meters of " + open.name + ")" : "← all groups";
+      back.textContent = open ? "← all groups · shown: " + open.name : "← all groups";
     };
     back.addEventListener("click", () => { open = null; draw(); });
     let last = 0;

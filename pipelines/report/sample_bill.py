@@ -62,11 +62,11 @@ def check(line: Row) -> tuple[str, str]:
         return "", "set by the charge's own rule, not by a rate"
     amount = Decimal(line["amount"])
     product = Decimal(line["quantity"]) * Decimal(line["rate"])
-    for places in range(2, -int(amount.normalize().as_tuple().exponent) + 1 if amount else 3):
+    if product == amount:
+        return "✓", "exactly"
+    for places in (2, 3, 4):
         if product.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP) == amount:
-            return "✓", f"{display.exact(product)} rounded to {places} places"
-    if product.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP) == amount:
-        return "✓", f"{display.exact(product)} rounded to 2 places"
+            return "✓", f"{display.exact(product)}, rounded to {places} places"
     return "≈", f"quantity × rate = {display.exact(product)}; the tariff's own rounding or proration applies"
 
 
@@ -81,7 +81,7 @@ def _line_table(bill: Row, lines: list[Row]) -> Html:
         Column("Rate", True),
         Column("="),
         Column("Amount", True, bill["currency"]),
-        Column("Redone", prose=True),
+        Column("Check", prose=True),
     ]
     body: list[list[Cell | Content]] = []
     for line in lines:

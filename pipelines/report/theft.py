@@ -116,23 +116,36 @@ def _cards(facts: Facts, top: Sequence[Row]) -> Html:
 
 
 def _shapes(facts: Facts, top: Sequence[Row], channel: str | None) -> dict[str, dict[bool, dict[int, float]]]:
-    """Mean measured power by (meter, after?, hour of the week), from values as received."""
+    """Mean measured power by (meter, after?, hour of the week), from values as received.
+
+    Meters are named one by one, so that the filter reaches the files below the views.
+    """
+    meters = [row["meter_id"] for row in top]
+    named = ", ".join("?" for _ in meters)
     rows = facts.rows(
-        "with suspect as (select unnest(?::varchar[]) as meter_id, unnest(?::date[]) as first_week), "
-        'd as (select meter_id, channel, local_day, start, interval_s, len("values") as n, local_day >= '
-        "first_week as after from days "
-        "join suspect using (meter_id) where channel = ?), "
-        "r as (select meter_id, start, measured from readings where meter_id in (select meter_id from "
-        "suspect) and channel = ? "
-        "and measured is not null) "
-        "select meter_id, after, ((isodow(local_day) - 1) * 24 + (epoch(r.start) - epoch(d.start)) // "
-        "3600)::integer as hour, "
-        "sum(measured)::double as quantity, sum(interval_s) / 3600.0 as hours from r join d using (meter_id) "
-        "where r.start >= d.start and epoch(r.start) < epoch(d.start) + d.n * d.interval_s and d.n * "
-        "d.interval_s = 86400 group by all",
-        [row["meter_id"] for row in top],
+        f"""
+        with suspect as (select unnest(?::varchar[]) as meter_id, unnest(?::date[]) as first_week),
+        day as (
+            select meter_id, local_day, start, local_day >= first_week as after,
+                len("values") * interval_s as length
+            from days join suspect using (meter_id) where meter_id in ({named}) and channel = ?
+        ),
+        reading as (
+            select meter_id, start, measured, interval_s from readings
+            where meter_id in ({named}) and channel = ? and measured is not null
+        )
+        select r.meter_id, after,
+            ((isodow(local_day) - 1) * 24 + (epoch(r.start) - epoch(d.start)) // 3600)::integer as hour,
+            sum(measured)::double as quantity, sum(interval_s) / 3600.0 as hours
+        from reading r asof join day d on r.meter_id = d.meter_id and r.start >= d.start
+        where length = 86400 and epoch(r.start) < epoch(d.start) + length
+        group by all
+        """,
+        meters,
         [row["first_week"] for row in top],
+        *meters,
         channel,
+        *meters,
         channel,
     )
     found: dict[str, dict[bool, dict[int, float]]] = defaultdict(lambda: {False: {}, True: {}})

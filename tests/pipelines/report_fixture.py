@@ -64,6 +64,7 @@ VIEWS: dict[str, str] = {
 def empty() -> duckdb.DuckDBPyConnection:
     """Every view of the contract that the report reads, without a row."""
     connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
     for name, columns in VIEWS.items():
         connection.execute(f"create table {name} ({columns})")
     connection.execute(
