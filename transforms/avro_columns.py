@@ -1,0 +1,338 @@
+"""From the writer's columns to the contract's: renamed, converted, constants filled in.
+
+Accepted of a writer: int and long for integers; int, long, float, double and unions of them for
+numbers; timestamps in millis, micros or nanos, local or not, and plain longs (micros unless the mapping
+says otherwise) for times; enums and integers for names; decimals and texts for exact numbers.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from schemas.arrow import RAW, REQUIRED
+from schemas.mapping import RecordMapping
+from schemas.records import RECORDS, Kind, avro_schema
+from transforms.avro_numbers import Numbers, block_numbers, row_numbers
+from transforms.avro_reader import RecordSchema
+
+__all__ = ["ColumnPlan", "Rows", "SchemaError", "plan_columns"]
+
+_MICROS = {"s": 1_000_000, "ms": 1000, "us": 1}
+_LOGICAL = {"millis": "ms", "micros": "us", "nanos": "ns"}
+_FAR = 1 << 62
+
+
+class SchemaError(ValueError):
+    """A writer's schema whose field cannot be read as the contract's."""
+
+
+@dataclass
+class Rows:
+    """Rows of one record kind under the contract's names.
+
+    Attributes:
+        columns: Arrow arrays of equal length; ``start`` of intervals still in microseconds.
+        numbers: ``value`` or ``values`` of readings and registers, else None.
+        faults: (rows, reason) of what could not be converted.
+    """
+
+    columns: dict[str, pa.Array]
+    numbers: Numbers | None
+    faults: list[tuple[NDArray[np.bool_], str]]
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    source: str
+    convert: Callable[[pa.Array], tuple[Any, NDArray[np.bool_] | None]]
+    expected: str
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How each column of a record is made.
+
+    Attributes:
+        record: Record of the contract.
+        kind: Its kind.
+        columns: Columns taken from the writer.
+        constants: Columns given by the mapping, or absent and therefore null.
+        mapping: Where names are looked up.
+    """
+
+    record: str
+    kind: Kind
+    columns: tuple[_Column, ...]
+    constants: dict[str, pa.Scalar]
+    mapping: RecordMapping
+
+    @property
+    def sources(self) -> list[str]:
+        """Fields of the writer that are read."""
+        return [column.source for column in self.columns]
+
+    @property
+    def single(self) -> bool:
+        """Whether a row is one reading, not a block."""
+        return self.record == "MeterReading"
+
+    def apply(self, table: pa.Table) -> Rows:
+        """Convert decoded columns.
+
+        Raises:
+            SchemaError: A column has a type that its field does not accept.
+        """
+        rows = Rows({}, None, [])
+        for column in self.columns:
+            try:
+                made, bad = column.convert(_one_chunk(table.column(column.source)))
+            except (TypeError, pa.ArrowException) as error:
+                wanted = f"{column.name} of {self.record} takes {column.expected}"
+                raise SchemaError(f"field {column.source!r} of type {error} where {wanted}") from error
+            if bad is not None:
+                rows.faults.append((bad, f"{column.name} is not {column.expected}"))
+            if isinstance(made, Numbers):
+                rows.numbers = made
+            elif column.name in _ABSENT and made.null_count:
+                rows.columns[column.name] = pc.fill_null(made, pa.scalar(_ABSENT[column.name], made.type))
+            else:
+                rows.columns[column.name] = made
+        for name, value in self.constants.items():
+            rows.columns[name] = pa.repeat(value, table.num_rows)
+        if rows.numbers is None and self.kind in (Kind.INTERVALS, Kind.REGISTERS):
+            rows.numbers = row_numbers(rows.columns.pop("value"))
+        for name, lookup in (("channel", self.mapping.channels), ("unit", self.mapping.units)):
+            if lookup and name in rows.columns:
+                rows.columns[name] = _looked_up(rows.columns[name], lookup)
+        return rows
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pa.types.is_union(column.type) or column.num_chunks == 0:
+        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    combined = column.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else combined.chunk(0)
+
+
+def _looked_up(column: pa.Array, lookup: dict[str, str]) -> pa.Array:
+    encoded = column.dictionary_encode()
+    names = pa.array([lookup.get(name, name) for name in encoded.dictionary.to_pylist()], pa.string())
+    return pc.take(names, encoded.indices)
+
+
+def plan_columns(schema: RecordSchema, mapping: RecordMapping) -> ColumnPlan:
+    """Decide how to read a writer's schema.
+
+    Raises:
+        SchemaError: A field the contract requires is neither there nor a constant.
+    """
+    kind = mapping.type.kind
+    columns, constants = [], {}
+    for field in avro_schema(mapping.record)["fields"]:
+        name, source = field["name"], mapping.source_of(field["name"])
+        if name in mapping.constants:
+            constants[name] = _constant(mapping.record, name, mapping.constants[name])
+        elif source in schema.fields:
+            columns.append(_column(name, source, schema.fields[source], mapping))
+        elif name in (*REQUIRED[kind], "value", "values") and name not in ("value",) * (
+            kind in _OPTIONAL_VALUE
+        ):
+            there = ", ".join(schema.fields)
+            raise SchemaError(f"no field {source!r} for {name} of {mapping.record}; the writer has: {there}")
+        else:
+            constants[name] = _default(mapping.record, name)
+    return ColumnPlan(mapping.record, kind, tuple(columns), constants, mapping)
+
+
+_OPTIONAL_VALUE = (Kind.EVENTS, Kind.EDITS)
+_ABSENT: dict[str, Any] = {
+    "scaler": 0,
+    "role": "customer",
+    "commodity": "electricity",
+    "bill_cycle_day": 1,
+    "multiplier": "1",
+    "status": "active",
+}
+
+
+def _raw_type(record: str, name: str) -> pa.DataType:
+    """Type of a column before single readings are joined; dictionaries as their values."""
+    if name == "value" and record in ("MeterReading", "RegisterRead"):
+        return pa.float64()
+    if name == "quality" and record == "MeterReading":
+        return pa.int32()
+    raw = RAW[RECORDS[record].kind]
+    kind = raw.field(name).type if name in raw.names else pa.null()
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _default(record: str, name: str) -> pa.Scalar:
+    return pa.scalar(_ABSENT.get(name), _raw_type(record, name))
+
+
+def _constant(record: str, name: str, value: str | int | float) -> pa.Scalar:
+    wanted = pa.int64() if isinstance(value, int) and name == "value" else _raw_type(record, name)
+    try:
+        return pa.scalar(str(value) if pa.types.is_string(wanted) else value, wanted)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise SchemaError(f"constant {value!r} for {name}, expected {wanted}") from error
+
+
+def _column(name: str, source: str, written: Any, mapping: RecordMapping) -> _Column:
+    """Choose the converter of one column by the type the contract gives it."""
+    raw = _raw_type(mapping.record, name)
+    if name == "values":
+        return _Column(name, source, lambda c: (block_numbers(c), None), "an array of numbers")
+    if name == "value" and mapping.record in ("MeterReading", "RegisterRead"):
+        return _Column(name, source, lambda c: (row_numbers(c), None), "a number")
+    logical = _logical(written)
+    if _is_time(mapping.record, name):
+        unit = mapping.times.get(name) or _LOGICAL.get(logical.rpartition("-")[2], "us")
+        return _Column(name, source, lambda c: _times(c, unit), "a time")
+    if pa.types.is_date(raw):
+        return _Column(name, source, _dates, "a date")
+    if pa.types.is_list(raw):
+        item = raw.value_type
+        return _Column(name, source, lambda c: (_list_of(c, item), None), f"an array of {item}")
+    if pa.types.is_string(raw):
+        if name in ("multiplier", "price", "value"):
+            scale = int(_plain(written).get("scale", 0)) if logical == "decimal" else 0
+            return _Column(
+                name, source, lambda c: _decimals(c, scale, decimal=logical == "decimal"), "a number"
+            )
+        return _Column(name, source, lambda c: (_texts(c), None), "a text")
+    if pa.types.is_floating(raw):
+        return _Column(name, source, lambda c: (_reals(c), None), "a number")
+    return _Column(name, source, lambda c: _integers(c, raw), f"an integer that fits {raw}")
+
+
+def _plain(written: Any) -> dict[str, Any]:
+    """The one branch of a union that is not null, as a dict."""
+    branches = written if isinstance(written, list) else [written]
+    kept = next((branch for branch in branches if branch != "null"), "null")
+    return kept if isinstance(kept, dict) else {"type": kept}
+
+
+def _logical(written: Any) -> str:
+    return str(_plain(written).get("logicalType", ""))
+
+
+def _is_time(record: str, name: str) -> bool:
+    kinds = {field["name"]: field["type"] for field in avro_schema(record)["fields"]}
+    return "timestamp" in _logical(kinds[name])
+
+
+def _times(column: pa.Array, unit: str) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        raise TypeError(f"{column.type}")
+    column = column.cast(pa.int64())
+    if unit == "us":
+        return column, None
+    if unit == "ns":
+        return pc.divide(column, 1000), None
+    factor = _MICROS[unit]
+    plain = pc.fill_null(column, 0).to_numpy()
+    bad = (plain > _FAR // factor) | (plain < -_FAR // factor)
+    micros = pa.array(np.where(bad, 0, plain) * factor)
+    if column.null_count:
+        micros = pc.if_else(pc.is_valid(column), micros, pa.scalar(None, pa.int64()))
+    return micros, bad if bad.any() else None
+
+
+def _texts(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_string(kind):
+        return column
+    if pa.types.is_dictionary(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
+        return column.cast(pa.string())
+    if pa.types.is_large_string(kind) or kind == pa.string_view():
+        return column.cast(pa.string())
+    raise TypeError(f"{kind}")
+
+
+def _integers(column: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    if column.type == wanted:
+        return column, None
+    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        raise TypeError(f"{column.type}")
+    try:
+        return column.cast(wanted), None
+    except pa.ArrowInvalid:
+        plain = pc.fill_null(column, 0).to_numpy()
+        limits = np.iinfo(wanted.to_pandas_dtype())
+        bad = (plain < limits.min) | (plain > limits.max)
+        return pc.if_else(pa.array(bad), pa.scalar(None, column.type), column).cast(wanted), bad
+
+
+def _reals(column: pa.Array) -> pa.Array:
+    numbers = row_numbers(column)
+    if numbers.floats is None:
+        assert numbers.ints is not None
+        return numbers.ints.cast(pa.float64(), safe=False)
+    return (
+        numbers.floats
+        if numbers.ints is None
+        else pc.coalesce(numbers.floats, numbers.ints.cast(pa.float64()))
+    )
+
+
+def _list_of(column: pa.Array, item: pa.DataType) -> pa.Array:
+    if not (pa.types.is_list(column.type) or pa.types.is_null(column.type)):
+        raise TypeError(f"{column.type}")
+    return column.cast(pa.list_(item))
+
+
+def _dates(column: pa.Array) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    if pa.types.is_integer(column.type) or pa.types.is_null(column.type):
+        return column.cast(pa.int32()).cast(pa.date32()), None
+    days = [_date(text) for text in _texts(column).to_pylist()]
+    bad = np.array([day is None for day in days], np.bool_)
+    return pa.array(days, pa.date32()), bad if bad.any() else None
+
+
+def _date(text: str | None) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text or "")
+    except ValueError:
+        return None
+
+
+def _decimals(column: pa.Array, scale: int, *, decimal: bool) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    """Exact decimal text of numbers: the shortest one of a double, the written one of a text."""
+    if pa.types.is_union(column.type):
+        values = [value.as_py() for value in column]
+    else:
+        if not decimal and pa.types.is_binary(column.type):
+            raise TypeError(f"{column.type}")
+        values = column.to_pylist()
+    texts = [_decimal_text(value, scale) for value in values]
+    bad = np.array([v is not None and t is None for v, t in zip(values, texts, strict=True)], np.bool_)
+    return pa.array(texts, pa.string()), bad if bad.any() else None
+
+
+def _decimal_text(value: Any, scale: int) -> str | None:
+    if isinstance(value, bytes):
+        number = Decimal(int.from_bytes(value, "big", signed=True)).scaleb(-scale)
+    elif value is None:
+        return None
+    else:
+        try:
+            number = Decimal(value if isinstance(value, str) else repr(value))
+        except InvalidOperation:
+            return None
+    if not number.is_finite():
+        return None
+    text = format(number, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"

@@ -1,0 +1,228 @@
+"""Records of a container file to Arrow columns: the fastest reader, and the one that reads everything.
+
+``polars-avro`` (a Rust reader) decodes straight to Arrow and is the fast path. It sees only
+plain bytes that ``avro_container`` has checked, framed anew as one block that ends with an *end record*
+of known content: if that record does not come out last, in its place, the announced row counts and the
+bytes disagree. ``fastavro`` reads what the fast reader cannot (unions of two types, maps).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, BinaryIO
+
+import fastavro
+import pyarrow as pa
+from fastavro.schema import parse_schema
+from polars_avro._avro_rs import (
+    AvroSource,
+)  # the public read_avro costs half as much again on single readings
+
+from transforms.avro_container import MAGIC, write_varint
+
+__all__ = ["DecodeError", "RecordReader", "RecordSchema"]
+
+_END_TEXT = "\x00end of records\x00"
+_END_NUMBER = 0x5EED_CAFE
+_BATCH_BYTES = 1 << 20
+_SYNC = bytes(range(16))
+_PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+
+
+class DecodeError(ValueError):
+    """Bytes that are not the records their block announces."""
+
+
+def _bare(schema: Any) -> Any:
+    """A schema without logical types, docs, defaults and aliases: every time is a plain integer."""
+    if isinstance(schema, list):
+        return [_bare(branch) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = ("type", "name", "namespace", "items", "values", "symbols", "size", "fields")
+    bare = {key: schema[key] for key in kept if key in schema}
+    for key in ("items", "values"):
+        if key in bare:
+            bare[key] = _bare(bare[key])
+    if isinstance(bare.get("type"), (dict, list)):
+        bare["type"] = _bare(bare["type"])
+    if "fields" in bare:
+        bare["fields"] = [{"name": field["name"], "type": _bare(field["type"])} for field in bare["fields"]]
+    return bare
+
+
+class RecordSchema:
+    """A writer's schema: its record name, its fields, and example records of it.
+
+    Args:
+        text: The schema as JSON.
+
+    Raises:
+        ValueError: It is no valid Avro schema of a record.
+    """
+
+    def __init__(self, text: str) -> None:
+        schema = json.loads(text)
+        if not isinstance(schema, dict) or schema.get("type") != "record":
+            raise ValueError(f"a schema of {str(schema)[:80]!r}, not of a record")
+        self._named: dict[str, Any] = {}
+        try:
+            self.parsed: Any = parse_schema(schema, self._named, _write_hint=False)
+        except Exception as error:  # fastavro raises many kinds, none of them with a common base
+            raise ValueError(f"a schema that Avro does not allow ({error})") from error
+        self.bare = _bare(schema)
+
+    @property
+    def name(self) -> str:
+        """Full name of the record."""
+        return str(self.parsed["name"])
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """Type of each field, as the writer declared it, names resolved."""
+        return {field["name"]: self._resolved(field["type"]) for field in self.parsed["fields"]}
+
+    def _resolved(self, kind: Any) -> Any:
+        return self._named.get(kind, kind) if isinstance(kind, str) else kind
+
+    def example(self, variant: int) -> Any:
+        """A record of this schema; another ``variant`` takes other branches of its unions."""
+        return self._example(self.parsed, variant, 0)
+
+    def _example(self, kind: Any, variant: int, depth: int) -> Any:
+        kind = self._resolved(kind)
+        if isinstance(kind, list):
+            branches = [branch for branch in kind if depth < 8 or branch in _PRIMITIVES] or kind
+            return self._example(branches[variant % len(branches)], variant, depth + 1)
+        name = kind if isinstance(kind, str) else kind["type"]
+        match name:
+            case "record" | "error":
+                fields = kind["fields"]
+                return {f["name"]: self._example(f["type"], variant, depth + 1) for f in fields}
+            case "array":
+                return [
+                    self._example(kind["items"], v, depth + 1) for v in (variant, variant + 1) if depth < 8
+                ]
+            case "map":
+                return {_END_TEXT: self._example(kind["values"], variant, depth + 1)} if depth < 8 else {}
+            case "enum":
+                return kind["symbols"][variant % len(kind["symbols"])]
+            case "fixed":
+                return bytes(kind["size"])
+            case "string":
+                return _END_TEXT
+            case "bytes":
+                return _END_TEXT.encode()
+            case "boolean":
+                return bool(variant % 2)
+            case "float" | "double":
+                return float(_END_NUMBER + variant)
+            case "int" | "long":
+                return _END_NUMBER + variant
+            case "null":
+                return None
+            case _:
+                return self._example(name, variant, depth + 1)
+
+    def encode(self, record: Any) -> bytes:
+        """One record as Avro bytes."""
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, self.bare_parsed, record)
+        return out.getvalue()
+
+    @cached_property
+    def bare_parsed(self) -> Any:
+        """The bare schema, parsed for fastavro."""
+        return parse_schema(self.bare, {}, _write_hint=False)
+
+
+class RecordReader:
+    """Reads runs of plain records written with one schema.
+
+    Args:
+        schema: The writer's schema.
+        columns: Fields to read, in any order; the rest is skipped.
+    """
+
+    def __init__(self, schema: RecordSchema, columns: Sequence[str]) -> None:
+        self.schema = schema
+        self.columns = [name for name in schema.fields if name in set(columns)]
+        self._end_bytes = schema.encode(schema.example(0))
+        text = json.dumps(schema.bare).encode()
+        self._header = b"".join(
+            (
+                MAGIC,
+                write_varint(1),
+                write_varint(11),
+                b"avro.schema",
+                write_varint(len(text)),
+                text,
+                b"\x00",
+                _SYNC,
+            )
+        )
+
+    @cached_property
+    def _end(self) -> pa.Table:
+        return self._read(self._end_bytes, 1)
+
+    def _read(self, records: bytes, rows: int) -> pa.Table:
+        framed = b"".join((self._header, write_varint(rows), write_varint(len(records)), records, _SYNC))
+
+        @contextmanager
+        def opened() -> Iterator[BinaryIO]:
+            yield io.BytesIO(framed)
+
+        batch_rows = min(max(_BATCH_BYTES * rows // max(len(records), 1), 64), 16_384)
+        try:
+            batches = AvroSource([opened], False, False).batch_iter(batch_rows, self.columns)
+            return pa.Table.from_batches([pa.record_batch(batch) for batch in batches])
+        except Exception as error:
+            raise DecodeError(str(error)) from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # a panic in Rust is no Exception
+                raise
+            raise DecodeError(f"the reader gave up: {error}") from error
+
+    def read(self, payloads: Sequence[Any], rows: int) -> pa.Table:
+        """Decode the records of consecutive blocks at once.
+
+        Args:
+            payloads: Decompressed blocks.
+            rows: Rows they announce together.
+
+        Returns:
+            A table of ``rows`` rows and the chosen columns, in the writer's order.
+
+        Raises:
+            DecodeError: Rows decoded and rows announced differ, or the bytes are no such records.
+        """
+        table = self._read(b"".join((*payloads, self._end_bytes)), rows + 1)
+        if table.num_rows != rows + 1:
+            raise DecodeError(f"{table.num_rows - 1} rows where {rows} are announced")
+        if not table.slice(rows).equals(self._end):
+            raise DecodeError(f"bytes that do not end with the last of {rows} announced rows")
+        return table.slice(0, rows)
+
+    def records(self, payload: Any, rows: int) -> Iterator[dict[str, Any]]:
+        """Decode one block record by record with fastavro; every field, times as plain integers.
+
+        Raises:
+            DecodeError: As ``read``.
+        """
+        stream = io.BytesIO(payload)
+        for row in range(rows):
+            try:
+                record = fastavro.schemaless_reader(stream, self.schema.bare_parsed, None)
+            except Exception as error:  # fastavro raises whatever the bytes lead it to
+                raise DecodeError(
+                    f"row {row} of {rows} cannot be read ({error or type(error).__name__})"
+                ) from error
+            yield record  # type: ignore[misc]
+        left = len(stream.getbuffer()) - stream.tell()
+        if left:
+            raise DecodeError(f"{left} bytes after the last of {rows} announced rows")

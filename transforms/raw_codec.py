@@ -1,0 +1,285 @@
+"""The raw zone on disk: one file a split, one batch a shard, values as compressed byte planes.
+
+Interval files are Arrow IPC, lz4. The values of a batch are narrowed to the fewest bytes that hold all of
+the file's (1, 2, 4 or 8, two's complement) and stored a byte plane a column: high bytes hardly change
+from slot to slot and compress to almost nothing. Doubles take eight planes. Other kinds are Parquet with
+one row group a shard. Both name their shards, in batch order, in the schema metadata ``shards``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.arrow import RAW, RAW_INTERVALS
+from schemas.errors import MeterbeamError
+from schemas.records import Kind
+
+__all__ = ["decode_raw_intervals", "encode_raw_intervals", "raw_shards", "read_raw_shard", "write_raw_file"]
+
+Int = NDArray[np.int64]
+
+_ROW_COLUMNS = (
+    "meter_id",
+    "channel",
+    "start",
+    "interval_s",
+    "unit",
+    "scaler",
+    "received_at",
+    "sequence",
+    "source",
+)
+_WIDTHS = (1, 2, 4, 8)
+_SHARDS = b"shards"
+_BYTES = pa.list_(pa.uint8())
+
+
+class _Values:
+    """The values of one table, either integers or doubles, as flat numpy with a count a row."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        chunks = [chunk for chunk in column.chunks if len(chunk)]
+        self.present = _joined(chunks, lambda c: pc.is_valid(c).to_numpy(zero_copy_only=False), np.bool_)
+        self.counts = _joined(chunks, lambda c: pc.fill_null(pc.list_value_length(c), 0).to_numpy(), np.int64)
+        self.items = [chunk.flatten() for chunk in chunks]
+        self.has_missing = any(items.null_count for items in self.items)
+
+
+def _joined(chunks: list[pa.Array], make: Callable[[pa.Array], Any], kind: Any) -> NDArray[Any]:
+    parts = [make(chunk) for chunk in chunks]
+    return np.concatenate(parts).astype(kind, copy=False) if parts else np.zeros(0, kind)
+
+
+def _narrowest(items: list[pa.Array]) -> int:
+    """Bytes that hold every integer of the arrays."""
+    low = high = 0
+    for array in items:
+        bounds = pc.min_max(array)
+        low = min(low, bounds["min"].as_py() or 0)
+        high = max(high, bounds["max"].as_py() or 0)
+    return next(width for width in _WIDTHS if -(1 << 8 * width - 1) <= low and high < 1 << 8 * width - 1)
+
+
+def _gather(values: _Values, order: Int, kind: Any) -> NDArray[Any]:
+    """All items as one array of ``kind``, their rows in ``order``; nulls as zero."""
+    total = int(values.counts.sum())
+    out = np.empty(total, kind)
+    if total == 0:
+        return out
+    width = int(values.counts[0])
+    if width and bool((values.counts == width).all()):
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        table, row = out.reshape(-1, width), 0
+        for items in values.items:
+            block = _plain(items).reshape(-1, width)
+            table[place[row : row + len(block)]] = block
+            row += len(block)
+        return out
+    flat = np.concatenate([_plain(items).astype(kind, copy=False) for items in values.items])
+    first = np.cumsum(values.counts) - values.counts
+    taken = values.counts[order]
+    ends = np.cumsum(taken)
+    return flat[np.repeat(first[order] - (ends - taken), taken) + np.arange(total)]
+
+
+def _plain(items: pa.Array) -> NDArray[Any]:
+    plain: NDArray[Any] = (pc.fill_null(items, 0) if items.null_count else items).to_numpy()
+    return plain
+
+
+def _planes(values: _Values, order: Int, name: str) -> dict[str, pa.Array]:
+    """Byte planes of one values column, rows in ``order``; nothing where no row has any."""
+    if not values.present.any():
+        return {}
+    is_float = name == "f"
+    kind = np.dtype(np.float64) if is_float else np.dtype(f"<i{_narrowest(values.items)}")
+    octets = _gather(values, order, kind).view(np.uint8).reshape(-1, kind.itemsize)
+    offsets = np.zeros(len(order) + 1, np.int32)
+    np.cumsum(values.counts[order], out=offsets[1:])
+    bounds = pa.array(offsets)
+    absent = ~values.present[order]
+    mask = pa.array(absent) if absent.any() else None
+
+    def lists(items: NDArray[Any]) -> pa.Array:
+        return pa.ListArray.from_arrays(bounds, pa.array(items), _BYTES, mask=mask)
+
+    planes = {f"{name}{k}": lists(np.ascontiguousarray(octets[:, k])) for k in range(kind.itemsize)}
+    if values.has_missing:
+        missing = _Values(pa.chunked_array([]))
+        missing.counts, missing.items = (
+            values.counts,
+            [pc.is_null(items).cast(pa.uint8()) for items in values.items],
+        )
+        planes[f"{name}_missing"] = lists(_gather(missing, order, np.uint8))
+    return planes
+
+
+def encode_raw_intervals(table: pa.Table, order: Int) -> pa.Table:
+    """Raw intervals in the form they are stored.
+
+    Args:
+        table: ``RAW_INTERVALS``, n rows, any chunks.
+        order: Permutation of its rows, shape (n,).
+
+    Returns:
+        One chunk, rows in ``order``: the row columns, ``quality``, and byte planes ``i0…`` of the integers
+        and ``f0…f7`` of the doubles (a null row has none), with ``i_missing``/``f_missing`` where elements
+        are null.
+    """
+    places = pa.array(order)
+    rows = table.select(_ROW_COLUMNS).unify_dictionaries().combine_chunks()
+    columns = {name: _one(rows.column(name)).take(places) for name in _ROW_COLUMNS}
+    if table.column("quality").null_count == table.num_rows:
+        columns["quality"] = pa.nulls(table.num_rows, RAW_INTERVALS.field("quality").type)
+    else:
+        columns["quality"] = _one(table.column("quality").combine_chunks()).take(places)
+    columns |= _planes(_Values(table.column("values_int")), order, "i")
+    columns |= _planes(_Values(table.column("values_float")), order, "f")
+    return pa.table(columns)
+
+
+def _one(column: Any) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return (
+            column.chunk(0)
+            if column.num_chunks == 1
+            else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+        )
+    return column
+
+
+def _unplaned(batch: pa.RecordBatch, name: str, item: pa.DataType) -> pa.Array:
+    """The list column whose byte planes a batch holds; all null where it has none."""
+    names = [f"{name}{k}" for k in range(8) if f"{name}{k}" in batch.schema.names]
+    if not names:
+        return pa.nulls(batch.num_rows, pa.list_(item))
+    first = batch.column(names[0])
+    total = len(first.flatten())
+    octets = np.empty((total, len(names)), np.uint8)
+    for k, plane in enumerate(names):
+        octets[:, k] = batch.column(plane).flatten().to_numpy()
+    kind = "<f8" if name == "f" else f"<i{len(names)}"
+    items = octets.view(kind).reshape(-1).astype(item.to_pandas_dtype(), copy=False)
+    missing = batch.column(f"{name}_missing").flatten() if f"{name}_missing" in batch.schema.names else None
+    made = pa.array(items, mask=None if missing is None else missing.to_numpy().astype(np.bool_))
+    counts = pc.fill_null(pc.list_value_length(first), 0).to_numpy()
+    offsets = np.zeros(batch.num_rows + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    mask = pc.is_null(first) if first.null_count else None
+    return pa.ListArray.from_arrays(pa.array(offsets), made, pa.list_(item), mask=mask)
+
+
+def decode_raw_intervals(batch: pa.RecordBatch) -> pa.Table:
+    """The inverse of ``encode_raw_intervals`` for one batch."""
+    columns = {name: batch.column(name) for name in (*_ROW_COLUMNS, "quality")}
+    columns["values_int"] = _unplaned(batch, "i", pa.int64())
+    columns["values_float"] = _unplaned(batch, "f", pa.float64())
+    return pa.table([columns[field.name] for field in RAW_INTERVALS], schema=RAW_INTERVALS)
+
+
+def write_raw_file(path: Path, kind: Kind, table: pa.Table, shard: NDArray[np.int32]) -> int:
+    """Write one raw file, complete or not at all (temporary name, fsync, rename).
+
+    Args:
+        path: Where; its folder exists.
+        kind: What the rows are.
+        table: Rows in the kind's raw schema.
+        shard: Shard of each row, shape (n,). Rows keep their order within a shard.
+
+    Returns:
+        Size of the file. [B]
+    """
+    order = np.argsort(shard, kind="stable")
+    present, counts = np.unique(shard, return_counts=True)
+    starts = np.cumsum(counts) - counts
+    bounds = list(zip(starts.tolist(), counts.tolist(), strict=True))
+    metadata = {_SHARDS: json.dumps(present.tolist()).encode()}
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as out:
+            if kind is Kind.INTERVALS:
+                _write_ipc(out, encode_raw_intervals(table, order), metadata, bounds)
+            else:
+                _write_parquet(out, table.take(pa.array(order)), metadata, bounds)
+            out.flush()
+            os.fsync(out.fileno())
+        size = draft.stat().st_size
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return size
+
+
+def _write_ipc(
+    out: Any, table: pa.Table, metadata: dict[bytes, bytes], bounds: list[tuple[int, int]]
+) -> None:
+    table = table.replace_schema_metadata(metadata)
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with pa.ipc.new_file(out, table.schema, options=options) as writer:
+        for start, rows in bounds:
+            writer.write_batch(table.slice(start, rows).to_batches()[0])
+
+
+def _write_parquet(
+    out: Any, table: pa.Table, metadata: dict[bytes, bytes], bounds: list[tuple[int, int]]
+) -> None:
+    table = table.replace_schema_metadata(metadata)
+    with pq.ParquetWriter(out, table.schema, compression="zstd", compression_level=1) as writer:
+        for start, rows in bounds:
+            writer.write_table(table.slice(start, rows), row_group_size=max(rows, 1))
+
+
+def _shards(path: Path, schema: pa.Schema) -> list[int]:
+    try:
+        shards: list[int] = json.loads(schema.metadata[_SHARDS])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MeterbeamError(
+            str(path), "no list of shards in its metadata", "a file of the raw zone"
+        ) from error
+    return shards
+
+
+def raw_shards(path: Path, kind: Kind) -> list[int]:
+    """Shards a raw file has rows of.
+
+    Raises:
+        MeterbeamError: It is not a file of the raw zone.
+    """
+    if kind is Kind.INTERVALS:
+        with pa.memory_map(str(path)) as source:
+            return _shards(path, pa.ipc.open_file(source).schema)
+    return _shards(path, pq.read_schema(path))
+
+
+def read_raw_shard(path: Path, kind: Kind, shard: int) -> pa.Table:
+    """The rows of one shard of a raw file; reads that shard's batch only.
+
+    Returns:
+        A table in the kind's raw schema; empty where the file has none of that shard.
+
+    Raises:
+        MeterbeamError: It is not a file of the raw zone.
+    """
+    if kind is not Kind.INTERVALS:
+        file = pq.ParquetFile(path)
+        shards = _shards(path, file.schema_arrow)
+        if shard not in shards:
+            return RAW[kind].empty_table()
+        return file.read_row_group(shards.index(shard), use_threads=False).cast(RAW[kind])
+    with pa.memory_map(str(path)) as source:
+        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
+        shards = _shards(path, reader.schema)
+        if shard not in shards:
+            return RAW_INTERVALS.empty_table()
+        return decode_raw_intervals(reader.get_batch(shards.index(shard)))

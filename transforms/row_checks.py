@@ -1,0 +1,253 @@
+"""Bad rows inside a good block: found by mask, each with its reason; the other rows go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from models.exact import LIMIT
+from schemas.arrow import REQUIRED
+from schemas.channels import CHANNELS
+from schemas.records import Kind
+from schemas.units import unit_factor, units_of
+from transforms.avro_columns import Rows
+from transforms.avro_numbers import Numbers
+
+__all__ = ["Faults", "check_rows"]
+
+Bool = NDArray[np.bool_]
+Int = NDArray[np.int64]
+
+MAX_SCALER = 20
+MICROS = 1_000_000
+DAY_S = 86_400
+LAST_TIME = 7_258_118_400 * MICROS  # 2200-01-01
+_TIMES = ("start", "read_at", "occurred_at", "valid_from", "from", "to", "edited_at")
+
+
+@dataclass
+class Faults:
+    """Reasons by row; a row keeps the first one found.
+
+    Attributes:
+        code: Index into ``reasons`` of each row, 0 = good; shape (n,).
+        reasons: Texts; the first one stands for none.
+    """
+
+    code: NDArray[np.int32]
+    reasons: list[str] = field(default_factory=lambda: [""])
+
+    def add(self, bad: Bool, reason: str) -> None:
+        """Give rows a reason unless they have one."""
+        hit = bad & (self.code == 0)
+        if hit.any():
+            self.code[hit] = len(self.reasons)
+            self.reasons.append(reason)
+
+    @property
+    def bad(self) -> Bool:
+        """Rows with a reason."""
+        result: Bool = self.code != 0
+        return result
+
+    def reason(self, row: int) -> str:
+        """The reason of one bad row."""
+        return self.reasons[int(self.code[row])]
+
+
+def check_rows(kind: Kind, rows: Rows, *, heads: Int | None = None) -> Faults:
+    """Check every row of one decoded stretch.
+
+    Args:
+        kind: What the rows are.
+        rows: The converted columns.
+        heads: Intervals only: first row of each run of rows that share all attributes
+            (``reading_runs.change_flags``), so that those are checked once a run; default every row.
+
+    Returns:
+        Which rows cannot be used, and why.
+    """
+    columns = rows.columns
+    count = len(next(iter(columns.values())))
+    faults = Faults(np.zeros(count, np.int32))
+    for bad, reason in rows.faults:
+        faults.add(bad, reason)
+    if kind is Kind.INTERVALS:
+        _check_intervals(columns, rows.numbers, faults, np.arange(count) if heads is None else heads)
+        return faults
+    for name in REQUIRED[kind]:
+        _check_present(columns[name], name, faults.add)
+    for name in _TIMES:
+        if name in columns and pa.types.is_int64(columns[name].type):
+            _check_time(columns[name], name, faults)
+    if kind is Kind.REGISTERS:
+        limits = _check_units(columns, faults.add)
+        assert rows.numbers is not None
+        _check_values(rows.numbers, lambda: limits, limits.min(initial=np.inf), faults)
+    elif "interval_s" in columns:
+        _check_interval(columns["interval_s"], faults.add)
+    return faults
+
+
+def _check_intervals(
+    columns: dict[str, pa.Array], numbers: Numbers | None, faults: Faults, heads: Int
+) -> None:
+    count = len(faults.code)
+    per_row = len(heads) == count
+
+    def spread(at_head: NDArray[Any]) -> NDArray[Any]:
+        return at_head if per_row else np.repeat(at_head, np.diff(heads, append=count))
+
+    def add(bad: Bool, reason: str) -> None:
+        faults.add(spread(bad), reason)
+
+    shared = ("meter_id", "channel", "unit", "interval_s", "scaler")
+    at_heads = {name: columns[name] if per_row else columns[name].take(pa.array(heads)) for name in shared}
+    for name in ("meter_id", "channel", "unit", "interval_s"):
+        _check_present(at_heads[name], name, add)
+    _check_interval(at_heads["interval_s"], add)
+    limits = _check_units(at_heads, add)
+    start = columns["start"]
+    _check_present(start, "start", faults.add)
+    _check_time(start, "start", faults)
+    micros = pc.fill_null(start, 0).to_numpy()
+    faults.add(micros % MICROS != 0, "start is not a whole second")
+    assert numbers is not None
+    if numbers.in_lists:
+        _check_lists(columns["quality"], numbers, faults)
+    _check_values(numbers, lambda: spread(limits), limits.min(initial=np.inf), faults)
+
+
+def _check_present(column: pa.Array, name: str, add: Callable[[Bool, str], None]) -> None:
+    if column.null_count:
+        add(pc.is_null(column).to_numpy(zero_copy_only=False), f"{name} is null")
+    if pa.types.is_string(column.type):
+        empty = pc.fill_null(pc.equal(pc.binary_length(column), 0), False)
+        if pc.any(empty).as_py():
+            add(empty.to_numpy(zero_copy_only=False), f"{name} is empty")
+
+
+def _check_time(column: pa.Array, name: str, faults: Faults) -> None:
+    micros = pc.fill_null(column, 0).to_numpy()
+    if len(micros) and (micros.min() < 0 or micros.max() >= LAST_TIME):
+        faults.add((micros < 0) | (micros >= LAST_TIME), f"{name} is not between 1970 and 2200")
+
+
+def _check_interval(column: pa.Array, add: Callable[[Bool, str], None]) -> None:
+    seconds = pc.fill_null(column, DAY_S).to_numpy()
+    for length in np.unique(seconds):
+        if length <= 0 or DAY_S % length:
+            add(seconds == length, f"interval_s {length} does not divide a day of {DAY_S} s")
+
+
+def _codes(column: pa.Array) -> tuple[Int, list[str]]:
+    encoded = pc.fill_null(column, "").dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def _combinations(columns: dict[str, pa.Array]) -> tuple[Int, list[tuple[str, str, int]]]:
+    """Distinct (channel, unit, scaler) and which one each row has."""
+    channel, channels = _codes(columns["channel"])
+    unit, units = _codes(columns["unit"])
+    scalers = pc.fill_null(columns["scaler"], 0).to_numpy()
+    known, scaler = np.unique(scalers, return_inverse=True)
+    keys, row_of = np.unique((channel * len(units) + unit) * len(known) + scaler, return_inverse=True)
+    pairs = keys // max(len(known), 1)
+    found = [
+        (channels[pair // len(units)], units[pair % len(units)], int(known[key % len(known)]))
+        for key, pair in zip(keys.tolist(), pairs.tolist(), strict=True)
+    ]
+    return row_of, found
+
+
+def _check_units(columns: dict[str, pa.Array], add: Callable[[Bool, str], None]) -> NDArray[np.float64]:
+    """Check channel, unit and scaler; returns the largest raw magnitude that micro-units can hold, a row."""
+    row_of, found = _combinations(columns)
+    for number, (channel, unit, scaler) in enumerate(found):
+        if channel and channel not in CHANNELS:
+            add(row_of == number, f"unknown channel {channel!r}, expected one of: {', '.join(CHANNELS)}")
+        elif channel and unit and unit_factor(unit, channel) is None:
+            known = ", ".join(units_of(channel))
+            add(row_of == number, f"unknown unit {unit!r} for channel {channel}, expected one of: {known}")
+        if abs(scaler) > MAX_SCALER:
+            add(row_of == number, f"scaler {scaler} is not between {-MAX_SCALER} and {MAX_SCALER}")
+    factors = [_factor(channel, unit, scaler) for channel, unit, scaler in found]
+    limits = np.array([min(LIMIT // factor, LIMIT) if factor else LIMIT for factor in factors], np.float64)
+    return limits[row_of]
+
+
+def _check_lists(quality: pa.Array, numbers: Numbers, faults: Faults) -> None:
+    lengths = _lengths(numbers)
+    faults.add(lengths == 0, "no values")
+    if pa.types.is_null(quality.type) or quality.null_count == len(quality):
+        return
+    codes = pc.fill_null(pc.list_value_length(quality), 0).to_numpy()
+    uneven = (codes != 0) & (codes != lengths)
+    if uneven.any():
+        faults.add(uneven, "quality has another number of elements than values")
+
+
+def _lengths(numbers: Numbers) -> Int:
+    total = np.zeros(len(numbers), np.int64)
+    for lists in (numbers.ints, numbers.floats):
+        if lists is not None:
+            total += pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    return total
+
+
+def _check_values(
+    numbers: Numbers, limit_of: Callable[[], NDArray[np.float64]], least: float, faults: Faults
+) -> None:
+    """Values whose micro-units do not fit, and infinities; NaN and null are no reading and pass.
+
+    Args:
+        numbers: The values.
+        limit_of: Gives the largest raw magnitude of each row; called only where a value is above ``least``.
+        least: The smallest of those limits.
+        faults: Where to note them.
+    """
+    for column in (numbers.ints, numbers.floats):
+        if column is not None and _peak(column) > least:
+            faults.add(_row_peaks(column) > limit_of(), "a value beyond what micro-units can hold")
+
+
+def _factor(channel: str, unit: str, scaler: int) -> Fraction | None:
+    factor = unit_factor(unit, channel)
+    if factor is None or abs(scaler) > MAX_SCALER:
+        return None
+    return factor * Fraction(10) ** scaler * MICROS
+
+
+def _peak(column: pa.Array) -> float:
+    items = column.flatten() if pa.types.is_list(column.type) else column
+    if len(items) == items.null_count:
+        return 0.0
+    low, high = (value.as_py() for value in pc.min_max(items).values())
+    peak = float(max(high, -low))
+    return float("inf") if np.isnan(peak) else peak
+
+
+def _row_peaks(column: pa.Array) -> NDArray[np.float64]:
+    """Largest magnitude of each row, 0 where it has none."""
+    if not pa.types.is_list(column.type):
+        return np.nan_to_num(np.abs(_plain(column)), nan=0.0, posinf=np.inf)
+    counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+    items = np.nan_to_num(np.abs(_plain(column.flatten())), nan=0.0, posinf=np.inf)
+    peaks = np.zeros(len(counts))
+    filled = np.flatnonzero(counts)
+    if len(filled):
+        first = np.cumsum(counts) - counts
+        peaks[filled] = np.maximum.reduceat(items, first[filled])
+    return peaks
+
+
+def _plain(items: pa.Array) -> NDArray[np.float64]:
+    plain: NDArray[np.float64] = pc.fill_null(items.cast(pa.float64(), safe=False), 0.0).to_numpy()
+    return plain
