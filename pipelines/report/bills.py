@@ -52,7 +52,7 @@ def _distribution(facts: Facts, currency: str) -> Html:
         "where status = 'active' and currency = ?",
         currency,
     )
-    edges = ticks(float(row["low"]), float(row["high"]) + 1e-9, 24)
+    edges = ticks(float(row["low"]), max(float(row["high"]), float(row["low"]) + 1), 24)
     step = edges[1] - edges[0]
     counts = {
         int(found["bin"]): found["n"]

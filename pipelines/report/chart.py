@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipelines.report.markup import Content, Html, join, tag
 
@@ -23,7 +24,6 @@ class Line:
     name: str
     points: Sequence[tuple[float, float | None]]
     style: str
-    tips: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,12 @@ def line_chart(
     bands: Sequence[Band] = (),
     marks: Sequence[tuple[float, str]] = (),
     span: tuple[float, float] | None = None,
+    tell: Callable[[float], str] | None = None,
 ) -> Html:
     """Lines over shaded bands; y starts at zero.
 
     Args:
-        lines: Lines drawn in order; each point has a tip when the line has tips.
+        lines: Lines drawn in order.
         label: What a screen reader says.
         unit: Of the y axis.
         width: Of the drawing [px].
@@ -177,6 +178,7 @@ def line_chart(
         bands: Shaded stretches behind the lines.
         marks: (x, text) of vertical lines.
         span: Lowest and highest x; taken from the lines where absent.
+        tell: Words for an x; each x then explains itself with the value of every line.
     """
     xs = [x for line in lines for x, _ in line.points] or [0, 1]
     ys = [y for line in lines for _, y in line.points if y is not None] or [1]
@@ -193,7 +195,8 @@ def line_chart(
             text(x - 5 if left else x + 5, 20, name, anchor="end" if left else "start", style="mark-text")
         )
     parts += [tag("path", d=_path(frame, line.points), class_=f"line {line.style}") for line in lines]
-    parts += [_points(frame, line) for line in lines if line.tips]
+    if tell is not None:
+        parts.append(_hits(frame, lines, unit, tell))
     return svg(width, height, label, parts)
 
 
@@ -221,11 +224,27 @@ def _path(frame: Frame, points: Sequence[tuple[float, float | None]]) -> str:
     return "".join(drawn)
 
 
-def _points(frame: Frame, line: Line) -> Html:
+def _hits(frame: Frame, lines: Sequence[Line], unit: str, tell: Callable[[float], str]) -> Html:
+    """An invisible column around every x, from half-way to the x before to half-way to the next."""
+    values: dict[float, list[str]] = {}
+    for line in lines:
+        for x, y in line.points:
+            values.setdefault(x, []).append(f"{line.name} {'–' if y is None else f'{y:,.3g} {unit}'}")
+    xs = sorted(values)
+    middles = [(a + b) / 2 for a, b in pairwise(xs)]
+    edges = [frame.x(at) for at in (frame.x0, *middles, frame.x1)]
+    height = frame.height - frame.top - frame.bottom
     return join(
-        tag("circle", cx=frame.x(x), cy=frame.y(y), r=5, class_=f"point {line.style}", data_tip=tip)
-        for (x, y), tip in zip(line.points, line.tips, strict=True)
-        if y is not None
+        tag(
+            "rect",
+            x=left,
+            y=frame.top,
+            width=round(right - left, 1),
+            height=height,
+            class_="hit",
+            data_tip=f"{tell(x)}: {', '.join(values[x])}",
+        )
+        for x, left, right in zip(xs, edges[:-1], edges[1:], strict=True)
     )
 
 

@@ -27,7 +27,8 @@ LEVELS = (
 """Lower edges in per mille, best first; level n is drawn in class ``l{n}``."""
 
 GROUPS_SHOWN = 60
-METERS_SHOWN = 40
+METERS_SHOWN = 20
+"""Meters of one group that can be looked into: 60 × 20 rows keep the page small."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 ALL = f"({' + '.join(name.lower() for name in QUALITIES)})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 NARROW_SPACE = "\u202f"
@@ -44,7 +44,9 @@ def percent(part: float | Decimal | None, whole: float | Decimal | None = 1, pla
         return NOTHING
     share = Decimal(str(part)) / Decimal(str(whole)) * 100
     step = Decimal(1).scaleb(-places)
-    shown = share.quantize(step, rounding=ROUND_DOWN if share > 50 else ROUND_HALF_UP)
+    shown = share.quantize(step, rounding=ROUND_HALF_UP)
+    if shown == 100 and share < 100:
+        shown -= step
     if shown == 0 and share > 0:
         return f"<{NARROW_SPACE}{step}{NARROW_SPACE}%"
     return f"{exact(shown)}{NARROW_SPACE}%"
@@ -55,10 +57,10 @@ def day(value: date | datetime | None) -> str:
     return NOTHING if value is None else value.strftime("%Y-%m-%d")
 
 
-def moment(value: datetime | None) -> str:
+def moment(value: date | datetime | None) -> str:
     """A UTC moment to the minute, seconds only where they are not zero; one without a zone is in UTC."""
-    if value is None:
-        return NOTHING
+    if not isinstance(value, datetime):
+        return day(value)
     if value.tzinfo is not None:
         value = value.astimezone(UTC)
     return value.strftime("%Y-%m-%d %H:%M:%S" if value.second else "%Y-%m-%d %H:%M")

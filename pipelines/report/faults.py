@@ -67,8 +67,8 @@ def _list(facts: Facts, total: int) -> Html:
         Column("Meter"),
         Column("Fault"),
         Column("Severity"),
-        Column("Since", unit="UTC"),
-        Column("Until", unit="UTC"),
+        Column("Since"),
+        Column("Until"),
         Column("Evidence", prose=True),
     ]
     body: list[list[Cell | Content]] = [

@@ -101,7 +101,7 @@ def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> 
         cell[1] += float(row["hours"])
     rate = "kW" if facts.unit == "kWh" else f"{facts.unit}/h"
     lines = [
-        _line(name, style, by, step / 60, rate)
+        _line(name, style, by, step)
         for name, style, by in (
             ("Weekdays", "s1", sums.get(False, {})),
             ("Weekends", "s6", sums.get(True, {})),
@@ -110,8 +110,8 @@ def _profiles(facts: Facts, bands: Sequence[TouBand], order: dict[str, str]) -> 
     note = "Mean of all values, measured or made; days of 23 or 25 hours are left out." + told
     return tag(
         "div",
-        [_one(lines, rate, chosen, heading, order) for heading, chosen in _charts(bands)]
-        or _one(lines, rate, (), "", order),
+        [_one(lines, rate, step, chosen, heading, order) for heading, chosen in _charts(bands)]
+        or _one(lines, rate, step, (), "", order),
         tag("p", note, class_="note"),
         class_="profiles",
     )
@@ -140,16 +140,13 @@ def _sample(facts: Facts) -> tuple[str, str]:
     return f"md5(meter_id || local_day::varchar) < '{edge}'", told
 
 
-def _line(name: str, style: str, by: dict[int, list[float]], step: float, rate: str) -> Line:
+def _line(name: str, style: str, by: dict[int, list[float]], step: int) -> Line:
+    """Mean power by the middle of each step of the day [h]."""
     points = [
-        (minute / 60 + step / 120, cell[0] / cell[1] if cell[1] else None)
+        (minute / 60 + step / 7200, cell[0] / cell[1] if cell[1] else None)
         for minute, cell in sorted(by.items())
     ]
-    tips = [
-        f"{name}, {clock(minute)}: {cell[0] / cell[1] if cell[1] else 0:.3g} {rate}"
-        for minute, cell in sorted(by.items())
-    ]
-    return Line(name, points, style, tips)
+    return Line(name, points, style)
 
 
 def clock(minute: int) -> str:
@@ -158,7 +155,12 @@ def clock(minute: int) -> str:
 
 
 def _one(
-    lines: Sequence[Line], rate: str, bands: Sequence[TouBand], heading: str, order: dict[str, str]
+    lines: Sequence[Line],
+    rate: str,
+    step: int,
+    bands: Sequence[TouBand],
+    heading: str,
+    order: dict[str, str],
 ) -> Html:
     shaded = [
         Band(
@@ -190,6 +192,7 @@ def _one(
                 x_labels=labels,
                 bands=shaded,
                 span=(0, 24),
+                tell=lambda x: clock(round(x * 60 - step / 120)),
             ),
             1080,
         ),

@@ -213,18 +213,15 @@ def _card(
     return tag("article", tag("h3", join(head, " ")), told, plots, class_="card suspect")
 
 
+def hour_of_week(at: float) -> str:
+    """Hours since Monday midnight as ``Mon 07:00``."""
+    return f"{DAYS[int(at) // 24]} {int(at) % 24:02d}:00"
+
+
 def _shape_plot(facts: Facts, row: Row, shape: dict[bool, dict[int, float]]) -> Html:
     rate = "kW" if facts.unit == "kWh" else f"{facts.unit}/h"
     lines = [
-        Line(
-            name,
-            [(hour + 0.5, shape[after].get(hour)) for hour in range(168)],
-            style,
-            [
-                f"{DAYS[hour // 24]} {hour % 24:02d}:00, {name}: {shape[after].get(hour, 0):.3g} {rate}"
-                for hour in range(168)
-            ],
-        )
+        Line(name, [(hour + 0.5, shape[after].get(hour)) for hour in range(168)], style)
         for after, name, style in ((False, "before", "s8"), (True, "since", "s4"))
         if shape and shape[after]
     ]
@@ -244,6 +241,7 @@ def _shape_plot(facts: Facts, row: Row, shape: dict[bool, dict[int, float]]) -> 
                 height=200,
                 x_labels=labels,
                 bands=NIGHTS,
+                tell=hour_of_week,
                 span=(0, 168),
             ),
             520,

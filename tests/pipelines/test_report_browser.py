@@ -10,6 +10,7 @@ import pytest
 from pipelines.report import report
 from tests.pipelines import report_fixture
 from tests.pipelines.chromium import Page, browser, executable
+from tests.pipelines.report_town import fleet
 from tests.requirements_gate import gate
 
 
@@ -18,7 +19,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A full and an empty report as files."""
     folder = tmp_path_factory.mktemp("report")
     made = {
-        "full": report(report_fixture.fleet(meters=12, days=70), title="Town"),
+        "full": report(fleet(meters=12, days=70), title="Town"),
         "empty": report(report_fixture.empty(), title="Empty"),
     }
     for name, page in made.items():
@@ -48,7 +49,7 @@ def _look(page: Page, file: Path, *, scheme: str = "light", width: int = 1200) -
 def test_loads_without_complaint_and_without_network(
     page: Page, pages: dict[str, Path], name: str, scheme: str, width: int
 ) -> None:
-    """No console error, no exception, no policy violation, nothing fetched but the page and its blank icon."""
+    """No console error, no exception, no policy violation, nothing fetched but the page and a blank icon."""
     _look(page, pages[name], scheme=scheme, width=width)
     assert page.complaints() == []
     assert [url for url in page.fetched() if url != "data:,"] == [pages[name].as_uri()]
