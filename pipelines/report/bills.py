@@ -93,7 +93,7 @@ def _distribution(facts: Facts, currency: str) -> Html:
                 lambda width: bar_chart(
                     bars, label=caption, unit="bills", width=width, marks=[(middle, "median")]
                 ),
-                760,
+                620,
             ),
         ),
         tag(

@@ -100,9 +100,9 @@ def _calendar(days: Sequence[Row]) -> Html:
     known = {row["local_day"]: row for row in days}
     dates = sorted(known)
     if _weeks(dates) <= 54:
-        return responsive(partial(_strip, dates, known, _weeks(dates)), 760)
+        return responsive(partial(_strip, dates, known, _weeks(dates)), 620)
     years = [list(group) for _, group in groupby(dates, key=lambda day: day.year)]
-    return join(responsive(partial(_strip, year, known, 54), 760) for year in years)
+    return join(responsive(partial(_strip, year, known, 54), 620) for year in years)
 
 
 def _monday(day: date) -> date:

@@ -89,7 +89,7 @@ def _billed(facts: Facts) -> Html:
     value = join(
         [[display.money(row["total"]), tag("small", f" {row['currency']}")] for row in totals[:2]], " + "
     )
-    detail = f"{display.count(sum(row['n'] for row in totals))} bills" + (
+    detail = _plural(sum(row["n"] for row in totals), "bill", "bills") + (
         f" · {display.count(held)} held" if held else ""
     )
     return _tile("Billed", value, detail, "bills")

@@ -145,7 +145,7 @@ def test_sample_bill_is_explained_line_by_line(one_bill: duckdb.DuckDBPyConnecti
     assert (
         "2026-01-05: 10.005 kWh; slots: 24 measured, 0 estimated or edited, 0 without a value" in page.tips()
     )
-    assert "Billed3.30 CHF1 bills" in _spaces(page.sections[""])
+    assert "Billed3.30 CHF1 billOpen suspects" in _spaces(page.sections[""])
 
 
 def test_a_bill_that_does_not_add_up_is_shown_as_such(one_bill: duckdb.DuckDBPyConnection) -> None:
