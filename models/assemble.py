@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from models.blocks import NEVER, Blocks, join, read_blocks, select, single_slots
-from models.calendar import DayGrid, aligned, local_days
+from models.calendar import DayGrid, aligned, local_days, local_midnight
 from models.master import FOREVER, MICROS, MasterData, Span
 from models.outages import outages_of
-from models.place import Account, Placed, outrank, place
+from models.place import Account, Placed, outrank, place, readings_of
 from models.reads import read_registers
 from models.series import Bool, Int, SeriesFacts
 from schemas.channels import CHANNELS
@@ -37,7 +37,8 @@ class ShardInputs:
         last_closed: Last closed epoch day.
         first_readings: Second and interval length of the first reading of each series in all raw,
             which may reach further back than ``intervals``.
-        window: Epoch days [first, last] whose facts are wanted, or None for all.
+        windows: Epoch days first … last of the facts wanted of each series; the others get no row.
+            None: everything of every series.
         cells: Most slots of one group: bounds memory.
     """
 
@@ -49,7 +50,7 @@ class ShardInputs:
     last_closed: int
     first_readings: dict[Name, tuple[int, int]]
     history_from: int | None = None
-    window: tuple[int, int] | None = None
+    windows: dict[Name, tuple[int, int]] | None = None
     cells: int = 1 << 22
 
 
@@ -67,6 +68,30 @@ class Problem:
     expected: str
 
 
+class Problems:
+    """Problems by address; one of a rule a (meter, channel, local day)."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, int], dict[str, Problem]] = defaultdict(dict)
+
+    def add(self, problem: Problem) -> None:
+        """Note a problem; with one of its rule at its address it becomes one that spans both."""
+        here = self._found[problem.meter_id, problem.channel, problem.day]
+        held = here.get(problem.rule)
+        if held is not None:
+            start, end = min(held.start, problem.start), max(held.end, problem.end)
+            problem = replace(problem, start=start, end=end)
+        here[problem.rule] = problem
+
+    def take(self, address: tuple[str, str, int]) -> list[Problem]:
+        """The problems of an address, by rule; they are gone afterwards."""
+        return [problem for _, problem in sorted(self._found.pop(address, {}).items())]
+
+    def addresses(self) -> list[tuple[str, str, int]]:
+        """Addresses that have problems."""
+        return sorted(self._found)
+
+
 @dataclass
 class Group:
     """Series of one interval length, ready for validation, and the names of their rows."""
@@ -80,11 +105,20 @@ class Assembly:
     """What ``assemble`` yields beside the groups, complete once all groups were taken."""
 
     account: Account = field(default_factory=Account)
-    problems: list[Problem] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
 
 @dataclass(frozen=True)
-class _Row:
+class SeriesRow:
+    """One (meter, channel) at one interval length: a row of some grid.
+
+    Attributes:
+        name: (meter, channel).
+        interval_s: Slot length. [s]
+        first_day: First epoch day that may be expected.
+        spans: Service-point versions of this interval length; none in a lake without master data.
+    """
+
     name: Name
     interval_s: int
     first_day: int
@@ -122,7 +156,7 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
         inputs: The shard's records.
         assembly: Receives the account and the problems; complete when the iterator is exhausted.
     """
-    rows = _rows(inputs)
+    rows = series_rows(inputs)
     blocks, names = read_blocks(inputs.intervals, inputs.master)
     number = {(names_row.name, names_row.interval_s): i for i, names_row in enumerate(rows)}
     home = _homes(inputs, blocks, names, assembly)
@@ -146,9 +180,9 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
     assembly.account += _stray_account(strays)
 
 
-def _rows(inputs: ShardInputs) -> list[_Row]:
+def series_rows(inputs: ShardInputs) -> list[SeriesRow]:
     """One row per (meter, channel, interval length in force), sorted by name."""
-    rows: list[_Row] = []
+    rows: list[SeriesRow] = []
     names = set(inputs.first_readings)
     if inputs.history_from is not None:
         for meter in {meter for meter, _ in names}:
@@ -159,12 +193,12 @@ def _rows(inputs: ShardInputs) -> list[_Row]:
         day = inputs.history_from if inputs.history_from is not None else _day(inputs, first)
         if inputs.master.empty:
             if first is not None:
-                rows.append(_Row(name, first[1], day, ()))
+                rows.append(SeriesRow(name, first[1], day, ()))
             continue
         spans = inputs.master.spans.get(name[0], [])
         for interval in sorted({span.version.interval_s for span in spans}):
             of_interval = tuple(span for span in spans if span.version.interval_s == interval)
-            rows.append(_Row(name, interval, day, of_interval))
+            rows.append(SeriesRow(name, interval, day, of_interval))
     return [row for row in rows if row.interval_s > 0]
 
 
@@ -196,7 +230,8 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
         ("future", served & right & on_grid & ahead, "starts after it was received", "a start in the past"),
     ):
         if chosen.any():
-            assembly.problems += _of_blocks(inputs, select(blocks, chosen), names, rule, seen, expected)
+            for problem in _of_blocks(inputs, select(blocks, chosen), names, rule, seen, expected):
+                assembly.problems.add(problem)
     home: Bool = served & right & on_grid
     return home
 
@@ -224,15 +259,17 @@ def _of_blocks(
     ]
 
 
-def _chunks(rows: list[_Row], inputs: ShardInputs) -> Iterator[tuple[Int, DayGrid]]:
+def _chunks(rows: list[SeriesRow], inputs: ShardInputs) -> Iterator[tuple[Int, DayGrid]]:
     """Rows of one interval length and similar range, few enough to fit the cells; a meter's stay together."""
-    low, high = inputs.window or (-FOREVER, inputs.last_closed + 1)
-    last = min(high, inputs.last_closed + 1)
+    last = inputs.last_closed + 1
+    if inputs.windows is not None:
+        last = min(last, max((high for _, high in inputs.windows.values()), default=0))
     by_meter: dict[tuple[int, str], list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        by_meter[row.interval_s, row.name[0]].append(i)
+        if inputs.windows is None or row.name in inputs.windows:
+            by_meter[row.interval_s, row.name[0]].append(i)
     meters = [
-        (interval, min(max(_first_context(rows[i], inputs), low) for i in members), meter, members)
+        (interval, min(_first_context(rows[i], inputs) for i in members), meter, members)
         for (interval, meter), members in by_meter.items()
     ]
     meters = sorted(meter for meter in meters if meter[1] <= last)
@@ -250,10 +287,11 @@ def _chunks(rows: list[_Row], inputs: ShardInputs) -> Iterator[tuple[Int, DayGri
         yield np.sort(np.array(chunk, np.int64)), DayGrid(inputs.zone, interval, first, last - first + 1)
 
 
-def _first_context(row: _Row, inputs: ShardInputs) -> int:
+def _first_context(row: SeriesRow, inputs: ShardInputs) -> int:
     """First day with a raw reading, or expected: nothing before it can matter."""
     first = inputs.first_readings.get(row.name)
-    return min(row.first_day, _day(inputs, first)) if first is not None else row.first_day
+    day = row.first_day if first is None else min(row.first_day, _day(inputs, first))
+    return day if inputs.windows is None else max(day, inputs.windows[row.name][0])
 
 
 def _cut(blocks: Blocks, row: Int, grid: DayGrid) -> tuple[Blocks, Int, Blocks]:
@@ -282,17 +320,17 @@ def _stray_account(strays: list[Blocks]) -> Account:
     _, moment = np.unique(slots.start * 100_000 + slots.interval_s, return_inverse=True)
     where = moment * (int(slots.series.max(initial=0)) + 1) + slots.series
     _, _, account = outrank(slots, where)
-    return replace(account, fresh=int(slots.fresh.sum()))
+    return replace(account, fresh=readings_of(select(slots, slots.fresh)))
 
 
-def _facts(inputs: ShardInputs, rows: list[_Row], grid: DayGrid, placed: Placed) -> SeriesFacts:
+def _facts(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Placed) -> SeriesFacts:
     """Dense facts of one chunk."""
     expected, disconnected, capacity = _master_days(inputs, rows, grid)
     row_of = {row.name: i for i, row in enumerate(rows)}
     rows_of_meter: dict[str, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
         rows_of_meter[row.name[0]].append(i)
-    reads, _ = read_registers(inputs.registers, inputs.master, row_of)
+    reads = read_registers(inputs.registers, inputs.master, row_of)
     outages, _ = outages_of(inputs.events, rows_of_meter)
     return SeriesFacts(
         grid=grid,
@@ -310,7 +348,7 @@ def _facts(inputs: ShardInputs, rows: list[_Row], grid: DayGrid, placed: Placed)
     )
 
 
-def _master_days(inputs: ShardInputs, rows: list[_Row], grid: DayGrid) -> tuple[Bool, Bool, Int]:
+def _master_days(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid) -> tuple[Bool, Bool, Int]:
     """Expected and disconnected days and the capacity of each; (n, days)."""
     expected, disconnected = np.zeros((2, len(rows), grid.days), np.bool_)
     capacity = np.zeros((len(rows), grid.days), np.int64)
@@ -320,11 +358,9 @@ def _master_days(inputs: ShardInputs, rows: list[_Row], grid: DayGrid) -> tuple[
         if inputs.master.empty:
             expected[i, first:last] = True
             continue
-        for start, end in _merged(row.spans):
-            # A day is expected when service points are in force from its first slot to its last.
-            low = int(np.searchsorted(grid.day_starts, start))
-            high = int(np.searchsorted(grid.day_starts, end, side="right")) - 1
-            expected[i, max(low, first) : max(min(high, last), 0)] = True
+        for low, high in served_days(row, inputs.zone):
+            low, high = max(low - grid.first_day, first), min(high - grid.first_day + 1, last)
+            expected[i, low : max(high, low)] = True
         for span in row.spans:
             low = int(np.searchsorted(grid.day_starts[:-1], span.start))
             high = int(np.searchsorted(grid.day_starts[:-1], span.end))
@@ -332,6 +368,29 @@ def _master_days(inputs: ShardInputs, rows: list[_Row], grid: DayGrid) -> tuple[
             if span.version.capacity_kw is not None and CHANNELS[row.name[1]].unit == "kWh":
                 capacity[i, low:high] = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
     return expected, disconnected, capacity
+
+
+def served_days(row: SeriesRow, zone: str) -> list[tuple[int, int]]:
+    """First and last epoch days on which service points are in force from midnight to midnight."""
+    served: list[tuple[int, int]] = []
+    for start, end in _merged(row.spans):
+        first, last = local_days(zone, np.array([max(start, 0), min(end, FOREVER)], np.int64)).tolist()
+        first += local_midnight(zone, first) < start
+        if first < last:
+            served.append((first, last - 1))
+    return served
+
+
+def result_range(row: SeriesRow, inputs: ShardInputs) -> tuple[int, int] | None:
+    """First and last epoch day of a series' results, None where it has none."""
+    days = [(row.first_day, inputs.last_closed)]
+    if not inputs.master.empty:
+        days = [
+            (max(first, row.first_day), min(last, inputs.last_closed))
+            for first, last in served_days(row, inputs.zone)
+        ]
+    days = [(first, last) for first, last in days if first <= last]
+    return (days[0][0], days[-1][1]) if days else None
 
 
 def _merged(spans: tuple[Span, ...]) -> list[tuple[int, int]]:

@@ -134,7 +134,8 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
     span = master.in_force(meter_codes, start)
     crossing = np.zeros(len(start), np.bool_)
     if not master.empty:
-        crossing = master.in_force(meter_codes, start + (np.maximum(length, 1) - 1) * interval) != span
+        last: Int = start + (np.maximum(length, 1) - 1).astype(np.int64) * interval
+        crossing = master.in_force(meter_codes, last) != span
     unit, units = _units(table, names, series)
     raw = Blocks(
         series=series,

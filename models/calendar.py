@@ -117,7 +117,8 @@ class DayGrid:
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """Column of each day's first slot, and the number of columns at the end; (days + 1,)."""
-        return (self.day_starts - self.day_starts[0]) // self.interval_s
+        offsets: NDArray[np.int64] = (self.day_starts - self.day_starts[0]) // self.interval_s
+        return offsets
 
     @property
     def origin(self) -> int:

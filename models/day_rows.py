@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.assemble import Group, Problem
+from models.assemble import Group, Problem, Problems
 from models.calendar import DayGrid
 from models.days import per_day
 from models.series import RULES, Bool, Findings, Int, SeriesResult
@@ -21,12 +21,10 @@ MICRO = 1_000_000
 SLOT_COUNTS = frozenset({"missing", "zero_run", "flat_line"})
 DAY_COUNTS = frozenset({"prolonged_estimation"})
 NO_QUANTITY = frozenset({"conflict"})
-Address = tuple[str, str, int]
-"""(meter, channel, epoch day)."""
 
 
 def day_rows(
-    group: Group, result: SeriesResult, wanted: Bool, pack: RulePack, problems: dict[Address, list[Problem]]
+    group: Group, result: SeriesResult, wanted: Bool, pack: RulePack, problems: Problems
 ) -> pa.Table:
     """Rows of the wanted expected days of one group.
 
@@ -134,7 +132,7 @@ def _findings(
     series: Int,
     day: Int,
     pack: RulePack,
-    problems: dict[Address, list[Problem]],
+    problems: Problems,
 ) -> pa.ListArray:
     """Findings of each row, by rule and start; null where there is none."""
     kept = wanted[found.series, found.day]
@@ -145,10 +143,10 @@ def _findings(
         unit = CHANNELS[group.names[s][1]].unit
         rows[s, d].append(_finding(RULES[rule], pack, start, end, *_texts(RULES[rule], seen, expected, unit)))
     numbers = {name: i for i, name in enumerate(group.names)}
-    for address in [address for address in problems if address[:2] in numbers]:
-        s, d = numbers[address[:2]], address[2] - group.facts.grid.first_day
-        if 0 <= d < group.facts.grid.days and wanted[s, d]:
-            rows[s, d] += [problem_finding(problem) for problem in problems.pop(address)]
+    for address in problems.addresses():
+        s, d = numbers.get(address[:2], -1), address[2] - group.facts.grid.first_day
+        if s >= 0 and 0 <= d < group.facts.grid.days and wanted[s, d]:
+            rows[s, d] += [problem_finding(problem) for problem in problems.take(address)]
     if not rows:
         return pa.nulls(len(series), pa.list_(FINDING))
     addresses = sorted(rows)

@@ -120,7 +120,9 @@ def read_days(registers: pa.Table, zone: str) -> dict[Name, list[int]]:
     """Epoch days of all reads of each series, sorted."""
     days = local_days(zone, registers["read_at"].to_numpy() // MICROS)
     result: dict[Name, list[int]] = defaultdict(list)
-    names = zip(registers["meter_id"].to_pylist(), registers["channel"].cast(pa.string()).to_pylist(), strict=True)
+    names = zip(
+        registers["meter_id"].to_pylist(), registers["channel"].cast(pa.string()).to_pylist(), strict=True
+    )
     for name, day in zip(names, days.tolist(), strict=True):
         result[name].append(day)
     return {name: sorted(set(found)) for name, found in result.items()}

@@ -64,12 +64,19 @@ def place(blocks: Blocks, row: Int, grid: DayGrid, count: int) -> Placed:
     _scatter(blocks, base, grid, value, have)
     contested = _contested(blocks, base, count * grid.slots)
     external = _external(select(blocks, ~contested), base[~contested], value.shape)
-    fresh = int(blocks.length[blocks.fresh].sum())
+    fresh = readings_of(select(blocks, blocks.fresh))
     if not contested.any():
         return Placed(value, have, external, None, Account(fresh))
     rivals = select(blocks, contested)
     slot = _slots_of(rivals, base[contested])
     return _settle(single_slots(rivals), slot, value, have, external, fresh)
+
+
+def readings_of(blocks: Blocks) -> int:
+    """Number of readings; a null or NaN is none."""
+    if blocks.there.all():
+        return blocks.values
+    return int(blocks.there[_values_of(blocks)].sum())
 
 
 def _scatter(blocks: Blocks, base: Int, grid: DayGrid, value: Int, have: Bool) -> None:
@@ -215,13 +222,15 @@ def outrank(rivals: Blocks, slot: Int) -> tuple[Int, Int, Account]:
         same_record[1:] &= key[order[1:]] == key[order[:-1]]
     last = np.append(~same_place[1:], True)
     record = np.cumsum(~same_record) - 1
-    new = np.bincount(record, weights=rivals.fresh[order]).astype(np.int64)
+    count = there[order].astype(np.int64)  # absent readings are no readings: they count for nothing
+    new = np.bincount(record, weights=count * rivals.fresh[order]).astype(np.int64)
     known = np.bincount(record, weights=~rivals.fresh[order]) > 0
     repeats = int((new - np.where(known, 0, np.minimum(new, 1))).sum())
-    places = int((~same_place).sum())
+    records = int((~same_record & (count > 0)).sum())
+    places = len(np.unique(slot[there]))
 
     held = order[there[order]]
     by_value = held[np.lexsort((rivals.micro[at][held], slot[held]))]
     p, m = slot[by_value], rivals.micro[at][by_value]
     conflicts = np.unique(p[1:][(p[1:] == p[:-1]) & (m[1:] != m[:-1])])
-    return order[last], conflicts, Account(repeats=repeats, superseded=int(record[-1]) + 1 - places)
+    return order[last], conflicts, Account(repeats=repeats, superseded=records - places)

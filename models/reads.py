@@ -18,9 +18,7 @@ DOUBLE_STEPS = 1000
 """A register given as a double counts as read to a thousandth of its unit."""
 
 
-def read_registers(
-    table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]
-) -> tuple[Reads, list[tuple[str, str, int]]]:
+def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]) -> Reads:
     """Total-register reads of the series that have a row on the grid.
 
     Args:
@@ -30,24 +28,23 @@ def read_registers(
 
     Returns:
         The reads, sorted by (row, second), one a moment: the greatest (received_at, sequence, value,
-        quality); and (meter, channel, second) of reads at which no service point was in force.
+        quality). Reads at which no service point was in force are left out.
     """
     if not table.num_rows:
-        return Reads.none(), []
+        return Reads.none()
     series, names = series_of(table)
     row_of = np.array([rows.get(name, -1) for name in names], np.int64)
     at = table["read_at"].to_numpy().astype(np.int64) // MICROS
-    meters = pa.array([names[number][0] for number in range(len(names))], pa.string())
+    meters = pa.array([name[0] for name in names], pa.string())
     meter_of_row = pa.DictionaryArray.from_arrays(pa.array(series, pa.int32()), meters)
     before, after = master.in_force(meter_of_row, at - 1), master.in_force(meter_of_row, at)
     span = np.where(before >= 0, before, after)
     homeless = np.zeros(len(at), np.bool_) if master.empty else span < 0
-    lost = sorted({(*names[series[i]], int(at[i])) for i in np.flatnonzero(homeless).tolist()})
 
     total = np.array(table["tou_register"].is_null().to_numpy(), np.bool_)
     kept = np.flatnonzero(total & ~homeless & (row_of[series] >= 0))
     if not len(kept):
-        return Reads.none(), lost
+        return Reads.none()
     value, modulus, resolution, sound = _micro(
         table.take(pa.array(kept)), names, series[kept], span[kept], master
     )
@@ -66,16 +63,13 @@ def read_registers(
     if not master.empty:
         version[:, 0] = np.where(before[kept] < 0, -1, metering[before[kept]])
         version[:, 1] = np.where(after[kept] < 0, -2, metering[after[kept]])
-    return (
-        Reads(
-            series=row[chosen],
-            at=at[chosen],
-            value=value[chosen],
-            modulus=modulus[chosen],
-            resolution=resolution[chosen],
-            version=version[chosen],
-        ),
-        lost,
+    return Reads(
+        series=row[chosen],
+        at=at[chosen],
+        value=value[chosen],
+        modulus=modulus[chosen],
+        resolution=resolution[chosen],
+        version=version[chosen],
     )
 
 

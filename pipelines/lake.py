@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from pipelines.parts import PartFile, write_part
 from schemas.errors import MeterbeamError
@@ -54,9 +54,7 @@ class Lake:
         self.versions = self._root_versions()
 
     @classmethod
-    def create(
-        cls, path: Path, *, timezone: str, shards: int = 64, history_from: date | None = None
-    ) -> Lake:
+    def create(cls, path: Path, *, timezone: str, shards: int = 64, history_from: date | None = None) -> Lake:
         """Make a new, empty lake.
 
         Raises:
@@ -65,7 +63,9 @@ class Lake:
         try:
             ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise MeterbeamError("--timezone", repr(timezone), "an IANA name such as Europe/Zurich") from error
+            raise MeterbeamError(
+                "--timezone", repr(timezone), "an IANA name such as Europe/Zurich"
+            ) from error
         if not 1 <= shards <= 1024:
             raise MeterbeamError("--shards", str(shards), "a count from 1 to 1024")
         if (path / CONFIG).exists():
@@ -96,14 +96,18 @@ class Lake:
                 str(path), "no lake.json", "a lake (made by `meterbeam backfill --lake DIR --timezone TZ`)"
             ) from error
         except ValueError as error:
-            raise MeterbeamError(str(path / CONFIG), f"no JSON: {error}", "the file a lake was made with") from error
+            raise MeterbeamError(
+                str(path / CONFIG), f"no JSON: {error}", "the file a lake was made with"
+            ) from error
         if content.get("format") != FORMAT:
             raise MeterbeamError(str(path / CONFIG), f"format {content.get('format')}", f"format {FORMAT}")
         history = content["history_from"]
         return cls(
             path,
             LakeConfig(
-                content["timezone"], content["shards"], None if history is None else date.fromisoformat(history)
+                content["timezone"],
+                content["shards"],
+                None if history is None else date.fromisoformat(history),
             ),
         )
 
@@ -136,7 +140,12 @@ class Lake:
         return ds.dataset(files, schema=TABLES[name].schema).to_table(columns=schema.names)
 
     def current(
-        self, name: str, *, meters: Sequence[str] | None = None, days: tuple[date, date] | None = None
+        self,
+        name: str,
+        *,
+        meters: Sequence[str] | None = None,
+        days: tuple[date, date] | None = None,
+        channel: str | None = None,
     ) -> pa.Table:
         """The greatest revision of each key of a versioned table, withdrawn ones included.
 
@@ -144,6 +153,7 @@ class Lake:
             name: A versioned table.
             meters: Only these meters.
             days: Only local days first … last.
+            channel: Only this channel.
         """
         table = TABLES[name]
         files = self.files(name)
@@ -154,6 +164,8 @@ class Lake:
             wanted = ds.field("meter_id").isin(pa.array(meters, pa.string()))
         if days is not None:
             wanted = wanted & (ds.field("local_day") >= days[0]) & (ds.field("local_day") <= days[1])
+        if channel is not None:
+            wanted = wanted & (ds.field("channel") == channel)
         rows = ds.dataset(files, schema=table.schema).to_table(filter=wanted, use_threads=False)
         return latest(rows, table)
 
@@ -246,7 +258,9 @@ class Run:
                 raise MeterbeamError(str(folder / part.path), "no such file", "a part this run has written")
         delta = DeltaTable.create(str(folder), table.schema, mode="ignore")
         now = int(time.time() * 1000)
-        actions = [AddAction(p.path, p.size, {}, now, True, p.stats) for p in parts if p.rows]
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(p.path, p.size, {}, now, True, p.stats) for p in parts if p.rows
+        ]
         marker = Transaction(f"meterbeam/{self.run_id}", self.run_no)
         delta.create_write_transaction(
             actions, mode, table.schema, commit_properties=CommitProperties(app_transactions=[marker])

@@ -1,0 +1,221 @@
+"""One shard from raw records to rows: the function that a backfill and a stream share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from models.assemble import (
+    Assembly,
+    Group,
+    Name,
+    Problem,
+    Problems,
+    ShardInputs,
+    assemble,
+    result_range,
+    series_rows,
+)
+from models.calendar import epoch_day, local_days
+from models.day_rows import day_rows, problem_finding
+from models.dirty import Days
+from models.master import MICROS
+from models.outages import outages_of
+from models.place import Account
+from models.series import Bool, SeriesResult
+from models.vee import validate_and_estimate
+from schemas.lake import DAYS
+from schemas.rulepack import RulePack
+
+CONTEXT_BACK = 35
+"""Days of raw a result may look back (SEMANTICS, The law); one day ahead."""
+WHOLE_METER = ""
+"""Channel of findings about a meter as a whole."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """One group with its result and the days that were asked for; (n, days)."""
+
+    group: Group
+    result: SeriesResult
+    wanted: Bool
+
+
+@dataclass
+class ShardRun:
+    """Runs a shard group by group.
+
+    Attributes:
+        inputs: The shard's records and range.
+        pack: The rules in force.
+        scope: Days to compute of each series; None for every expected day.
+    """
+
+    inputs: ShardInputs
+    pack: RulePack
+    scope: dict[Name, list[Days]] | None = None
+
+    def __post_init__(self) -> None:
+        self.assembly = Assembly()
+        if self.scope is not None:
+            self.inputs = replace(self.inputs, windows=self._windows())
+
+    def _windows(self) -> dict[Name, Days]:
+        back = CONTEXT_BACK + self.pack.registers.max_read_gap_days + 1
+        ahead = self.pack.registers.max_read_gap_days + 2
+        scope = self.scope or {}
+        return {name: (days[0][0] - back, days[-1][1] + ahead) for name, days in scope.items() if days}
+
+    def groups(self) -> Iterator[Computed]:
+        """Validate and estimate group by group."""
+        holidays = frozenset(epoch_day(day) for day in self.pack.holidays)
+        for group in assemble(self.inputs, self.assembly):
+            group.facts = replace(group.facts, holidays=holidays)
+            wanted = group.facts.expected & self._in_scope(group)
+            yield Computed(group, validate_and_estimate(group.facts, self.pack), wanted)
+
+    def _in_scope(self, group: Group) -> Bool:
+        grid = group.facts.grid
+        if self.scope is None:
+            return np.ones((len(group.names), grid.days), np.bool_)
+        chosen = np.zeros((len(group.names), grid.days), np.bool_)
+        for i, name in enumerate(group.names):
+            for first, last in self.scope.get(name, ()):
+                low, high = max(first - grid.first_day, 0), min(last - grid.first_day + 1, grid.days)
+                chosen[i, low : max(high, low)] = True
+        return chosen
+
+    def rows(self, computed: Computed) -> pa.Table:
+        """Day rows of one group."""
+        return day_rows(computed.group, computed.result, computed.wanted, self.pack, self.assembly.problems)
+
+    def addresses(self, served: Callable[[str], bool]) -> pa.Table:
+        """Rows for findings that have no result beside them; call it after the last group.
+
+        Args:
+            served: Whether a meter belongs to this shard.
+        """
+        problems = self.assembly.problems
+        self._meter_problems(problems, served)
+        rows = []
+        for address in problems.addresses():
+            meter, channel, day = address
+            found = problems.take(address)
+            if channel == WHOLE_METER or self._asked((meter, channel), day):
+                rows.append(
+                    {
+                        "meter_id": meter,
+                        "channel": channel,
+                        "local_day": day,
+                        "findings": [problem_finding(problem) for problem in found],
+                    }
+                )
+        schema = pa.schema([DAYS.schema.field(n) for n in ("meter_id", "channel", "local_day", "findings")])
+        days = pa.array([row["local_day"] for row in rows], pa.int32()).cast(pa.date32())
+        columns = [
+            pa.array([row[f.name] for row in rows], f.type) if f.name != "local_day" else days for f in schema
+        ]
+        return pa.table(columns, schema=schema)
+
+    def _asked(self, name: Name, day: int) -> bool:
+        if self.scope is None:
+            return day <= self.inputs.last_closed
+        return any(first <= day <= last for first, last in self.scope.get(name, ()))
+
+    def _meter_problems(self, problems: Problems, served: Callable[[str], bool]) -> None:
+        """Findings from registers, events and master data."""
+        inputs = self.inputs
+        for table, column, rule_channel in (
+            (inputs.registers, "read_at", True),
+            (inputs.events, "occurred_at", False),
+        ):
+            for meter, channel, second in _homeless(inputs, table, column, by_channel=rule_channel):
+                self._add(
+                    problems,
+                    "no_service_point",
+                    meter,
+                    channel,
+                    second,
+                    "a record",
+                    "a service point in force",
+                )
+        _, unpaired = outages_of(inputs.events, {})
+        for meter, second in unpaired:
+            self._add(
+                problems,
+                "unpaired_outage",
+                meter,
+                WHOLE_METER,
+                second,
+                "a power-down",
+                "a restore within 7 days",
+            )
+        reported = {meter for meter, _ in inputs.first_readings}
+        for meter, spans in sorted(inputs.master.spans.items()):
+            if served(meter) and meter not in reported:
+                self._add(
+                    problems, "never_reported", meter, WHOLE_METER, spans[0].start, "no reading", "readings"
+                )
+        for meter, second in inputs.master.contested:
+            if served(meter):
+                self._add(
+                    problems,
+                    "contested_meter",
+                    meter,
+                    WHOLE_METER,
+                    second,
+                    "two service points",
+                    "one service point",
+                )
+
+    def _add(
+        self, problems: Problems, rule: str, meter: str, channel: str, second: int, seen: str, expected: str
+    ) -> None:
+        day = int(local_days(self.inputs.zone, np.array([second], np.int64))[0])
+        if day <= self.inputs.last_closed:
+            problems.add(Problem(rule, meter, channel, day, second, second, seen, expected))
+
+    @property
+    def account(self) -> Account:
+        """What became of the readings; complete after the last group."""
+        return self.assembly.account
+
+    def series(self) -> pa.Table:
+        """Range of results of every series of the shard."""
+        rows = [(row, result_range(row, self.inputs)) for row in series_rows(self.inputs)]
+        kept = [(row, days) for row, days in rows if days is not None]
+        return pa.table(
+            {
+                "meter_id": pa.array([row.name[0] for row, _ in kept], pa.string()),
+                "channel": pa.array([row.name[1] for row, _ in kept], pa.string()),
+                "interval_s": pa.array([row.interval_s for row, _ in kept], pa.int32()),
+                "first_day": pa.array([days[0] for _, days in kept], pa.int32()).cast(pa.date32()),
+                "last_day": pa.array([days[1] for _, days in kept], pa.int32()).cast(pa.date32()),
+            }
+        )
+
+
+def _homeless(
+    inputs: ShardInputs, table: pa.Table, column: str, *, by_channel: bool
+) -> set[tuple[str, str, int]]:
+    """(meter, channel, second) of records at whose time no service point was in force."""
+    if inputs.master.empty or not table.num_rows:
+        return set()
+    meters = table["meter_id"].combine_chunks()
+    if isinstance(meters, pa.ChunkedArray):
+        meters = pa.concat_arrays(meters.chunks)
+    seconds = table[column].to_numpy().astype(np.int64) // MICROS
+    lost = inputs.master.in_force(meters, seconds) < 0
+    if by_channel:  # a read at the very end of a version belongs to it
+        lost &= inputs.master.in_force(meters, seconds - 1) < 0
+    at = np.flatnonzero(lost)
+    chosen = table.take(pa.array(at))
+    channels = chosen["channel"].cast(pa.string()).to_pylist() if by_channel else [WHOLE_METER] * len(at)
+    return set(zip(chosen["meter_id"].to_pylist(), channels, seconds[at].tolist(), strict=True))
+
+
+__all__ = ["WHOLE_METER", "Computed", "ShardRun"]

@@ -1,0 +1,300 @@
+"""The work of one shard: raw files in, parts of the lake's tables out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from models.assemble import Name, ShardInputs, first_readings, result_range, series_rows
+from models.calendar import day_date, epoch_day
+from models.dirty import (
+    Days,
+    DirtyDays,
+    changed_events,
+    changed_ranges,
+    changed_reads,
+    changed_slots,
+    merge,
+    read_days,
+)
+from models.master import MasterData, master_data
+from models.place import Account
+from models.shard_run import ShardRun
+from models.sharding import shard_of_id
+from pipelines.lake import Lake
+from pipelines.parts import PartFile, write_part
+from pipelines.revise import current_days, revise
+from schemas.arrow import RAW
+from schemas.lake import DAYS, DIRTY_DAYS, SERIES
+from schemas.records import Kind
+from schemas.rulepack import RulePack
+from transforms.raw_codec import read_raw_shard
+
+RawNames = tuple[tuple[str, bool], ...]
+"""Names of raw files, and whether each came with this run."""
+
+
+@dataclass(frozen=True)
+class ProcessJob:
+    """What all shards of a run share.
+
+    Attributes:
+        lake: Folder of the lake.
+        run_no: The run.
+        raw: Raw files of each kind.
+        last_closed: Last closed epoch day.
+        pack: The rules in force.
+        everything: Whether every day is dirty (no results yet, or the rules changed).
+        limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
+        cells: Most slots held densely at once.
+    """
+
+    lake: str
+    run_no: int
+    raw: dict[Kind, RawNames]
+    last_closed: int
+    pack: RulePack
+    everything: bool
+    limits: Days | None
+    cells: int
+
+
+@dataclass(frozen=True)
+class ShardReceipt:
+    """What became of one shard.
+
+    Attributes:
+        shard: Its number.
+        parts: Parts written.
+        account: Readings new, repeated, superseded.
+        series: Range of results of every series.
+        dirty: Days that stay dirty.
+        days: Day rows written.
+        findings: Findings written, by rule.
+        meters: Meters whose days changed.
+    """
+
+    shard: int
+    parts: tuple[PartFile, ...]
+    account: Account
+    series: pa.Table
+    dirty: pa.Table
+    days: int
+    findings: dict[str, int] = field(default_factory=dict)
+    meters: tuple[str, ...] = ()
+
+
+def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
+    """Process one shard; the same raw files give the same parts under the same names."""
+    lake = _lake(job.lake, job.run_no)
+    folder = Path(job.lake)
+    inputs = _inputs(shard, job, lake)
+    scope, left = _scope(shard, inputs, job, lake)
+    shard_run = ShardRun(inputs, job.pack, None if job.everything and job.limits is None else scope)
+    pieces = []
+    for computed in shard_run.groups():
+        if computed.wanted.any():
+            pieces.append(shard_run.rows(computed))
+    served = _Served(shard, lake.config.shards)
+    addresses = shard_run.addresses(served)
+    rows = _stored(pieces, addresses)
+    if lake.files(DAYS.name):
+        rows = revise(rows, current_days(lake, scope, served), DAYS)
+    parts = []
+    if rows.num_rows:
+        parts.append(write_part(folder, DAYS, job.run_no, f"{shard:04d}", rows))
+    return ShardReceipt(
+        shard=shard,
+        parts=tuple(parts),
+        account=shard_run.account,
+        series=shard_run.series(),
+        dirty=left,
+        days=rows.num_rows,
+        findings=_count(rows),
+        meters=tuple(sorted(set(pa.compute.unique(rows["meter_id"]).cast(pa.string()).to_pylist()))),
+    )
+
+
+@dataclass(frozen=True)
+class _Served:
+    shard: int
+    shards: int
+
+    def __call__(self, meter: str) -> bool:
+        return shard_of_id(meter, self.shards) == self.shard
+
+
+@lru_cache(maxsize=1)
+def _lake(path: str, run_no: int) -> Lake:
+    return Lake.open(Path(path))
+
+
+def _read(lake: str, kind: Kind, names: RawNames, shard: int) -> pa.Table:
+    """Rows of one shard of raw files of a kind, with a ``fresh`` column."""
+    tables = []
+    for name, fresh in names:
+        table = read_raw_shard(Path(lake) / "raw" / kind.value / name, kind, shard)
+        if table.num_rows:
+            tables.append(table.append_column("fresh", pa.repeat(pa.scalar(fresh), table.num_rows)))
+    if not tables:
+        return RAW[kind].empty_table().append_column("fresh", pa.array([], pa.bool_()))
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+@lru_cache(maxsize=1)
+def masters(lake: str, names: RawNames) -> tuple[MasterData, frozenset[str]]:
+    """Master data of all shards, and the meters whose service points came with this run."""
+    table = _read(lake, Kind.SERVICE_POINTS, names, 0)
+    touched = set(table.filter(table["fresh"])["service_point_id"].to_pylist())
+    ids = zip(table["service_point_id"].to_pylist(), table["meter_id"].to_pylist(), strict=True)
+    meters = frozenset(meter for point, meter in ids if point in touched)
+    return master_data(table.drop_columns(["fresh"])), meters
+
+
+def _inputs(shard: int, job: ProcessJob, lake: Lake) -> ShardInputs:
+    intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shard)
+    master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    history = lake.config.history_from
+    return ShardInputs(
+        intervals=intervals,
+        registers=_read(job.lake, Kind.REGISTERS, job.raw.get(Kind.REGISTERS, ()), shard),
+        events=_read(job.lake, Kind.EVENTS, job.raw.get(Kind.EVENTS, ()), shard),
+        master=master,
+        zone=lake.config.timezone,
+        last_closed=job.last_closed,
+        first_readings=first_readings(intervals),
+        history_from=None if history is None else epoch_day(history),
+        cells=job.cells,
+    )
+
+
+def _scope(
+    shard: int, inputs: ShardInputs, job: ProcessJob, lake: Lake
+) -> tuple[dict[Name, list[Days]], pa.Table]:
+    """Dirty days to compute now, and those that stay dirty."""
+    ranges = {
+        row.name: days for row in series_rows(inputs) if (days := result_range(row, inputs)) is not None
+    }
+    dirty = DirtyDays()
+    served = _Served(shard, lake.config.shards)
+    if job.everything:
+        for name, (first, last) in ranges.items():
+            dirty.add(name, first, last)
+        for name in inputs.first_readings:
+            dirty.add(name, -(1 << 20), inputs.last_closed)
+    else:
+        _new_facts(dirty, inputs, job, ranges, _former(lake, served))
+        for row in lake.table(DIRTY_DAYS.name).to_pylist():
+            if served(row["meter_id"]):
+                dirty.add(
+                    (row["meter_id"], row["channel"]), epoch_day(row["from_day"]), epoch_day(row["to_day"])
+                )
+    now: dict[Name, list[Days]] = {}
+    left: list[dict[str, Any]] = []
+    for name, spans in sorted(dirty.merged().items()):
+        spans = [
+            (first, min(last, inputs.last_closed)) for first, last in spans if first <= inputs.last_closed
+        ]
+        inside, outside = _limit(spans, job.limits)
+        if inside:
+            now[name] = inside
+        left += [
+            {
+                "meter_id": name[0],
+                "channel": name[1],
+                "from_day": day_date(max(first, 0)),
+                "to_day": day_date(last),
+            }
+            for first, last in outside
+            if last >= 0
+        ]
+    return now, pa.Table.from_pylist(left, schema=DIRTY_DAYS.schema)
+
+
+def _new_facts(
+    dirty: DirtyDays, inputs: ShardInputs, job: ProcessJob, ranges: dict[Name, Days], former: dict[Name, Days]
+) -> None:
+    """Mark what this run's new facts can reach."""
+    channels: dict[str, list[str]] = {}
+    for meter, channel in sorted(set(ranges) | set(inputs.first_readings)):
+        channels.setdefault(meter, []).append(channel)
+    reads = read_days(inputs.registers, inputs.zone)
+    changed_slots(dirty, inputs.intervals, inputs.zone)
+    changed_events(dirty, inputs.events, inputs.zone, channels)
+    changed_reads(dirty, inputs.registers, inputs.zone, reads)
+    changed_ranges(dirty, former, ranges)
+    _, meters = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    for meter in meters & channels.keys():
+        for channel in channels[meter]:
+            dirty.add((meter, channel), -(1 << 20), inputs.last_closed)
+    dirty.close_over_reads(reads, job.pack.registers.max_read_gap_days)
+
+
+def _former(lake: Lake, served: _Served) -> dict[Name, Days]:
+    """Ranges at the end of the last run."""
+    return {
+        (row["meter_id"], row["channel"]): (epoch_day(row["first_day"]), epoch_day(row["last_day"]))
+        for row in lake.table(SERIES.name).to_pylist()
+        if served(row["meter_id"])
+    }
+
+
+def _limit(spans: list[Days], limits: Days | None) -> tuple[list[Days], list[Days]]:
+    """Parts of sorted disjoint spans inside and outside the limits."""
+    if limits is None:
+        return spans, []
+    low, high = limits
+    inside = [(max(a, low), min(b, high)) for a, b in spans if a <= high and b >= low]
+    outside = [(a, min(b, low - 1)) for a, b in spans if a < low] + [
+        (max(a, high + 1), b) for a, b in spans if b > high
+    ]
+    return merge(inside), merge(outside)
+
+
+def _stored(pieces: list[pa.Table], addresses: pa.Table) -> pa.Table:
+    """Rows as a table of the days' content, results first, each with ``revision`` 1."""
+    schema = pa.schema([f for f in DAYS.schema if f.name != "run_no"])
+    tables = []
+    for table, withdrawn in (*((piece, False) for piece in pieces), (addresses, True)):
+        if table.num_rows:
+            table = table.append_column("revision", pa.repeat(pa.scalar(1, pa.int32()), table.num_rows))
+            table = table.append_column("withdrawn", pa.repeat(pa.scalar(withdrawn), table.num_rows))
+            missing = [name for name in schema.names if name not in table.schema.names]
+            for name in missing:
+                table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
+            tables.append(table.select(schema.names))
+    if not tables:
+        return schema.empty_table()
+    return _concat(tables, schema)
+
+
+def _concat(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    """One table; text columns stay dictionary-encoded, so that they are written without a copy."""
+    encoded = []
+    for table in tables:
+        for name in ("meter_id", "channel", "unit"):
+            column = table[name]
+            if not pa.types.is_dictionary(column.type):
+                table = table.set_column(schema.get_field_index(name), name, column.dictionary_encode())
+        encoded.append(table)
+    return pa.concat_tables(encoded).unify_dictionaries()
+
+
+def _count(rows: pa.Table) -> dict[str, int]:
+    """Findings by rule."""
+    found = rows["findings"].combine_chunks()
+    structs = (
+        found.flatten()
+        if not isinstance(found, pa.ChunkedArray)
+        else pa.concat_arrays(
+            [chunk.flatten() for chunk in found.chunks] or [pa.array([], found.type.value_type)]
+        )
+    )
+    if not len(structs):
+        return {}
+    counts = pa.compute.value_counts(structs.field("rule"))
+    return {item["values"]: item["counts"] for item in counts.to_pylist()}

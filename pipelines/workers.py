@@ -1,0 +1,129 @@
+"""Independent worker processes, each running a bounded Beam pipeline in memory over its own elements."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+from uuid import uuid4
+
+from schemas.errors import MeterbeamError
+
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+}
+"""One thread a worker, and a heap that keeps freed pages (glibc; ignored elsewhere)."""
+
+
+class Workers:
+    """A pool of N processes; each call of ``run`` is one Beam pipeline a process.
+
+    Args:
+        count: Number of processes.
+        plugins: Modules each process loads first.
+    """
+
+    def __init__(self, pool: ProcessPoolExecutor, count: int) -> None:
+        self._pool = pool
+        self._count = count
+
+    def run(
+        self,
+        label: str,
+        transform: Callable[[], Any],
+        elements: Sequence[Any],
+        weight: Callable[[Any], float],
+    ) -> Iterator[Any]:
+        """Run a transform over the elements and yield what it emits, in no stated order.
+
+        Args:
+            label: Names the steps.
+            transform: Picklable maker of a PTransform from elements to receipts.
+            elements: Small descriptions of work.
+            weight: Cost of an element, to balance the processes.
+        """
+        shares = _balanced(elements, weight, self._count * PIPELINES_A_WORKER)
+        futures = [self._pool.submit(_run_pipeline, label, transform, share) for share in shares if share]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        except BrokenProcessPool as error:
+            raise MeterbeamError(
+                f"worker of step {label}",
+                "a process that ended early",
+                "enough memory (see --cells, --workers)",
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+PIPELINES_A_WORKER = 1
+
+
+@contextmanager
+def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
+    """Processes for the length of a run."""
+    before = {name: os.environ.get(name) for name in QUIET}
+    os.environ.update(QUIET)
+    pool = ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=_start, initargs=(list(plugins),)
+    )
+    try:
+        yield Workers(pool, count)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start(plugins: list[str]) -> None:
+    import pyarrow as pa
+
+    from pipelines.plugins import load_plugins
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    load_plugins(plugins)
+
+
+def _run_pipeline(label: str, transform: Callable[[], Any], elements: list[Any]) -> list[Any]:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from transforms.gather import Gather, gathered
+
+    token = uuid4().hex
+    # The in-memory runner by name: "DirectRunner" would look for a binary to download first.
+    options = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | f"List{label}" >> beam.Create(elements, reshuffle=False)  # type: ignore[no-untyped-call]
+            | label >> transform()
+            | f"Gather{label}" >> Gather(token)
+        )
+    return gathered(token)
+
+
+def _balanced(elements: Sequence[Any], weight: Callable[[Any], float], count: int) -> list[list[Any]]:
+    """Greedy shares of about equal weight; heaviest first."""
+    shares: list[list[Any]] = [[] for _ in range(count)]
+    loads = [0.0] * count
+    for element in sorted(elements, key=weight, reverse=True):
+        lightest = loads.index(min(loads))
+        shares[lightest].append(element)
+        loads[lightest] += weight(element)
+    return shares
