@@ -81,40 +81,52 @@ class ColumnPlan:
         """Fields of the writer that are read."""
         return [column.source for column in self.columns]
 
+    def source_of(self, name: str) -> str | None:
+        """The writer's field behind one of ours; None where there is none."""
+        return next((column.source for column in self.columns if column.name == name), None)
+
     @property
     def single(self) -> bool:
         """Whether a row is one reading, not a block."""
         return self.record == "MeterReading"
 
     def apply(self, table: pa.Table) -> Rows:
-        """Convert decoded columns.
+        """Convert decoded columns: all of the writer's that are read, or some of them.
+
+        Args:
+            table: Decoded columns under the writer's names; those that are not there are left out.
 
         Raises:
             SchemaError: A column has a type that its field does not accept.
         """
         rows = Rows({}, None, [])
         for column in self.columns:
-            try:
-                made, bad = column.convert(_one_chunk(table.column(column.source)))
-            except (TypeError, pa.ArrowException) as error:
-                wanted = f"{column.name} of {self.record} takes {column.expected}"
-                raise SchemaError(f"field {column.source!r} of type {error} where {wanted}") from error
-            if bad is not None:
-                rows.faults.append((bad, f"{column.name} is not {column.expected}"))
-            if isinstance(made, Numbers):
-                rows.numbers = made
-            elif column.name in _ABSENT and made.null_count:
-                rows.columns[column.name] = pc.fill_null(made, pa.scalar(_ABSENT[column.name], made.type))
-            else:
-                rows.columns[column.name] = made
-        for name, value in self.constants.items():
-            rows.columns[name] = pa.repeat(value, table.num_rows)
-        if rows.numbers is None and self.kind in (Kind.INTERVALS, Kind.REGISTERS):
-            rows.numbers = row_numbers(rows.columns.pop("value"))
-        for name, lookup in (("channel", self.mapping.channels), ("unit", self.mapping.units)):
-            if lookup and name in rows.columns:
-                rows.columns[name] = _looked_up(rows.columns[name], lookup)
+            if column.source in table.column_names:
+                self._convert(column, _one_chunk(table.column(column.source)), rows)
         return rows
+
+    def fill(self, rows: Rows, count: int) -> None:
+        """Add the columns that the writer does not give, ``count`` rows."""
+        for name, value in self.constants.items():
+            rows.columns[name] = pa.repeat(value, count)
+        if rows.numbers is None and "value" in rows.columns and self.kind in (Kind.INTERVALS, Kind.REGISTERS):
+            rows.numbers = row_numbers(rows.columns.pop("value"))
+
+    def _convert(self, column: _Column, written: pa.Array, rows: Rows) -> None:
+        try:
+            made, bad = column.convert(written)
+        except (TypeError, pa.ArrowException) as error:
+            wanted = f"{column.name} of {self.record} takes {column.expected}"
+            raise SchemaError(f"field {column.source!r} of type {error} where {wanted}") from error
+        if bad is not None:
+            rows.faults.append((bad, f"{column.name} is not {column.expected}"))
+        if isinstance(made, Numbers):
+            rows.numbers = made
+            return
+        if column.name in _ABSENT and made.null_count:
+            made = pc.fill_null(made, pa.scalar(_ABSENT[column.name], made.type))
+        lookup = {"channel": self.mapping.channels, "unit": self.mapping.units}.get(column.name)
+        rows.columns[column.name] = _looked_up(made, lookup) if lookup else made
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.calendar import local_days, standard_offset
-from schemas.arrow import DICTIONARY, RAW, RAW_INTERVALS
+from schemas.arrow import DICTIONARY, RAW
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from transforms.avro_columns import ColumnPlan, Rows, SchemaError, plan_columns
 from transforms.avro_numbers import Numbers
 from transforms.avro_reader import DecodeError, RecordReader, RecordSchema
-from transforms.reading_runs import change_flags, reading_order, run_bounds
-from transforms.row_checks import Faults, check_rows
+from transforms.reading_runs import Runs, reading_blocks, runs_of
+from transforms.row_checks import Faults, check_rows, check_runs
+from transforms.run_reader import RunReader
 
 __all__ = ["Decoded", "Decoder"]
 
@@ -74,12 +73,15 @@ class Decoder:
         self.timezone = timezone
         self.reader = RecordReader(self.schema, self.plan.sources)
         self.fast = self._probe()
+        varying = [source for name in ("start", "value") if (source := self.plan.source_of(name))]
+        by_runs = self.plan.single and len(varying) == 2
+        self._runs = RunReader(self.schema, self.plan.sources, varying) if by_runs else None
 
     def _probe(self) -> bool:
         """Whether the fast reader reads this schema as the reference does, tried on example records."""
         examples = [self.schema.encode(self.schema.example(variant)) for variant in range(4)]
         payload = b"".join(examples)
-        expected = self.plan.apply(self._slow(payload, len(examples)))
+        expected = self.plan.apply(self._slow([payload], [len(examples)]))
         try:
             found = self.plan.apply(self.reader.read([payload], len(examples)))
         except (DecodeError, SchemaError):
@@ -87,11 +89,12 @@ class Decoder:
         same = all(found.columns[name].equals(column) for name, column in expected.columns.items())
         return same and _same_numbers(found.numbers, expected.numbers)
 
-    def _slow(self, payload: Any, rows: int) -> pa.Table:
+    def _slow(self, payloads: Sequence[Any], rows: Sequence[int]) -> pa.Table:
         columns: dict[str, list[Any]] = {name: [] for name in self.reader.columns}
-        for record in self.reader.records(payload, rows):
-            for name, values in columns.items():
-                values.append(record[name])
+        for payload, count in zip(payloads, rows, strict=True):
+            for record in self.reader.records(payload, count):
+                for name, values in columns.items():
+                    values.append(record[name])
         return pa.table({name: _as_arrow(values) for name, values in columns.items()})
 
     def decode(self, payloads: Sequence[Any], rows: Sequence[int]) -> Decoded:
@@ -104,102 +107,68 @@ class Decoder:
         Raises:
             DecodeError: Rows decoded and rows announced differ, or the bytes are no such records.
         """
-        if self.fast:
-            table = self.reader.read(payloads, sum(rows))
-        else:
-            parts = [self._slow(payload, count) for payload, count in zip(payloads, rows, strict=True)]
-            table = pa.concat_tables(parts, promote_options="permissive") if parts else self._slow(b"", 0)
+        if self.fast and self.plan.single:
+            runs = self._read_runs(payloads, sum(rows))
+            if runs is not None:
+                return runs
+        table = self.reader.read(payloads, sum(rows)) if self.fast else self._slow(payloads, rows)
         converted = self.plan.apply(table)
-        return self._intervals(converted) if self.kind is Kind.INTERVALS else self._others(converted)
+        self.plan.fill(converted, table.num_rows)
+        if not self.plan.single:
+            return self._plain(converted)
+        assert converted.numbers is not None
+        return self._joined(runs_of(converted.columns, converted.numbers), converted.faults, [])
 
-    def _others(self, rows: Rows) -> Decoded:
+    def _read_runs(self, payloads: Sequence[Any], rows: int) -> Decoded | None:
+        """Single readings by runs; None where they do not come in runs, which is not tried again."""
+        if self._runs is None:
+            return None
+        found = self._runs.read(payloads, rows)
+        if found is None:
+            self._runs = None
+            return None
+        own, shared = self.plan.apply(found.rows), self.plan.apply(found.shared)
+        self.plan.fill(shared, len(found.heads))
+        assert own.numbers is not None
+        runs = Runs(own.columns["start"], own.numbers, found.heads, shared.columns)
+        return self._joined(runs, own.faults, shared.faults)
+
+    def _plain(self, rows: Rows) -> Decoded:
+        """Everything but single readings: a row a record."""
         faults = check_rows(self.kind, rows)
         columns = dict(rows.columns)
         counted = np.zeros(len(faults.code), np.int64)
         if rows.numbers is not None:
-            columns["value_int"], columns["value_float"] = _both(rows.numbers, pa.int64(), pa.float64())
             counted = _readings(rows.numbers)
-        table = _table(columns, RAW[self.kind])
-        return _decoded(table, faults, counted)
-
-    def _intervals(self, rows: Rows) -> Decoded:
-        if not self.plan.single:
-            faults = check_rows(self.kind, rows)
-            columns = dict(rows.columns)
-            assert rows.numbers is not None
-            counted = _readings(rows.numbers)
-            columns["start"] = pa.array(_seconds(columns["start"]))
-            columns["values_int"], columns["values_float"] = _both(rows.numbers, *_LISTS)
+            names = ("values_int", "values_float") if rows.numbers.in_lists else ("value_int", "value_float")
+            columns |= dict(zip(names, (rows.numbers.ints, rows.numbers.floats), strict=True))
+        if self.kind is Kind.INTERVALS:
+            columns["start"] = pa.array(pc.fill_null(columns["start"], 0).to_numpy() // MICROS)
             columns["quality"] = _measured_as_null(columns["quality"])
-            return _decoded(_table(columns, RAW_INTERVALS), faults, counted)
-        changed = change_flags(rows.columns)
-        faults = check_rows(self.kind, rows, heads=np.flatnonzero(changed))
-        assert rows.numbers is not None
-        counted = _readings(rows.numbers)
-        bad = faults.bad
-        if bad.any():
-            rows = _filtered(rows, np.flatnonzero(~bad))
-            changed = change_flags(rows.columns)
-        table = _joined(rows, changed, self.timezone)
-        wrong = np.flatnonzero(bad)
-        return Decoded(table, len(bad), int(counted.sum()), wrong, counted[wrong], faults)
+        table = _table(columns, RAW[self.kind], len(faults.code))
+        bad = np.flatnonzero(faults.bad)
+        good = table.filter(pa.array(~faults.bad)) if len(bad) else table
+        return Decoded(good, len(faults.code), int(counted.sum()), bad, counted[bad], faults)
 
-
-_LISTS = (pa.list_(pa.int64()), pa.list_(pa.float64()))
-
-
-def _joined(rows: Rows, changed: NDArray[np.bool_], timezone: str) -> pa.Table:
-    """Single readings as raw blocks."""
-    numbers = rows.numbers
-    assert numbers is not None
-    start = _seconds(rows.columns["start"])
-    order = reading_order(rows.columns, start, changed)
-    if order is not None:
-        rows = _filtered(rows, order)
-        numbers, start = rows.numbers, start[order]
-        assert numbers is not None
-        changed = change_flags(rows.columns)
-    interval = rows.columns["interval_s"].to_numpy().astype(np.int64)
-    first, _ = run_bounds(changed, start, interval, numbers, day_offset=_day_offset(timezone, start))
-    heads = pa.array(first)
-    columns = {
-        name: column.take(heads) for name, column in rows.columns.items() if name not in ("quality", "start")
-    }
-    columns["start"] = pa.array(start[first])
-    columns["values_int"], columns["values_float"] = _grouped(numbers, first, len(start))
-    columns["quality"] = _grouped_quality(rows.columns["quality"], first, len(start))
-    return _table(columns, RAW_INTERVALS)
-
-
-def _grouped(numbers: Numbers, first: Int, rows: int) -> tuple[pa.Array, pa.Array]:
-    if numbers.is_float is None:
-        offsets = np.append(first, rows).astype(np.int32)
-        lists = tuple(
-            None if column is None else pa.ListArray.from_arrays(pa.array(offsets), column)
-            for column in (numbers.ints, numbers.floats)
-        )
-        return _both(Numbers(*lists), *_LISTS)
-    is_float = numbers.is_float
-    counts = np.diff(first, append=rows)
-    made = []
-    for column, mine in ((numbers.ints, ~is_float), (numbers.floats, is_float)):
-        assert column is not None
-        offsets = np.zeros(len(first) + 1, np.int32)
-        np.cumsum(np.where(mine[first], counts, 0), out=offsets[1:])
-        lists = pa.ListArray.from_arrays(
-            pa.array(offsets), column.filter(pa.array(mine)), mask=pa.array(~mine[first])
-        )
-        made.append(lists)
-    return made[0], made[1]
-
-
-def _grouped_quality(quality: pa.Array, first: Int, rows: int) -> pa.Array:
-    codes = pc.fill_null(quality, 0) if quality.null_count else quality
-    if len(codes) == 0 or not pc.any(pc.not_equal(codes, 0)).as_py():
-        return pa.nulls(len(first), pa.list_(pa.int32()))
-    return _measured_as_null(
-        pa.ListArray.from_arrays(pa.array(np.append(first, rows).astype(np.int32)), codes)
-    )
+    def _joined(
+        self,
+        runs: Runs,
+        found: list[tuple[NDArray[np.bool_], str]],
+        by_run: list[tuple[NDArray[np.bool_], str]],
+    ) -> Decoded:
+        """Single readings: a row a block of consecutive ones."""
+        if runs.origin is not None:
+            found = [(bad[runs.origin], reason) for bad, reason in found]
+        faults = check_runs(runs, found, by_run)
+        counted = _readings(runs.numbers)
+        bad = np.flatnonzero(faults.bad)
+        kept = runs.keep(np.flatnonzero(~faults.bad)) if len(bad) else runs
+        columns = reading_blocks(kept, self.timezone)
+        table = _table(columns, RAW[self.kind], len(columns["start"]))
+        if runs.origin is not None:
+            faults.code[runs.origin], counted[runs.origin] = faults.code.copy(), counted.copy()
+            bad = np.flatnonzero(faults.bad)
+        return Decoded(table, len(faults.code), int(counted.sum()), bad, counted[bad], faults)
 
 
 def _measured_as_null(quality: pa.Array) -> pa.Array:
@@ -217,13 +186,6 @@ def _measured_as_null(quality: pa.Array) -> pa.Array:
     told = np.zeros(len(counts), np.bool_)
     told[row_of[codes != 0]] = True
     return pc.if_else(pa.array(told), quality.cast(kind), pa.scalar(None, kind))
-
-
-def _both(numbers: Numbers, int_type: pa.DataType, float_type: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    rows = len(numbers)
-    ints = pa.nulls(rows, int_type) if numbers.ints is None else numbers.ints
-    floats = pa.nulls(rows, float_type) if numbers.floats is None else numbers.floats
-    return ints, floats
 
 
 def _readings(numbers: Numbers) -> Int:
@@ -256,42 +218,17 @@ def _valid(items: pa.Array) -> NDArray[np.bool_]:
     return result
 
 
-def _seconds(micros: pa.Array) -> Int:
-    result: Int = pc.fill_null(micros, 0).to_numpy() // MICROS
-    return result
-
-
-@lru_cache(maxsize=1024)
-def _offset_on(timezone: str, day: int) -> int:
-    return standard_offset(timezone, day)
-
-
-def _day_offset(timezone: str, start: Int) -> int:
-    """Standard offset of the zone on the day of the first start, in seconds."""
-    return _offset_on(timezone, int(local_days(timezone, start[:1])[0])) if len(start) else 0
-
-
-def _filtered(rows: Rows, keep: Int) -> Rows:
-    places = pa.array(keep)
-    columns = {name: column.take(places) for name, column in rows.columns.items()}
-    return Rows(columns, None if rows.numbers is None else rows.numbers.take(places), [])
-
-
-def _table(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.Table:
+def _table(columns: dict[str, pa.Array | None], schema: pa.Schema, rows: int) -> pa.Table:
+    """Columns in the order and the types of a raw schema; None stands for nulls."""
     made = []
     for field in schema:
         column = columns[field.name]
+        if column is None:
+            column = pa.nulls(rows, field.type)
         if field.type == DICTIONARY:
             column = column.dictionary_encode()
         made.append(column if column.type == field.type else column.cast(field.type))
     return pa.table(made, schema=schema)
-
-
-def _decoded(table: pa.Table, faults: Faults, counted: Int) -> Decoded:
-    bad = faults.bad
-    wrong = np.flatnonzero(bad)
-    good = table if not len(wrong) else table.filter(pa.array(~bad))
-    return Decoded(good, len(bad), int(counted.sum()), wrong, counted[wrong], faults)
 
 
 def _as_arrow(values: list[Any]) -> pa.Array:

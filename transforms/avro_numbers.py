@@ -104,6 +104,8 @@ def block_numbers(column: pa.Array) -> Numbers:
     Raises:
         TypeError: The column is of another type.
     """
+    if pa.types.is_null(column.type):
+        return Numbers(pa.nulls(len(column), pa.list_(pa.int64())), None)
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise TypeError(f"{column.type}")
     counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)

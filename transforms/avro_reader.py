@@ -24,7 +24,7 @@ from polars_avro._avro_rs import (
 
 from transforms.avro_container import MAGIC, write_varint
 
-__all__ = ["DecodeError", "RecordReader", "RecordSchema"]
+__all__ = ["DecodeError", "RecordReader", "RecordSchema", "bare_schema"]
 
 _END_TEXT = "\x00end of records\x00"
 _END_NUMBER = 0x5EED_CAFE
@@ -37,21 +37,23 @@ class DecodeError(ValueError):
     """Bytes that are not the records their block announces."""
 
 
-def _bare(schema: Any) -> Any:
+def bare_schema(schema: Any) -> Any:
     """A schema without logical types, docs, defaults and aliases: every time is a plain integer."""
     if isinstance(schema, list):
-        return [_bare(branch) for branch in schema]
+        return [bare_schema(branch) for branch in schema]
     if not isinstance(schema, dict):
         return schema
     kept = ("type", "name", "namespace", "items", "values", "symbols", "size", "fields")
     bare = {key: schema[key] for key in kept if key in schema}
     for key in ("items", "values"):
         if key in bare:
-            bare[key] = _bare(bare[key])
+            bare[key] = bare_schema(bare[key])
     if isinstance(bare.get("type"), (dict, list)):
-        bare["type"] = _bare(bare["type"])
+        bare["type"] = bare_schema(bare["type"])
     if "fields" in bare:
-        bare["fields"] = [{"name": field["name"], "type": _bare(field["type"])} for field in bare["fields"]]
+        bare["fields"] = [
+            {"name": field["name"], "type": bare_schema(field["type"])} for field in bare["fields"]
+        ]
     return bare
 
 
@@ -74,7 +76,12 @@ class RecordSchema:
             self.parsed: Any = parse_schema(schema, self._named, _write_hint=False)
         except Exception as error:  # fastavro raises many kinds, none of them with a common base
             raise ValueError(f"a schema that Avro does not allow ({error})") from error
-        self.bare = _bare(schema)
+        self.bare = bare_schema(schema)
+
+    @classmethod
+    def of(cls, schema: dict[str, Any]) -> RecordSchema:
+        """The same from Python data."""
+        return cls(json.dumps(schema))
 
     @property
     def name(self) -> str:
@@ -168,16 +175,17 @@ class RecordReader:
 
     @cached_property
     def _end(self) -> pa.Table:
-        return self._read(self._end_bytes, 1)
+        return self._read([self._end_bytes], 1)
 
-    def _read(self, records: bytes, rows: int) -> pa.Table:
-        framed = b"".join((self._header, write_varint(rows), write_varint(len(records)), records, _SYNC))
+    def _read(self, payloads: Sequence[Any], rows: int, batch_rows: int | None = None) -> pa.Table:
+        size = sum(map(len, payloads))
+        framed = b"".join((self._header, write_varint(rows), write_varint(size), *payloads, _SYNC))
 
         @contextmanager
         def opened() -> Iterator[BinaryIO]:
             yield io.BytesIO(framed)
 
-        batch_rows = min(max(_BATCH_BYTES * rows // max(len(records), 1), 64), 16_384)
+        batch_rows = batch_rows or min(max(_BATCH_BYTES * rows // max(size, 1), 64), 16_384)
         try:
             batches = AvroSource([opened], False, False).batch_iter(batch_rows, self.columns)
             return pa.Table.from_batches([pa.record_batch(batch) for batch in batches])
@@ -188,12 +196,13 @@ class RecordReader:
                 raise
             raise DecodeError(f"the reader gave up: {error}") from error
 
-    def read(self, payloads: Sequence[Any], rows: int) -> pa.Table:
+    def read(self, payloads: Sequence[Any], rows: int, *, batch_rows: int | None = None) -> pa.Table:
         """Decode the records of consecutive blocks at once.
 
         Args:
             payloads: Decompressed blocks.
             rows: Rows they announce together.
+            batch_rows: Rows of a chunk of the result; default such that it stays in the cache.
 
         Returns:
             A table of ``rows`` rows and the chosen columns, in the writer's order.
@@ -201,15 +210,20 @@ class RecordReader:
         Raises:
             DecodeError: Rows decoded and rows announced differ, or the bytes are no such records.
         """
-        table = self._read(b"".join((*payloads, self._end_bytes)), rows + 1)
+        table = self._read([*payloads, self._end_bytes], rows + 1, batch_rows)
         if table.num_rows != rows + 1:
             raise DecodeError(f"{table.num_rows - 1} rows where {rows} are announced")
         if not table.slice(rows).equals(self._end):
             raise DecodeError(f"bytes that do not end with the last of {rows} announced rows")
         return table.slice(0, rows)
 
-    def records(self, payload: Any, rows: int) -> Iterator[dict[str, Any]]:
+    def records(self, payload: Any, rows: int, *, whole: bool = True) -> Iterator[dict[str, Any]]:
         """Decode one block record by record with fastavro; every field, times as plain integers.
+
+        Args:
+            payload: The decompressed block.
+            rows: Rows to read.
+            whole: Whether these are all rows of the block, so that nothing may be left.
 
         Raises:
             DecodeError: As ``read``.
@@ -224,5 +238,5 @@ class RecordReader:
                 ) from error
             yield record  # type: ignore[misc]
         left = len(stream.getbuffer()) - stream.tell()
-        if left:
+        if left and whole:
             raise DecodeError(f"{left} bytes after the last of {rows} announced rows")

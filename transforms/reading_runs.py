@@ -2,39 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from models.calendar import local_days, standard_offset
 from transforms.avro_numbers import Numbers
 
-__all__ = ["change_flags", "reading_order", "run_bounds"]
+__all__ = ["DAY_S", "Runs", "reading_blocks", "runs_of"]
 
 Bool = NDArray[np.bool_]
 Int = NDArray[np.int64]
 
-ATTRIBUTES = ("meter_id", "channel", "interval_s", "unit", "scaler", "received_at", "sequence", "source")
-"""Columns that all readings of a block share."""
 DAY_S = 86_400
+MICROS = 1_000_000
 
 
-def change_flags(columns: dict[str, pa.Array], names: tuple[str, ...] = ATTRIBUTES) -> Bool:
-    """Rows that differ from the row before in any of the named columns; the first row always does.
+@dataclass(frozen=True)
+class Runs:
+    """Single readings in runs that share every attribute but start and value.
 
-    Args:
-        columns: Arrow arrays of n rows.
-        names: Columns to compare; null equals null.
-
-    Returns:
-        Shape (n,).
+    Attributes:
+        start: Interval starts, n rows. [µs UTC], null where the writer gave none.
+        numbers: Values, n rows.
+        heads: First row of each run, ascending from 0, shape (k,).
+        shared: All other columns, k rows.
+        origin: Where each row stood in the file, shape (n,); None = in its place.
     """
-    rows = len(columns[names[0]])
+
+    start: pa.Array
+    numbers: Numbers
+    heads: Int
+    shared: dict[str, pa.Array]
+    origin: Int | None = None
+
+    def keep(self, rows: Int) -> Runs:
+        """Some rows, ascending; runs left empty vanish."""
+        run = np.searchsorted(self.heads, rows, side="right") - 1
+        heads = np.flatnonzero(np.diff(run, prepend=-1))
+        places, kept = pa.array(rows), pa.array(run[heads])
+        shared = {name: column.take(kept) for name, column in self.shared.items()}
+        return Runs(self.start.take(places), self.numbers.take(places), heads, shared)
+
+
+def runs_of(columns: dict[str, pa.Array], numbers: Numbers) -> Runs:
+    """Find the runs in columns of n rows, ``start`` among them.
+
+    Files written by time (every meter's 00:00, then every meter's 00:15) have a run a row: their rows are
+    put in the order (meter, channel, received_at, start) first.
+    """
+    changed, origin = _changes(columns), None
+    if len(changed) >= 64 and np.count_nonzero(changed) * 8 > len(changed):
+        origin = _by_series(columns)
+        places = pa.array(origin)
+        columns = {name: column.take(places) for name, column in columns.items()}
+        numbers, changed = numbers.take(places), _changes(columns)
+    heads = np.flatnonzero(changed)
+    at = pa.array(heads)
+    shared = {name: column.take(at) for name, column in columns.items() if name != "start"}
+    return Runs(columns["start"], numbers, heads, shared, origin)
+
+
+def _changes(columns: dict[str, pa.Array]) -> Bool:
+    """Rows that differ from the row before in any column but start; null equals null; the first one does."""
+    rows = len(columns["start"])
     changed = np.zeros(rows, np.bool_)
     changed[:1] = True
-    for name in names if rows > 1 else ():
-        column = columns[name]
-        if column.null_count == rows:
+    for name, column in columns.items():
+        if rows < 2 or name == "start" or column.null_count == rows:
             continue
         differs = pc.not_equal(column.slice(1), column.slice(0, rows - 1))
         if column.null_count:
@@ -45,48 +84,80 @@ def change_flags(columns: dict[str, pa.Array], names: tuple[str, ...] = ATTRIBUT
     return changed
 
 
-def run_bounds(
-    changed: Bool, start: Int, interval_s: Int, numbers: Numbers, *, day_offset: int
-) -> tuple[Int, Int]:
-    """Cut rows into blocks of consecutive slots of one series, at most a day long.
-
-    Args:
-        changed: From ``change_flags``, shape (n,).
-        start: Interval starts, UTC, shape (n,). [s]
-        interval_s: Interval lengths, shape (n,). [s]
-        numbers: The values; a block holds integers or doubles, not both.
-        day_offset: Seconds east of UTC of the midnight at which blocks end. [s]
-
-    Returns:
-        First row of each block, and its number of rows; shape (blocks,).
-    """
-    cut = changed.copy()
-    if len(cut) > 1:
-        cut[1:] |= start[1:] != start[:-1] + interval_s[:-1]
-    cut |= (start + day_offset) % DAY_S == 0
-    if numbers.is_float is not None and len(cut) > 1:
-        cut[1:] |= numbers.is_float[1:] != numbers.is_float[:-1]
-    first = np.flatnonzero(cut)
-    return first, np.diff(first, append=len(cut))
-
-
-def reading_order(columns: dict[str, pa.Array], start: Int, changed: Bool) -> Int | None:
-    """An order that brings the readings of a series together, where they come mixed.
-
-    Files written by time (every meter's 00:00, then every meter's 00:15) would give a block a reading.
-
-    Args:
-        columns: Arrow arrays of n rows.
-        start: Interval starts, shape (n,). [s]
-        changed: From ``change_flags``, shape (n,).
-
-    Returns:
-        Row numbers, shape (n,), by (meter, channel, received_at, start), else in the order given; None where
-        the rows already lie together.
-    """
-    if len(start) < 64 or np.count_nonzero(changed) * 8 < len(start):
-        return None
-    meter = columns["meter_id"].dictionary_encode().indices.to_numpy()
-    channel = columns["channel"].dictionary_encode().indices.to_numpy()
-    received = pc.fill_null(columns["received_at"], 0).to_numpy()
+def _by_series(columns: dict[str, pa.Array]) -> Int:
+    """Row order that brings the readings of a series together; stable, so any order gives a set of blocks."""
+    meter = pc.fill_null(columns["meter_id"], "").dictionary_encode().indices.to_numpy()
+    channel = pc.fill_null(columns["channel"], "").dictionary_encode().indices.to_numpy()
+    received, start = (pc.fill_null(columns[name], 0).to_numpy() for name in ("received_at", "start"))
     return np.lexsort((start, received, channel, meter))
+
+
+def reading_blocks(runs: Runs, timezone: str) -> dict[str, pa.Array]:
+    """Join consecutive slots of a run into blocks that end at the zone's standard midnight.
+
+    Args:
+        runs: Checked rows: every start is a whole second.
+        timezone: Zone of the lake.
+
+    Returns:
+        Columns of ``RAW_INTERVALS``, names still plain strings; the values of a block are all integers or
+        all doubles, its quality one code throughout.
+    """
+    start = runs.start.to_numpy() // MICROS
+    rows = len(start)
+    counts = np.diff(runs.heads, append=rows)
+    interval = np.repeat(runs.shared["interval_s"].to_numpy().astype(np.int64), counts)
+    cut = (start + _day_offset(timezone, start)) % DAY_S == 0
+    cut[1:] |= start[1:] != start[:-1] + interval[:-1]
+    cut[runs.heads] = True
+    if runs.numbers.is_float is not None:
+        cut[1:] |= runs.numbers.is_float[1:] != runs.numbers.is_float[:-1]
+    first = np.flatnonzero(cut)
+    run = pa.array(np.searchsorted(runs.heads, first, side="right") - 1)
+    columns = {name: column.take(run) for name, column in runs.shared.items()}
+    columns["start"] = pa.array(start[first])
+    columns["values_int"], columns["values_float"] = _grouped(runs.numbers, first)
+    columns["quality"] = _repeated(columns["quality"], np.diff(first, append=rows))
+    return columns
+
+
+def _grouped(numbers: Numbers, first: Int) -> tuple[pa.Array | None, pa.Array | None]:
+    """One number a row to a list a block; None for a kind of number that no row has."""
+    counts = np.diff(first, append=len(numbers))
+    made = []
+    for column, other in ((numbers.ints, False), (numbers.floats, True)):
+        if column is None or numbers.is_float is None:
+            mine = np.ones(len(first), np.bool_)
+        else:
+            mine = numbers.is_float[first] == other
+            column = column.filter(pa.array(numbers.is_float == other))
+        offsets = np.zeros(len(first) + 1, np.int32)
+        np.cumsum(np.where(mine, counts, 0), out=offsets[1:])
+        mask = None if mine.all() else pa.array(~mine)
+        made.append(
+            None if column is None else pa.ListArray.from_arrays(pa.array(offsets), column, mask=mask)
+        )
+    return made[0], made[1]
+
+
+def _repeated(codes: pa.Array, counts: Int) -> pa.Array:
+    """One quality code a block to a list a block; null where it says measured (0 or null)."""
+    kind = pa.list_(pa.int32())
+    plain = pc.fill_null(codes, 0).to_numpy()
+    if not plain.any():
+        return pa.nulls(len(codes), kind)
+    told = plain != 0
+    offsets = np.zeros(len(codes) + 1, np.int32)
+    np.cumsum(np.where(told, counts, 0), out=offsets[1:])
+    items = pa.array(np.repeat(plain[told], counts[told]).astype(np.int32))
+    return pa.ListArray.from_arrays(pa.array(offsets), items, kind, mask=pa.array(~told))
+
+
+@lru_cache(maxsize=1024)
+def _offset_on(timezone: str, day: int) -> int:
+    return standard_offset(timezone, day)
+
+
+def _day_offset(timezone: str, start: Int) -> int:
+    """Standard offset of the zone on the day of the first start, in seconds east of UTC."""
+    return _offset_on(timezone, int(local_days(timezone, start[:1])[0])) if len(start) else 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,15 +18,15 @@ from schemas.records import Kind
 from schemas.units import unit_factor, units_of
 from transforms.avro_columns import Rows
 from transforms.avro_numbers import Numbers
+from transforms.reading_runs import DAY_S, Runs
 
-__all__ = ["Faults", "check_rows"]
+__all__ = ["Faults", "check_rows", "check_runs"]
 
 Bool = NDArray[np.bool_]
 Int = NDArray[np.int64]
 
 MAX_SCALER = 20
 MICROS = 1_000_000
-DAY_S = 86_400
 LAST_TIME = 7_258_118_400 * MICROS  # 2200-01-01
 _TIMES = ("start", "read_at", "occurred_at", "valid_from", "from", "to", "edited_at")
 
@@ -62,67 +61,76 @@ class Faults:
         return self.reasons[int(self.code[row])]
 
 
-def check_rows(kind: Kind, rows: Rows, *, heads: Int | None = None) -> Faults:
-    """Check every row of one decoded stretch.
+def check_rows(kind: Kind, rows: Rows) -> Faults:
+    """Check rows of any kind but single readings.
 
     Args:
         kind: What the rows are.
         rows: The converted columns.
-        heads: Intervals only: first row of each run of rows that share all attributes
-            (``reading_runs.change_flags``), so that those are checked once a run; default every row.
 
     Returns:
         Which rows cannot be used, and why.
     """
     columns = rows.columns
-    count = len(next(iter(columns.values())))
-    faults = Faults(np.zeros(count, np.int32))
-    for bad, reason in rows.faults:
-        faults.add(bad, reason)
-    if kind is Kind.INTERVALS:
-        _check_intervals(columns, rows.numbers, faults, np.arange(count) if heads is None else heads)
-        return faults
+    faults = Faults(np.zeros(len(next(iter(columns.values()))), np.int32))
+    _add_all(faults, rows.faults)
     for name in REQUIRED[kind]:
         _check_present(columns[name], name, faults.add)
     for name in _TIMES:
-        if name in columns and pa.types.is_int64(columns[name].type):
+        if name in columns:
             _check_time(columns[name], name, faults)
-    if kind is Kind.REGISTERS:
-        limits = _check_units(columns, faults.add)
-        assert rows.numbers is not None
-        _check_values(rows.numbers, lambda: limits, limits.min(initial=np.inf), faults)
-    elif "interval_s" in columns:
+    if "interval_s" in columns and kind is not Kind.SERVICE_POINTS:
         _check_interval(columns["interval_s"], faults.add)
+    if rows.numbers is None:
+        return faults
+    limits = _check_units(columns, faults.add)
+    if kind is Kind.INTERVALS:
+        _check_whole_seconds(columns["start"], faults)
+        _check_lists(columns["quality"], rows.numbers, faults)
+    _check_values(rows.numbers, lambda: limits, limits.min(initial=np.inf), faults)
     return faults
 
 
-def _check_intervals(
-    columns: dict[str, pa.Array], numbers: Numbers | None, faults: Faults, heads: Int
-) -> None:
-    count = len(faults.code)
-    per_row = len(heads) == count
+def check_runs(runs: Runs, found: Sequence[tuple[Bool, str]], by_run: Sequence[tuple[Bool, str]]) -> Faults:
+    """Check single readings; what a run shares is checked once a run.
 
-    def spread(at_head: NDArray[Any]) -> NDArray[Any]:
-        return at_head if per_row else np.repeat(at_head, np.diff(heads, append=count))
+    Args:
+        runs: The readings.
+        found: Faults of rows met before, by row.
+        by_run: Faults met before, by run.
+
+    Returns:
+        Which rows cannot be used, and why.
+    """
+    count = len(runs.start)
+    faults = Faults(np.zeros(count, np.int32))
+    lengths = np.diff(runs.heads, append=count)
 
     def add(bad: Bool, reason: str) -> None:
-        faults.add(spread(bad), reason)
+        faults.add(np.repeat(bad, lengths), reason)
 
-    shared = ("meter_id", "channel", "unit", "interval_s", "scaler")
-    at_heads = {name: columns[name] if per_row else columns[name].take(pa.array(heads)) for name in shared}
-    for name in ("meter_id", "channel", "unit", "interval_s"):
-        _check_present(at_heads[name], name, add)
-    _check_interval(at_heads["interval_s"], add)
-    limits = _check_units(at_heads, add)
-    start = columns["start"]
-    _check_present(start, "start", faults.add)
-    _check_time(start, "start", faults)
-    micros = pc.fill_null(start, 0).to_numpy()
-    faults.add(micros % MICROS != 0, "start is not a whole second")
-    assert numbers is not None
-    if numbers.in_lists:
-        _check_lists(columns["quality"], numbers, faults)
-    _check_values(numbers, lambda: spread(limits), limits.min(initial=np.inf), faults)
+    _add_all(faults, found)
+    for bad, reason in by_run:
+        add(bad, reason)
+    for name in REQUIRED[Kind.INTERVALS]:
+        if name != "start":
+            _check_present(runs.shared[name], name, add)
+    _check_interval(runs.shared["interval_s"], add)
+    limits = _check_units(runs.shared, add)
+    _check_present(runs.start, "start", faults.add)
+    _check_time(runs.start, "start", faults)
+    _check_whole_seconds(runs.start, faults)
+    _check_values(runs.numbers, lambda: np.repeat(limits, lengths), limits.min(initial=np.inf), faults)
+    return faults
+
+
+def _add_all(faults: Faults, found: Sequence[tuple[Bool, str]]) -> None:
+    for bad, reason in found:
+        faults.add(bad, reason)
+
+
+def _check_whole_seconds(start: pa.Array, faults: Faults) -> None:
+    faults.add(pc.fill_null(start, 0).to_numpy() % MICROS != 0, "start is not a whole second")
 
 
 def _check_present(column: pa.Array, name: str, add: Callable[[Bool, str], None]) -> None:
