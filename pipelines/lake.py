@@ -122,12 +122,20 @@ class Lake:
         versions: dict[str, int] = json.loads(rows["versions"][-1].as_py()) if rows.num_rows else {}
         return {**versions, RUNS.name: runs.version()}
 
+    def versions_at(self, run_no: int) -> dict[str, int]:
+        """Versions of the tables as a past run left them."""
+        rows = self.table(RUNS.name, ["run_no", "versions"])
+        texts = rows.filter(pc.equal(rows["run_no"], run_no))["versions"].to_pylist()
+        versions: dict[str, int] = json.loads(texts[0]) if texts else {}
+        return versions
+
     def files(self, table: str, version: int | None = None) -> list[str]:
         """Parquet files of a table as the last complete run left it (or at a stated version)."""
         wanted = self.versions.get(table) if version is None else version
         if wanted is None:
             return []
-        return sorted(uri.removeprefix("file://") for uri in self._delta(table, wanted).file_uris())
+        uris = self._delta(table, wanted).file_uris()
+        return sorted(str(Path(uri.removeprefix("file://")).resolve()) for uri in uris)
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows of a table, superseded ones included."""

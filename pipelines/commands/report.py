@@ -40,7 +40,8 @@ def report(
     Raises:
         UsageError: ``--as-of`` is no moment.
     """
-    from pipelines.lake import Lake, connect
+    from pipelines.lake import Lake
+    from pipelines.views import connect
     from pipelines.report import report as page_of
 
     moment = parse_moment(as_of)
