@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.blocks import NEVER, Blocks, join, read_blocks, select, single_slots
-from models.calendar import DayGrid, aligned, local_days, local_midnight
+from models.calendar import DayGrid, aligned, day_grid, local_day, local_days, local_midnight
 from models.master import FOREVER, MICROS, MasterData, Span
 from models.outages import outages_of
 from models.place import Account, Placed, outrank, place, readings_of
@@ -205,7 +205,7 @@ def series_rows(inputs: ShardInputs) -> list[SeriesRow]:
 def _day(inputs: ShardInputs, first: tuple[int, int] | None) -> int:
     if first is None:
         return inputs.last_closed + 1
-    return int(local_days(inputs.zone, np.array([first[0]], np.int64))[0])
+    return local_day(inputs.zone, first[0])
 
 
 def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Assembly) -> Bool:
@@ -216,8 +216,7 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
         wanted = np.array([inputs.first_readings[name][1] for name in names], np.int64)[blocks.series]
     else:
         served = blocks.span >= 0
-        lengths = np.array([*(span.version.interval_s for span in inputs.master.all_spans), 0], np.int64)
-        wanted = lengths[blocks.span]
+        wanted = inputs.master.interval_lengths[blocks.span]
     right = blocks.interval_s == wanted
     ahead = (blocks.received != NEVER) & (
         (blocks.start + np.maximum(blocks.length - 1, 0) * blocks.interval_s)
@@ -284,7 +283,7 @@ def _chunks(rows: list[SeriesRow], inputs: ShardInputs) -> Iterator[tuple[Int, D
                 break
             chunk += members
             start += 1
-        yield np.sort(np.array(chunk, np.int64)), DayGrid(inputs.zone, interval, first, last - first + 1)
+        yield np.sort(np.array(chunk, np.int64)), day_grid(inputs.zone, interval, first, last - first + 1)
 
 
 def _first_context(row: SeriesRow, inputs: ShardInputs) -> int:
@@ -374,7 +373,7 @@ def served_days(row: SeriesRow, zone: str) -> list[tuple[int, int]]:
     """First and last epoch days on which service points are in force from midnight to midnight."""
     served: list[tuple[int, int]] = []
     for start, end in _merged(row.spans):
-        first, last = local_days(zone, np.array([max(start, 0), min(end, FOREVER)], np.int64)).tolist()
+        first, last = local_day(zone, max(start, 0)), local_day(zone, min(end, FOREVER))
         first += local_midnight(zone, first) < start
         if first < last:
             served.append((first, last - 1))

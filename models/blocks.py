@@ -278,17 +278,12 @@ def _to_micro(
     raw: Blocks, units: list[tuple[Fraction, str, int]], master: MasterData, source: _Values
 ) -> tuple[Int, Bool]:
     """Flat micro-units and where there is a reading, each block by its own factor."""
-    multipliers = [
-        Fraction(1),
-        *(span.version.multiplier for span in ([] if master.empty else master.all_spans)),
-    ]
-    distinct = sorted(set(multipliers))
-    of_span = np.array([distinct.index(m) for m in multipliers], np.int64)
-    key = raw.unit * len(distinct) + of_span[raw.span + 1]
+    meterings, of_span = master.meterings
+    key = raw.unit * len(meterings) + of_span[raw.span]
     factors = {}
     for k in np.flatnonzero(np.bincount(key)).tolist() if len(key) else []:
-        factor, _, scaler = units[k // len(distinct)]
-        factors[k] = micro_factor(factor, scaler, distinct[k % len(distinct)])
+        factor, _, scaler = units[k // len(meterings)]
+        factors[k] = micro_factor(factor, scaler, meterings[k % len(meterings)][0])
     if len(set(factors.values())) == 1:
         micro, there = _convert(source, None, next(iter(factors.values())))
     else:

@@ -61,6 +61,14 @@ def standard_offset(zone: str, day: int) -> int:
     return int((offset - (saving or timedelta())).total_seconds())
 
 
+def local_day(zone: str, second: int) -> int:
+    """Local day (epoch day) of one UTC second."""
+    day = second // DAY_S + 1
+    while local_midnight(zone, day) > second:
+        day -= 1
+    return day
+
+
 def local_days(zone: str, seconds: NDArray[np.int64]) -> NDArray[np.int64]:
     """Local day (epoch day) of each UTC second; any shape, any order."""
     if seconds.size == 0:
@@ -195,6 +203,12 @@ class DayGrid:
     def date(self, index: int) -> date:
         """Calendar date of the day at an index."""
         return day_date(self.first_day + index)
+
+
+@lru_cache(maxsize=256)
+def day_grid(zone: str, interval_s: int, first_day: int, days: int) -> DayGrid:
+    """A grid with its calendar worked out once a process."""
+    return DayGrid(zone, interval_s, first_day, days)
 
 
 def utc_text(second: int) -> str:

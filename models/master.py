@@ -67,6 +67,10 @@ class MasterData:
 
     Args:
         versions: All versions ever received (repeats and corrections included), any order.
+
+    Attributes:
+        spans: Spans of each meter in time order.
+        contested: Seconds from which two service points claim a meter.
     """
 
     def __init__(self, versions: list[tuple[tuple[Any, ...], Version]]) -> None:
@@ -78,14 +82,14 @@ class MasterData:
                 held[key] = order, version
         self.versions = [version for _, version in sorted(held.values(), key=lambda item: _key(item[1]))]
         self.spans: dict[str, list[Span]] = {}
-        self.contested: list[tuple[str, int]] = []
+        self.contested: dict[str, list[int]] = defaultdict(list)
         claims: dict[str, list[tuple[int, int, Version]]] = defaultdict(list)
         for number, here in enumerate(self.versions):
             end = here.valid_to
             following = self.versions[number + 1] if number + 1 < len(self.versions) else None
             if following is not None and following.service_point_id == here.service_point_id:
                 end = min(end, following.valid_from)
-            if end > here.valid_from:
+            if end > here.valid_from and here.meter_id:
                 claims[here.meter_id].append((here.valid_from, end, here))
         for meter, mine in claims.items():
             self.spans[meter] = self._timeline(meter, mine)
@@ -99,7 +103,7 @@ class MasterData:
         for start, end in pairwise(edges):
             over = [claim for claim in claims if claim[0] <= start and claim[1] >= end]
             if len({claim[2].service_point_id for claim in over}) > 1:
-                self.contested.append((meter, start))
+                self.contested[meter].append(start)
             if not over:
                 continue
             version = max(over, key=lambda claim: (claim[0], claim[2].service_point_id))[2]
@@ -130,6 +134,24 @@ class MasterData:
     def all_spans(self) -> list[Span]:
         """Every span; ``in_force`` answers with positions in this list."""
         return self._index[3]
+
+    @cached_property
+    def meterings(self) -> tuple[list[tuple[Fraction, int]], Int]:
+        """Distinct (multiplier, dials), and the number of each span's; the last is (1, 0), for no span."""
+        of_span = [(span.version.multiplier, span.version.dials or 0) for span in self.all_spans]
+        number = {metering: i for i, metering in enumerate(dict.fromkeys([*of_span, (Fraction(1), 0)]))}
+        codes = np.array([number[metering] for metering in [*of_span, (Fraction(1), 0)]], np.int64)
+        return list(number), codes
+
+    @cached_property
+    def interval_lengths(self) -> Int:
+        """Interval length [s] of each span; 0 at the end, for no span."""
+        return np.array([*(span.version.interval_s for span in self.all_spans), 0], np.int64)
+
+    @cached_property
+    def metering_changes(self) -> Int:
+        """``Span.metering`` of each span; 0 at the end."""
+        return np.array([*(span.metering for span in self.all_spans), 0], np.int64)
 
     def in_force(self, meters: pa.Array | pa.DictionaryArray, seconds: Int) -> Int:
         """Position in ``all_spans`` of the span that holds, −1 where none does; (k,).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pyarrow as pa
 
@@ -58,7 +56,7 @@ def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, st
     last[:-1] = (np.diff(row[order]) != 0) | (np.diff(at[order]) != 0)
     chosen = order[last]
     # No span: −1 before a read, −2 after it, so that no interval reaches over a time without master data.
-    metering = np.array([s.metering for s in master.all_spans], np.int64)
+    metering = master.metering_changes
     version = np.zeros((len(kept), 2), np.int64)
     if not master.empty:
         version[:, 0] = np.where(before[kept] < 0, -1, metering[before[kept]])
@@ -82,10 +80,8 @@ def _micro(
     channel = np.array([channels.index(channel) for _, channel in names], np.int64)[series]
     scaler = table["scaler"].fill_null(0).to_numpy().astype(np.int64)
     dials = np.clip(table["dials"].fill_null(0).to_numpy().astype(np.int64), 0, MOST_DIALS)
-    meterings = [(Fraction(1), 0)]
-    meterings += [(s.version.multiplier, s.version.dials or 0) for s in master.all_spans]
-    distinct = sorted(set(meterings))
-    metering = np.array([distinct.index(m) for m in meterings], np.int64)[span + 1]
+    distinct, of_span = master.meterings
+    metering = of_span[span]
     key = channel
     for part, width in (
         (unit, len(texts)),

@@ -112,7 +112,8 @@ def _expected_days(facts: SeriesFacts, series: Int, first: Int, last: Int) -> tu
     np.cumsum(facts.expected, axis=1, out=count[:, 1:])
     before = count[series, low]
     within = count[series, high + 1] - before
-    # The first expected day at or after `low`: where the running count first exceeds `before`.
+    if bool((within == high - low + 1).all()):
+        return low, np.ones(len(series), np.bool_)
     next_expected = np.full((facts.count, grid.days + 1), -1, np.int64)
     for day in range(grid.days - 1, -1, -1):
         next_expected[:, day] = np.where(facts.expected[:, day], day, next_expected[:, day + 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from models.assemble import (
     result_range,
     series_rows,
 )
-from models.calendar import epoch_day, local_days
+from models.calendar import epoch_day, local_day
 from models.day_rows import day_rows, problem_finding
 from models.dirty import Days
 from models.master import MICROS
@@ -93,14 +93,14 @@ class ShardRun:
         """Day rows of one group."""
         return day_rows(computed.group, computed.result, computed.wanted, self.pack, self.assembly.problems)
 
-    def addresses(self, served: Callable[[str], bool]) -> pa.Table:
+    def addresses(self, meters: Sequence[str]) -> pa.Table:
         """Rows for findings that have no result beside them; call it after the last group.
 
         Args:
-            served: Whether a meter belongs to this shard.
+            meters: Meters of this shard that master data name.
         """
         problems = self.assembly.problems
-        self._meter_problems(problems, served)
+        self._meter_problems(problems, meters)
         rows = []
         for address in problems.addresses():
             meter, channel, day = address
@@ -126,7 +126,7 @@ class ShardRun:
             return day <= self.inputs.last_closed
         return any(first <= day <= last for first, last in self.scope.get(name, ()))
 
-    def _meter_problems(self, problems: Problems, served: Callable[[str], bool]) -> None:
+    def _meter_problems(self, problems: Problems, meters: Sequence[str]) -> None:
         """Findings from registers, events and master data."""
         inputs = self.inputs
         for table, column, rule_channel in (
@@ -155,13 +155,11 @@ class ShardRun:
                 "a restore within 7 days",
             )
         reported = {meter for meter, _ in inputs.first_readings}
-        for meter, spans in sorted(inputs.master.spans.items()):
-            if served(meter) and meter not in reported:
-                self._add(
-                    problems, "never_reported", meter, WHOLE_METER, spans[0].start, "no reading", "readings"
-                )
-        for meter, second in inputs.master.contested:
-            if served(meter):
+        for meter in meters:
+            if meter not in reported:
+                start = inputs.master.spans[meter][0].start
+                self._add(problems, "never_reported", meter, WHOLE_METER, start, "no reading", "readings")
+            for second in inputs.master.contested.get(meter, ()):
                 self._add(
                     problems,
                     "contested_meter",
@@ -175,7 +173,7 @@ class ShardRun:
     def _add(
         self, problems: Problems, rule: str, meter: str, channel: str, second: int, seen: str, expected: str
     ) -> None:
-        day = int(local_days(self.inputs.zone, np.array([second], np.int64))[0])
+        day = local_day(self.inputs.zone, second)
         if day <= self.inputs.last_closed:
             problems.add(Problem(rule, meter, channel, day, second, second, seen, expected))
 

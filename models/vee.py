@@ -115,9 +115,10 @@ def _worth(
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Quality and method of every slot, the most particular case last."""
     edges = np.zeros(facts.value.size + 1, np.int8)
-    verified = settled.verified
-    np.add.at(edges, intervals.series[verified] * facts.grid.slots + intervals.first[verified], 1)
-    np.add.at(edges, intervals.series[verified] * facts.grid.slots + intervals.last[verified], -1)
+    verified = settled.verified[intervals.last[settled.verified] > intervals.first[settled.verified]]
+    base = intervals.series[verified] * facts.grid.slots
+    edges[base + intervals.first[verified]] += 1  # intervals do not overlap: no index stands twice
+    edges[base + intervals.last[verified]] -= 1
     quality = np.cumsum(edges[:-1], dtype=np.int8)
     quality += Quality.VALIDATED
     method = np.zeros(facts.value.size, np.int8)

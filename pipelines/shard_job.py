@@ -100,7 +100,7 @@ def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
         if computed.wanted.any():
             pieces.append(shard_run.rows(computed))
     served = _Served(shard, lake.config.shards)
-    addresses = shard_run.addresses(served)
+    addresses = shard_run.addresses(master_meters(job, lake).get(shard, ()))
     rows = _stored(pieces, addresses)
     if lake.files(DAYS.name):
         rows = revise(rows, current_days(lake, scope, served), DAYS)
@@ -153,6 +153,20 @@ def masters(lake: str, names: RawNames) -> tuple[MasterData, frozenset[str]]:
     ids = zip(table["service_point_id"].to_pylist(), table["meter_id"].to_pylist(), strict=True)
     meters = frozenset(meter for point, meter in ids if point in touched)
     return master_data(table.drop_columns(["fresh"])), meters
+
+
+def master_meters(job: ProcessJob, lake: Lake) -> dict[int, list[str]]:
+    """Meters that master data name, by shard."""
+    return _by_shard(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()), lake.config.shards)
+
+
+@lru_cache(maxsize=1)
+def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
+    master, _ = masters(lake, names)
+    found: dict[int, list[str]] = {}
+    for meter in sorted(master.spans):
+        found.setdefault(shard_of_id(meter, shards), []).append(meter)
+    return found
 
 
 def _inputs(shard: int, job: ProcessJob, lake: Lake) -> ShardInputs:
