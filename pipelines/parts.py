@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.sharding import shard_of_id
 from schemas.lake import LakeTable
 
+__all__ = ["PartFile", "fsync_folder", "shard_of_part", "whole_file", "write_part"]
+
 ROW_GROUP = 16_384
+"""Rows of a row group: 45 meter-years of days; the unit that a query reads or skips."""
 STATISTICS = frozenset({"int8", "int16", "int32", "int64", "string", "date32[day]"})
+METERS_A_GROUP = 1024
+"""Distinct meters a row group's Bloom filter is sized for (1.2 kB); more only make it less sharp."""
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_SHARD = re.compile(r"\.s(\d+)\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -29,45 +42,103 @@ class PartFile:
 
 
 def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Table) -> PartFile:
-    """Write one part under a name that depends on (table, run, name) alone.
+    """Write one part under a name that depends on (table, run, name) and the content alone.
+
+    A part whose meters all lie in one shard says so in its name, and a read of some meters skips the
+    others. Row groups follow the chunks' order; rows sorted by month, then meter, make both a query of a
+    meter and one of a day skip most of them.
 
     Args:
         lake: Folder of the lake.
         table: The table; missing columns are filled with ``run_no`` and nulls.
         run_no: Run that will publish it.
-        name: Distinguishes the parts of a run.
-        rows: Content; text columns may be dictionary-encoded.
+        name: Distinguishes the parts of a run: letters, digits, ``_`` and ``-``.
+        rows: Content; text columns may be dictionary-encoded, columns the table lacks are left out.
+
+    Raises:
+        ValueError: The name has other characters.
     """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a part's name must be of letters, digits, _ and -, got {name!r}")
     folder = lake / "tables" / table.name
     folder.mkdir(parents=True, exist_ok=True)
-    path = f"part-{run_no:06d}-{name}.parquet"
-    stored = _as_stored(table.schema, rows, run_no)
-    draft = folder / f".{path}.{os.getpid()}.tmp"
-    try:
-        with draft.open("wb") as out:
-            pq.write_table(
-                stored,
-                out,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=True,
-                row_group_size=ROW_GROUP,
-                write_statistics=True,
-                store_schema=False,
-                data_page_size=1 << 20,
-            )
-            out.flush()
-            os.fsync(out.fileno())
-        size = draft.stat().st_size
-        draft.replace(folder / path)
-    finally:
-        draft.unlink(missing_ok=True)
+    stored = _as_stored(table, rows, run_no)
+    shard = _only_shard(lake, stored)
+    path = f"part-{run_no:06d}-{name}{'' if shard is None else f'.s{shard:04d}'}.parquet"
+    with whole_file(folder / path) as out:
+        pq.write_table(
+            stored,
+            out,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=True,
+            row_group_size=ROW_GROUP,
+            write_statistics=True,
+            store_schema=False,
+            bloom_filter_options=_bloom(table),
+        )
+    size = (folder / path).stat().st_size
     return PartFile(table.name, path, stored.num_rows, size, _statistics(stored))
 
 
-def _as_stored(schema: pa.Schema, rows: pa.Table, run_no: int) -> pa.Table:
+def shard_of_part(path: str) -> int | None:
+    """The shard all meters of a part lie in, where its name says so."""
+    found = _SHARD.search(path)
+    return int(found[1]) if found else None
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is there complete and on disk, or not at all (temporary name, fsync, rename)."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder last a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@lru_cache(maxsize=8)
+def _shards(lake: Path) -> int | None:
+    config = lake / "lake.json"
+    return int(json.loads(config.read_text("utf-8"))["shards"]) if config.exists() else None
+
+
+def _only_shard(lake: Path, rows: pa.Table) -> int | None:
+    shards = _shards(lake)
+    if shards is None or "meter_id" not in rows.schema.names or not rows.num_rows:
+        return None
+    first: int | None = None
+    for meter in pc.unique(rows["meter_id"]).to_pylist():
+        shard = shard_of_id(meter, shards)
+        if first is not None and shard != first:
+            return None
+        first = shard
+    return first
+
+
+def _bloom(table: LakeTable) -> dict[str, dict[str, float]] | None:
+    """A Bloom filter of the meters: a query of one meter then skips the files of all other shards."""
+    if "meter_id" not in table.key:
+        return None
+    return {"meter_id": {"ndv": METERS_A_GROUP, "fpp": 0.01}}
+
+
+def _as_stored(table: LakeTable, rows: pa.Table, run_no: int) -> pa.Table:
     columns = []
-    for field in schema:
+    for field in table.schema:
         if field.name in rows.schema.names:
             column = rows[field.name]
             if pa.types.is_dictionary(column.type) and field.type == column.type.value_type:
@@ -78,7 +149,7 @@ def _as_stored(schema: pa.Schema, rows: pa.Table, run_no: int) -> pa.Table:
             columns.append(pa.repeat(pa.scalar(run_no, field.type), rows.num_rows))
         else:
             columns.append(pa.nulls(rows.num_rows, field.type))
-    return pa.table(columns, names=schema.names)
+    return pa.table(columns, names=table.schema.names)
 
 
 def _statistics(rows: pa.Table) -> str:
@@ -88,8 +159,7 @@ def _statistics(rows: pa.Table) -> str:
     for name in rows.schema.names:
         column = rows[name]
         if pa.types.is_dictionary(column.type):
-            used = pc.unique(column.combine_chunks()) if column.num_chunks else column
-            column = pa.chunked_array([used.cast(column.type.value_type)])
+            column = pc.unique(column).cast(column.type.value_type)
         if str(column.type) not in STATISTICS or not len(column):
             continue
         bounds = pc.min_max(column).as_py()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -209,9 +210,7 @@ DETECT_RUNS = LakeTable("detect_runs", "append", pa.schema([("as_of", pa.date32(
 SERIES = LakeTable(
     "series",
     "replace",
-    pa.schema(
-        [*_ADDRESS, ("interval_s", pa.int32()), ("first_day", pa.date32()), ("last_day", pa.date32())]
-    ),
+    pa.schema([*_ADDRESS, ("interval_s", pa.int32()), ("first_day", pa.date32()), ("last_day", pa.date32())]),
 )
 """Range of results of each series at the end of the last run."""
 DIRTY_DAYS = LakeTable(
@@ -237,3 +236,30 @@ TABLES: dict[str, LakeTable] = {
         RUNS,
     )
 }
+
+_DECLARED_IN = {"features": "schemas.features"}
+"""Modules that declare a table of their own with ``register``."""
+
+
+def register(table: LakeTable) -> LakeTable:
+    """Make a table known to the lake; the same one may be registered again.
+
+    Raises:
+        ValueError: Another table has its name.
+    """
+    if TABLES.setdefault(table.name, table) != table:
+        raise ValueError(f"there is another table {table.name!r} already")
+    return table
+
+
+def lake_table(name: str) -> LakeTable:
+    """The table of a name.
+
+    Raises:
+        KeyError: There is none; lists those there are.
+    """
+    if name not in TABLES and name in _DECLARED_IN:
+        importlib.import_module(_DECLARED_IN[name])
+    if name not in TABLES:
+        raise KeyError(f"no table {name!r}, expected one of: {', '.join(sorted(TABLES))}")
+    return TABLES[name]
