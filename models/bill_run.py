@@ -1,0 +1,410 @@
+"""Bills and determinants of many service points from their slots."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+
+from models.bill_cycles import BillingPeriod, Contract, billing_periods
+from models.billing import MICRO_DP, BillState, Line, Window, price_window
+from models.calendar import DayGrid, day_date, day_grid
+from models.series import Int
+from models.tou import classify, daily_sums, run_sums
+from schemas.lake import BILL_LINE, BILLS, DETERMINANT
+from schemas.tariff import Tariff
+
+RATE_DP = 10
+PARTS = pa.schema(
+    [
+        ("service_point_id", pa.string()),
+        ("group", pa.string()),
+        *[field for field in BILLS.content if field.name != "bill_id"],
+        ("slots", pa.int64()),
+        ("estimated", pa.int64()),
+    ]
+)
+"""A service point's share of an account's bill."""
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Final slots of n meters of one interval length.
+
+    Attributes:
+        grid: The days.
+        meters: Meter ids, shape (n,).
+        imported: Shape (n, slots). [micro-unit]
+        exported: Shape (n, slots), None where no meter exports. [micro-unit]
+        first_day: First epoch day of each meter's range, shape (n,).
+        missing: Slots without a value by day; (n, days).
+        estimated: Estimated and substituted slots by day; (n, days).
+    """
+
+    grid: DayGrid
+    meters: Sequence[str]
+    imported: Int
+    exported: Int | None
+    first_day: Int
+    missing: Int
+    estimated: Int
+
+
+Tariffs = Mapping[str, Sequence[Tariff]]
+Events = Mapping[str, frozenset[int]]
+
+
+def version_on(versions: Sequence[Tariff], day: int) -> Tariff | None:
+    """The version in force on an epoch day."""
+    date_ = day_date(day)
+    held = [
+        tariff
+        for tariff in versions
+        if tariff.effective.from_ <= date_ and (tariff.effective.to is None or date_ <= tariff.effective.to)
+    ]
+    return held[-1] if held else None
+
+
+def bill_loads(
+    loads: Loads, contracts: Sequence[Contract], tariffs: Tariffs, events: Events, last_closed: int
+) -> pa.Table:
+    """Every due bill of the contracts' service points, oldest first within each.
+
+    Args:
+        loads: The meters' slots; they must reach back to the first bill of each contract.
+        contracts: Of these meters; those without a known tariff are not billed.
+        tariffs: Versions of each tariff.
+        events: Days of each event.
+        last_closed: Last closed epoch day.
+
+    Returns:
+        ``PARTS``, one row a (service point, period).
+    """
+    row_of = {meter: row for row, meter in enumerate(loads.meters)}
+    groups: dict[tuple[int, int, str], list[BillingPeriod]] = defaultdict(list)
+    for contract in contracts:
+        row = row_of.get(contract.meter_id)
+        if row is None or contract.tariff_id not in tariffs:
+            continue
+        for period in billing_periods(contract, int(loads.first_day[row]), last_closed):
+            if period.first >= loads.grid.first_day:
+                groups[period.first, period.last, contract.tariff_id].append(period)
+    state = BillState({}, np.zeros(len(loads.meters), np.int64))
+    tables = [PARTS.empty_table()]
+    for (first, last, tariff_id), periods in sorted(groups.items()):
+        rows = np.array([row_of[period.contract.meter_id] for period in periods], np.int64)
+        table = _bill(loads, rows, periods, tariffs[tariff_id], events, state, first, last)
+        if table is not None:
+            tables.append(table)
+    return pa.concat_tables(tables)
+
+
+def _bill(
+    loads: Loads,
+    rows: Int,
+    periods: Sequence[BillingPeriod],
+    versions: Sequence[Tariff],
+    events: Events,
+    state: BillState,
+    first: int,
+    last: int,
+) -> pa.Table | None:
+    """Bills of one period for several service points on one tariff; ``state`` is carried on in place."""
+    lines: list[tuple[Tariff, Line, int]] = []
+    totals: Int | None = None
+    own = _rows_of(state, rows)
+    month = day_date(last).year * 12 + day_date(last).month - 1
+    tariff = None
+    for low, high, tariff in _by_version(versions, first, last):
+        if loads.grid.interval_s // 60 not in tariff.interval.accepts_min:
+            continue
+        a, b = (
+            loads.grid.offsets[low - loads.grid.first_day],
+            loads.grid.offsets[high + 1 - loads.grid.first_day],
+        )
+        window = Window(
+            grid=day_grid(loads.grid.zone, loads.grid.interval_s, low, high - low + 1),
+            imported=loads.imported[rows, a:b],
+            exported=None if loads.exported is None else loads.exported[rows, a:b],
+            month=month,
+            billed_days=last - first + 1,
+            events=events,
+        )
+        priced = price_window(tariff, window, own)
+        dp = tariff.rounding.money_dp if tariff.rounding.money_at == "line" else MICRO_DP
+        lines += [(tariff, line, dp) for line in priced.lines]
+        whole = priced.total * 10 ** (MICRO_DP - tariff.rounding.money_dp)
+        totals = whole if totals is None else totals + whole
+        own = priced.state
+    if tariff is None or totals is None:
+        return None
+    _put_back(state, own, rows, len(loads.meters))
+    days = slice(first - loads.grid.first_day, last + 1 - loads.grid.first_day)
+    slots = int(loads.grid.lengths[days].sum())
+    missing = loads.missing[rows, days].sum(axis=1)
+    held = missing > 0
+    return pa.table(
+        {
+            "service_point_id": [period.contract.service_point_id for period in periods],
+            "group": [f"{p.contract.commodity}/{p.contract.bill_cycle_day}" for p in periods],
+            "account_id": [period.contract.account_id for period in periods],
+            "period_start": _days([first] * len(rows)),
+            "period_end": _days([last] * len(rows)),
+            "status": np.where(held, "held", "active").tolist(),
+            "total": decimals(totals, 24, MICRO_DP, absent=held),
+            "currency": [tariff.currency] * len(rows),
+            "estimated_share": pa.nulls(len(rows), pa.float64()),
+            "reason": [f"{m} of {slots} slots have no value" if m else "" for m in missing.tolist()],
+            "state": _states(own, rows, tariff),
+            "lines": _line_lists(lines, [p.contract.service_point_id for p in periods], held),
+            "slots": np.full(len(rows), slots, np.int64),
+            "estimated": loads.estimated[rows, days].sum(axis=1).astype(np.int64),
+        },
+        schema=PARTS,
+    )
+
+
+def _by_version(versions: Sequence[Tariff], first: int, last: int) -> Iterator[tuple[int, int, Tariff]]:
+    """Stretches of days on which one version is in force; days without one are not priced."""
+    start = first
+    for day in range(first, last + 1):
+        here = version_on(versions, day)
+        following = version_on(versions, day + 1) if day < last else None
+        if day == last or here is not following:
+            if here is not None:
+                yield start, day, here
+            start = day + 1
+
+
+def _rows_of(state: BillState, rows: Int) -> BillState:
+    return BillState({month: peaks[rows] for month, peaks in state.peaks_kw.items()}, state.credit[rows])
+
+
+def _put_back(state: BillState, own: BillState, rows: Int, count: int) -> None:
+    for month, peaks in own.peaks_kw.items():
+        state.peaks_kw.setdefault(month, np.full(count, -1, np.int64))[rows] = peaks
+    state.credit[rows] = own.credit
+
+
+def _states(own: BillState, rows: Int, tariff: Tariff) -> list[str | None]:
+    """State after each bill as JSON text: peaks and credit as decimals."""
+    texts: list[str | None] = []
+    for i in range(len(rows)):
+        peaks = {
+            f"{month // 12}-{month % 12 + 1:02d}": str(Decimal(int(p[i])).scaleb(-MICRO_DP))
+            for month, p in sorted(own.peaks_kw.items())
+            if p[i] >= 0
+        }
+        credit = int(own.credit[i])
+        if not peaks and not credit:
+            texts.append(None)
+            continue
+        state: dict[str, object] = {"past_peaks_kw": peaks} if peaks else {}
+        state["credit"] = str(Decimal(credit).scaleb(-tariff.rounding.money_dp))
+        texts.append(json.dumps(state))
+    return texts
+
+
+def _days(days: Sequence[int]) -> pa.Array:
+    return pa.array(days, pa.int32()).cast(pa.date32())
+
+
+def decimals(values: Int, precision: int, scale: int, absent: object = None) -> pa.Array:
+    """Decimal128 array of integers that count units of 10^-scale; no Python object a value."""
+    words = np.empty((len(values), 2), np.int64)
+    words[:, 0] = values
+    words[:, 1] = values >> 63
+    array = pa.Array.from_buffers(
+        pa.decimal128(precision, scale), len(values), [None, pa.py_buffer(words.tobytes())]
+    )
+    return array if absent is None else pa.compute.if_else(pa.array(~np.asarray(absent)), array, None)
+
+
+def _line_lists(
+    lines: Sequence[tuple[Tariff, Line, int]], points: Sequence[str], held: object
+) -> pa.ListArray:
+    """Lines of each bill, in the order of the bill; zero lines and those of held bills are left out."""
+    count = len(points)
+    amounts = (
+        np.stack([line.amount for _, line, _ in lines], axis=1) if lines else np.zeros((count, 0), np.int64)
+    )
+    bill, number = np.nonzero((amounts != 0) & ~np.asarray(held)[:, None])
+    sizes = np.bincount(bill, minlength=count)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    place = np.arange(len(bill)) - offsets[:-1][bill] + 1
+    scaled = [line.quantity * 10 ** (MICRO_DP - line.quantity_dp) for _, line, _ in lines]
+    quantities = np.stack(scaled, axis=1) if lines else amounts
+    money = [10 ** (MICRO_DP - dp) for _, _, dp in lines]
+    pick = pa.array(number)
+
+    def of_line(values: list[object], type_: pa.DataType) -> pa.Array:
+        return pa.array(values, type_).take(pick)
+
+    columns = {
+        "line": pa.array(place.astype(np.int32)),
+        "charge": of_line([line.charge for _, line, _ in lines], pa.string()),
+        "service_point_id": pa.array(points, pa.string()).take(pa.array(bill)),
+        "tariff_id": of_line([tariff.id for tariff, _, _ in lines], pa.string()),
+        "tariff_version": of_line([tariff.version for tariff, _, _ in lines], pa.int32()),
+        "period": of_line([line.period for _, line, _ in lines], pa.string()),
+        "tier": of_line([line.tier or None for _, line, _ in lines], pa.int32()),
+        "quantity": decimals(quantities[bill, number], 24, MICRO_DP),
+        "unit": of_line([line.unit for _, line, _ in lines], pa.string()),
+        "rate": of_line([line.rate for _, line, _ in lines], pa.decimal128(24, RATE_DP)),
+        "amount": decimals(amounts[bill, number] * np.array(money or [1], np.int64)[number], 24, MICRO_DP),
+    }
+    structs = pa.StructArray.from_arrays([columns[f.name] for f in BILL_LINE], fields=list(BILL_LINE))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), structs)
+
+
+def merge_account_bills(parts: pa.Table) -> pa.Table:
+    """One bill per (account, bill group, period start) from the shares of its service points.
+
+    Args:
+        parts: ``PARTS``, any order.
+
+    Returns:
+        Content of the ``bills`` table.
+    """
+    order = [(name, "ascending") for name in ("account_id", "group", "period_start", "service_point_id")]
+    parts = parts.sort_by(order).combine_chunks()
+    if not parts.num_rows:
+        return BILLS.content.empty_table()
+    keys = list(
+        zip(
+            parts["account_id"].to_pylist(),
+            parts["group"].to_pylist(),
+            parts["period_start"].cast(pa.int32()).to_pylist(),
+            strict=True,
+        )
+    )
+    heads = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+    share = parts["estimated"].to_numpy() / np.maximum(parts["slots"].to_numpy(), 1)
+    parts = parts.set_column(
+        parts.schema.get_field_index("estimated_share"), "estimated_share", pa.array(share, pa.float64())
+    ).append_column("bill_id", pa.array([bill_id(*key) for key in keys], pa.string()))
+    if len(heads) == len(keys):
+        return parts.select(BILLS.content.names)
+    ends = [*heads[1:], len(keys)]
+    alone = [head for head, end in zip(heads, ends, strict=True) if end - head == 1]
+    shared = [
+        _merged(parts.slice(head, end - head).to_pylist())
+        for head, end in zip(heads, ends, strict=True)
+        if end - head > 1
+    ]
+    merged = pa.Table.from_pylist(shared, schema=BILLS.content)
+    single = parts.take(pa.array(alone, pa.int64())).select(BILLS.content.names)
+    return pa.concat_tables([single.cast(BILLS.content), merged]).sort_by("bill_id")
+
+
+def bill_id(account: str, group: str, period_start: int) -> str:
+    """Stable id of a bill: 16 hex digits of blake2b over its account, bill group and period start."""
+    text = f"{account}\x00{group}\x00{day_date(period_start).isoformat()}"
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _merged(shares: list[dict[str, object]]) -> dict[str, object]:
+    """A bill of several service points; held when one of them is."""
+    held = [share for share in shares if share["status"] == "held"]
+    lines = [] if held else [line for share in shares for line in share["lines"]]  # type: ignore[attr-defined]
+    slots, estimated = (sum(int(share[name]) for share in shares) for name in ("slots", "estimated"))  # type: ignore[call-overload]
+    return {
+        **shares[0],
+        "period_end": max(share["period_end"] for share in shares),  # type: ignore[type-var]
+        "status": "held" if held else "active",
+        "total": None if held else sum((share["total"] for share in shares), Decimal(0)),  # type: ignore[misc]
+        "estimated_share": estimated / max(slots, 1),
+        "reason": "; ".join(f"{share['service_point_id']}: {share['reason']}" for share in held),
+        "state": None,
+        "lines": [{**line, "line": i} for i, line in enumerate(lines, 1)],
+    }
+
+
+def daily_determinants(
+    loads: Loads, contracts: Sequence[Contract], tariffs: Tariffs, wanted: object
+) -> pa.Table:
+    """Energy by local day, direction and period of each meter's tariff.
+
+    Args:
+        loads: The meters' slots.
+        contracts: Name the tariff of each day.
+        tariffs: Versions of each tariff.
+        wanted: Days to write; (n, days).
+
+    Returns:
+        Content of the ``determinants`` table.
+    """
+    asked = np.asarray(wanted)
+    row_of = {meter: row for row, meter in enumerate(loads.meters)}
+    days = np.zeros(asked.shape, np.int16)
+    used: list[Tariff] = []
+    for contract in contracts:
+        row = row_of.get(contract.meter_id)
+        if row is None or contract.tariff_id not in tariffs:
+            continue
+        last = (
+            loads.grid.last_day if contract.last_day is None else min(contract.last_day, loads.grid.last_day)
+        )
+        first = max(contract.first_day, loads.grid.first_day)
+        if first > last:
+            continue
+        for low, high, tariff in _by_version(tariffs[contract.tariff_id], first, last):
+            if tariff not in used:
+                used.append(tariff)
+            days[row, low - loads.grid.first_day : high + 1 - loads.grid.first_day] = used.index(tariff) + 1
+    tables = [_determinants(loads, tariff, asked & (days == code)) for code, tariff in enumerate(used, 1)]
+    schema = pa.schema(
+        [
+            ("meter_id", pa.string()),
+            ("local_day", pa.date32()),
+            ("tariff_id", pa.string()),
+            ("lines", pa.list_(DETERMINANT)),
+        ]
+    )
+    return pa.concat_tables([schema.empty_table(), *tables])
+
+
+def _determinants(loads: Loads, tariff: Tariff, chosen: object) -> pa.Table:
+    mask = np.asarray(chosen)
+    rows = np.flatnonzero(mask.any(axis=1))
+    mask = mask[rows]
+    periods = classify(tariff, loads.grid)
+    width = len(periods.names)
+    occurs = np.zeros((loads.grid.days, width), np.bool_)
+    occurs[periods.run_day, periods.run_period] = True
+    sums = [daily_sums(run_sums(loads.imported[rows], periods), periods, loads.grid.days)]
+    if loads.exported is not None:
+        sums.append(daily_sums(run_sums(loads.exported[rows], periods), periods, loads.grid.days))
+    values = np.concatenate(sums, axis=2)
+    present = np.concatenate([occurs] * len(sums), axis=1)
+    series, day = np.nonzero(mask)
+    at, code = np.nonzero(present[day])
+    offsets = np.concatenate([[0], np.cumsum(present[day].sum(axis=1))]).astype(np.int32)
+    names = pa.array([*periods.names] * len(sums), pa.string())
+    directions = pa.array(["import"] * width + ["export"] * (width * (len(sums) - 1)), pa.string())
+    pick = pa.array(code)
+    structs = pa.StructArray.from_arrays(
+        [
+            names.take(pick),
+            directions.take(pick),
+            pa.array(values[series[at], day[at], code]),
+            pa.repeat(pa.scalar("kWh"), len(code)),
+        ],
+        fields=list(DETERMINANT),
+    )
+    return pa.table(
+        {
+            "meter_id": pa.array([loads.meters[r] for r in rows], pa.string()).take(pa.array(series)),
+            "local_day": pa.array((loads.grid.first_day + day).astype(np.int32), pa.int32()).cast(
+                pa.date32()
+            ),
+            "tariff_id": pa.repeat(pa.scalar(tariff.id), len(series)),
+            "lines": pa.ListArray.from_arrays(pa.array(offsets), structs),
+        }
+    )

@@ -1,0 +1,172 @@
+"""Time of use: which period of a tariff each slot belongs to, and energy sums by day and period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calendar import DayGrid, day_date
+from models.series import Bool, Int
+from schemas.tariff import MINUTES, Holidays, Tariff
+
+MONDAY, SATURDAY, SUNDAY = 0, 5, 6
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Periods of the slots of a grid.
+
+    Attributes:
+        names: Period ids; a slot's code is a position here.
+        of_slot: Shape (slots,).
+        edges: First column of each run of one period within one local day, shape (r,).
+        run_period, run_day: Period code and day index of each run, shape (r,).
+    """
+
+    names: tuple[str, ...]
+    of_slot: NDArray[np.int16]
+    edges: Int
+    run_period: Int
+    run_day: Int
+
+
+@lru_cache(maxsize=256)
+def classify(tariff: Tariff, grid: DayGrid) -> Periods:
+    """Period of every slot, by the tariff's local clock at its start.
+
+    Raises:
+        ValueError: A slot has no period (``meterbeam tariff check`` says so for the whole calendar).
+    """
+    clock = grid if grid.zone == tariff.timezone else _rezoned(grid, tariff.timezone)
+    names = tuple(period.id for period in tariff.calendar.periods)
+    days = clock.first_day + np.arange(clock.days)
+    tables = {day: day_table(tariff, day_date(day)) for day in days.tolist()}
+    of_day = np.stack([tables[day] for day in days.tolist()])
+    codes = of_day[clock.day_of_slot, clock.wall // 60]
+    if clock is not grid:
+        low = (grid.origin - clock.origin) // grid.interval_s
+        codes = codes[low : low + grid.slots]
+    if (codes < 0).any():
+        bad = int(np.flatnonzero(codes < 0)[0])
+        raise ValueError(f"tariff {tariff.id}: no period covers the slot at {int(grid.starts[bad])} s UTC")
+    new = np.ones(grid.slots, np.bool_)
+    new[1:] = (codes[1:] != codes[:-1]) | (grid.day_of_slot[1:] != grid.day_of_slot[:-1])
+    edges = np.flatnonzero(new)
+    return Periods(
+        names, codes, edges, codes[edges].astype(np.int64), grid.day_of_slot[edges].astype(np.int64)
+    )
+
+
+def _rezoned(grid: DayGrid, zone: str) -> DayGrid:
+    return DayGrid(zone, grid.interval_s, grid.first_day - 2, grid.days + 4)
+
+
+@lru_cache(maxsize=8192)
+def _table(tariff: Tariff, season: str | None, weekday: int) -> NDArray[np.int16]:
+    """Period code of each minute of a day of one season and day of the week, −1 where none matches."""
+    table = np.full(MINUTES, -1, np.int16)
+    for code, period in reversed(list(enumerate(tariff.calendar.periods))):
+        if period.season not in (None, season) or weekday not in period.weekdays():
+            continue
+        low, high = period.at or (0, MINUTES)
+        if low < high:
+            table[low:high] = code
+        else:  # over midnight
+            table[low:] = code
+            table[:high] = code
+    return table
+
+
+def day_table(tariff: Tariff, day: date) -> NDArray[np.int16]:
+    """Period code of each minute of a local day."""
+    weekday = day.weekday()
+    if day in holidays_of(tariff.calendar.holidays, day.year):
+        weekday = SATURDAY if tariff.calendar.holidays.as_ == "saturday" else SUNDAY
+    return _table(tariff, season_of(tariff, day), weekday)
+
+
+def season_of(tariff: Tariff, day: date) -> str | None:
+    """Season of a day, None where the tariff has none for it."""
+    here = day.month, day.day
+    for name, (first, last) in tariff.calendar.seasons.items():
+        inside = first <= here <= last if first <= last else here >= first or here <= last
+        if inside:
+            return name
+    return None
+
+
+@lru_cache(maxsize=1024)
+def holidays_of(holidays: Holidays, year: int) -> frozenset[date]:
+    """Holidays that fall into a year, shifted as the tariff says."""
+    found = set(holidays.dates)
+    for y in (year - 1, year, year + 1):
+        found |= {_named(name, y) for name in holidays.named}
+    moved = set()
+    for day in found:
+        rule = holidays.shift.get({SATURDAY: "sat", SUNDAY: "sun"}.get(day.weekday(), "none"), "none")  # type: ignore[call-overload]
+        if rule == "mon":
+            day += timedelta(days=7 - day.weekday())
+        elif rule == "fri":
+            day -= timedelta(days=day.weekday() - 4)
+        moved.add(day)
+    return frozenset(day for day in moved if day.year == year)
+
+
+_FIXED = {
+    "new_year": (1, 1),
+    "juneteenth": (6, 19),
+    "independence": (7, 4),
+    "veterans": (11, 11),
+    "christmas": (12, 25),
+}
+_NTH = {
+    "mlk": (1, MONDAY, 3),
+    "presidents": (2, MONDAY, 3),
+    "labor": (9, MONDAY, 1),
+    "columbus": (10, MONDAY, 2),
+    "thanksgiving": (11, 3, 4),
+}
+
+
+def _named(name: str, year: int) -> date:
+    """Date of a US federal holiday (5 U.S.C. 6103), before any shift."""
+    if name in _FIXED:
+        return date(year, *_FIXED[name])
+    if name == "memorial":
+        last = date(year, 5, 31)
+        return last - timedelta(days=last.weekday())
+    month, weekday, nth = _NTH[name]
+    first = date(year, month, 1)
+    return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (nth - 1))
+
+
+def run_sums(load: Int, periods: Periods) -> Int:
+    """Energy of each run; (n, slots) to (n, r)."""
+    result: Int = np.add.reduceat(load, periods.edges, axis=1)
+    return result
+
+
+def daily_sums(runs: Int, periods: Periods, days: int) -> Int:
+    """Energy by local day and period; (n, r) to (n, days, P)."""
+    width = len(periods.names)
+    key = periods.run_day * width + periods.run_period
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    sums = np.zeros((len(runs), days * width), np.int64)
+    sums[:, key[order][first]] = np.add.reduceat(runs[:, order], first, axis=1)
+    return sums.reshape(len(runs), days, width)
+
+
+def event_slots(tariff: Tariff, event: str, event_days: frozenset[int], grid: DayGrid) -> Bool:
+    """Slots in the event's hours on its days; (slots,)."""
+    low, high = tariff.calendar.events[event].at
+    chosen = np.zeros(grid.days, np.bool_)
+    inside = [day - grid.first_day for day in event_days if grid.first_day <= day <= grid.last_day]
+    chosen[inside] = True
+    minute = grid.wall // 60
+    result: Bool = chosen[grid.day_of_slot] & (minute >= low) & (minute < high)
+    return result
