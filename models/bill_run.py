@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -90,7 +91,7 @@ def bill_loads(
     groups: dict[tuple[int, int, str], list[BillingPeriod]] = defaultdict(list)
     for contract in contracts:
         row = row_of.get(contract.meter_id)
-        if row is None or contract.tariff_id not in tariffs:
+        if row is None or contract.tariff_id is None or contract.tariff_id not in tariffs:
             continue
         for period in billing_periods(contract, int(loads.first_day[row]), last_closed):
             if period.first >= loads.grid.first_day:
@@ -309,16 +310,16 @@ def bill_id(account: str, group: str, period_start: int) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _merged(shares: list[dict[str, object]]) -> dict[str, object]:
+def _merged(shares: list[dict[str, Any]]) -> dict[str, Any]:
     """A bill of several service points; held when one of them is."""
     held = [share for share in shares if share["status"] == "held"]
-    lines = [] if held else [line for share in shares for line in share["lines"]]  # type: ignore[attr-defined]
-    slots, estimated = (sum(int(share[name]) for share in shares) for name in ("slots", "estimated"))  # type: ignore[call-overload]
+    lines = [] if held else [line for share in shares for line in share["lines"]]
+    slots, estimated = (sum(int(share[name]) for share in shares) for name in ("slots", "estimated"))
     return {
         **shares[0],
-        "period_end": max(share["period_end"] for share in shares),  # type: ignore[type-var]
+        "period_end": max(share["period_end"] for share in shares),
         "status": "held" if held else "active",
-        "total": None if held else sum((share["total"] for share in shares), Decimal(0)),  # type: ignore[misc]
+        "total": None if held else sum((share["total"] for share in shares), Decimal(0)),
         "estimated_share": estimated / max(slots, 1),
         "reason": "; ".join(f"{share['service_point_id']}: {share['reason']}" for share in held),
         "state": None,
@@ -346,7 +347,7 @@ def daily_determinants(
     used: list[Tariff] = []
     for contract in contracts:
         row = row_of.get(contract.meter_id)
-        if row is None or contract.tariff_id not in tariffs:
+        if row is None or contract.tariff_id is None or contract.tariff_id not in tariffs:
             continue
         last = (
             loads.grid.last_day if contract.last_day is None else min(contract.last_day, loads.grid.last_day)
@@ -400,7 +401,9 @@ def _determinants(loads: Loads, tariff: Tariff, chosen: object) -> pa.Table:
     )
     return pa.table(
         {
-            "meter_id": pa.array([loads.meters[r] for r in rows], pa.string()).take(pa.array(series)),
+            "meter_id": pa.array([loads.meters[r] for r in rows.tolist()], pa.string()).take(
+                pa.array(series)
+            ),
             "local_day": pa.array((loads.grid.first_day + day).astype(np.int32), pa.int32()).cast(
                 pa.date32()
             ),

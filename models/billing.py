@@ -1,4 +1,8 @@
-"""Bills of one billing window for many service points at once, in integers (billing.md, Order of arithmetic)."""
+"""Bills of one billing window for many service points at once, in integers.
+
+The steps are those of the usual order: energy by register, fixed, energy, adders, demand, percent, export
+credit, minimum, tax.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -357,7 +362,7 @@ def tier_sums(load: Int, periods: Periods, priced: Sequence[str], charge: Energy
 
 
 def _pairs(edges: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _prorata(sums: Int, edges: Sequence[int]) -> Int:
@@ -381,7 +386,7 @@ def _prorata(sums: Int, edges: Sequence[int]) -> Int:
 
 
 def peak_kw(load: Int, grid: DayGrid, periods: Periods, charge: Demand) -> Int:
-    """Highest window of the priced periods; (n,). [micro-kW]
+    """Highest window of the priced periods [micro-kW]; (n,).
 
     A block starts on the clock, a sliding window at every slot; both belong to the period of their last
     slot and lie within the grid.
@@ -395,7 +400,7 @@ def peak_kw(load: Int, grid: DayGrid, periods: Periods, charge: Demand) -> Int:
     last = np.arange(width - 1, grid.slots)
     counts = np.ones(len(last), np.bool_)
     if charge.method == "block":
-        counts &= (grid.starts[: len(last)] + 0) % (width * grid.interval_s) == 0
+        counts &= grid.starts[: len(last)] % (width * grid.interval_s) == 0
     if charge.periods is not None:
         codes = [periods.names.index(name) for name in charge.periods]
         counts &= np.isin(periods.of_slot[last], codes)
@@ -420,7 +425,8 @@ def times(quantity: Int, quantity_dp: int, rate: Decimal, money_dp: int) -> Int:
     number = int("".join(map(str, digits))) * (-1 if sign else 1)
     power = money_dp + exponent - quantity_dp
     if power >= 0:
-        return quantity * (number * 10**power)
+        grown: Int = quantity * (number * 10**power)
+        return grown
     peak = int(np.abs(quantity).max(initial=0))
     if 2 * peak * abs(number) + 10**-power < 1 << 62:
         return half_away(quantity * number, np.array([10**-power]))

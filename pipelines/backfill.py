@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +15,17 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from models.bill_run import PARTS
 from models.calendar import day_date, epoch_day, local_days
 from models.place import Account
+from pipelines.account_bills import account_parts, revised_bills, touched_accounts
 from pipelines.console import progress
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
-from pipelines.shard_job import ProcessJob, ShardReceipt, process_shard
+from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shard
 from pipelines.workers import Workers, workers
 from schemas.errors import MeterbeamError
-from schemas.lake import DEAD_LETTERS, DIRTY_DAYS, RAW_FILES, SERIES
+from schemas.lake import BILLS, DEAD_LETTERS, DIRTY_DAYS, RAW_FILES, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
@@ -68,6 +71,7 @@ class Tally:
     processed: Account = field(default_factory=Account)
     repeated_readings: int = 0
     days: int = 0
+    bills: int = 0
     findings: dict[str, int] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -94,6 +98,7 @@ class Tally:
             "files": self.files,
             "repeated_files": self.repeated_files,
             "days_written": self.days,
+            "bills_written": self.bills,
             "findings": dict(sorted(self.findings.items())),
         }
 
@@ -123,6 +128,7 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         shards = _process(pool, lake, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
+        parts += _bills(run, lake, job, shards, parts, tally)
         parts += _ledger_parts(run, raw, receipts)
         replaced = {
             SERIES.name: pa.concat_tables([r.series for r in shards]).sort_by(
@@ -336,10 +342,26 @@ def _job(
         raw={kind: tuple(found) for kind, found in names.items()},
         last_closed=-1 if last_closed is None else last_closed,
         pack=pack,
-        everything=former != _rules_text(pack),
+        everything=former != _rules_text(pack) or _tariffs_changed(runs, options),
+        tariffs=None if options.tariffs is None else str(options.tariffs.resolve()),
         limits=limits,
         cells=options.cells,
     )
+
+
+def _tariffs_changed(runs: pa.Table, options: BackfillOptions) -> bool:
+    """Whether the tariff files differ from those of the last run; a run without any keeps its bills."""
+    if not runs.num_rows or options.tariffs is None:
+        return False
+    return bool(runs["tariffs"][-1].as_py() != tariffs_text(options.tariffs))
+
+
+def tariffs_text(folder: Path | None) -> str | None:
+    """Names and hashes of the tariff files, as kept in ``runs``."""
+    if folder is None:
+        return None
+    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
+    return json.dumps({path.name: sha256(path.read_bytes()).hexdigest()[:16] for path in files})
 
 
 def _rules_text(pack: RulePack) -> str:
@@ -358,6 +380,35 @@ def _process(pool: Workers, lake: Lake, job: ProcessJob, tally: Tally) -> list[S
                 tally.findings[rule] = tally.findings.get(rule, 0) + count
             advance(1)
     return sorted(receipts, key=lambda receipt: receipt.shard)
+
+
+def _bills(
+    run: Run, lake: Lake, job: ProcessJob, shards: list[ShardReceipt], days: list[PartFile], tally: Tally
+) -> list[PartFile]:
+    """Account bills that are new or changed, as parts."""
+    book, events = prices(job)
+    master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    if not book or master.empty:
+        return []
+    accounts = None
+    if job.whole:
+        shares = [receipt.bills for receipt in shards if receipt.bills is not None]
+        parts = pa.concat_tables([PARTS.empty_table(), *shares])
+    else:
+        runs = lake.runs()
+        former = runs["last_closed"][-1].as_py() if runs.num_rows else None
+        meters = {meter for receipt in shards for meter in receipt.meters}
+        accounts = touched_accounts(
+            master,
+            lake.config.timezone,
+            meters,
+            None if former is None else epoch_day(former),
+            job.last_closed,
+        )
+        parts = account_parts(lake, days, master, book, events, accounts, job.last_closed)
+    bills = revised_bills(parts, lake, accounts)
+    tally.bills = bills.num_rows
+    return [run.write(BILLS, "accounts", bills)] if bills.num_rows else []
 
 
 def _ledger_parts(run: Run, raw: pa.Table, receipts: list[IngestReceipt]) -> list[PartFile]:
@@ -386,7 +437,7 @@ def _run_facts(
         "counts": json.dumps(summary),
         "code_version": code_version(),
         "rules": _rules_text(pack),
-        "tariffs": None,
+        "tariffs": tariffs_text(options.tariffs),
         "last_closed": None if last_closed is None else day_date(last_closed),
     }
 

@@ -72,14 +72,22 @@ def current_days(lake: Lake, scope: dict[Name, list[Days]], served: Callable[[st
         scope: Days of each series.
         served: Whether a meter belongs to the shard.
     """
-    spans = [(name, _date(first), _date(last)) for name, days in scope.items() for first, last in days]
     whole = lake.current(DAYS.name, channel=WHOLE_METER)
     whole = whole.filter(pa.array([served(meter) for meter in whole["meter_id"].to_pylist()], pa.bool_()))
+    return latest(pa.concat_tables([whole, current_rows(lake, DAYS, scope)]), DAYS)
+
+
+def current_rows(lake: Lake, table: LakeTable, scope: dict[Name, list[Days]]) -> pa.Table:
+    """Current rows of a table keyed by meter and day whose (meter, channel, day) is in scope.
+
+    A table without channels is in scope where any channel of the meter is.
+    """
+    spans = [(name, _date(first), _date(last)) for name, days in scope.items() for first, last in days]
     if not spans:
-        return whole
+        return table.schema.empty_table()
     meters = sorted({name[0] for name in scope})
     low, high = min(span[1] for span in spans), max(span[2] for span in spans)
-    rows = lake.current(DAYS.name, meters=meters, days=(low, high))
+    rows = lake.current(table.name, meters=meters, days=(low, high))
     limits = pa.table(
         {
             "meter_id": pa.array([name[0] for name, _, _ in spans], pa.string()),
@@ -88,18 +96,19 @@ def current_days(lake: Lake, scope: dict[Name, list[Days]], served: Callable[[st
             "last": pa.array([last for _, _, last in spans], pa.date32()),
         }
     )
+    same_channel = "AND l.channel = c.channel" if "channel" in table.key else ""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("current_rows", rows)
         connection.register("limits", limits)
         chosen: pa.Table = connection.sql(
-            """
+            f"""
             SELECT c.* FROM current_rows c
-            WHERE EXISTS (SELECT 1 FROM limits l WHERE l.meter_id = c.meter_id AND l.channel = c.channel
+            WHERE EXISTS (SELECT 1 FROM limits l WHERE l.meter_id = c.meter_id {same_channel}
                           AND c.local_day BETWEEN l.first AND l.last)
             """
         ).to_arrow_table()
-    return latest(pa.concat_tables([whole, chosen.cast(DAYS.schema)]), DAYS)
+    return latest(chosen.cast(table.schema), table)
 
 
 def _date(day: int) -> date:

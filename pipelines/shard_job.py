@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, first_readings, result_range, series_rows
+from models.bill_run import Events
+from models.blocks import NEVER
 from models.calendar import day_date, epoch_day
 from models.dirty import (
     Days,
@@ -27,9 +29,10 @@ from models.shard_run import ShardRun
 from models.sharding import shard_of_id
 from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
-from pipelines.revise import current_days, revise
+from pipelines.revise import current_days, current_rows, revise
+from pipelines.shard_bills import TariffBook, bill_group, event_days, tariff_book
 from schemas.arrow import RAW
-from schemas.lake import DAYS, DIRTY_DAYS, SERIES
+from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shard
@@ -61,6 +64,12 @@ class ProcessJob:
     everything: bool
     limits: Days | None
     cells: int
+    tariffs: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every day of every meter is computed: then bills are priced on the way."""
+        return self.everything and self.limits is None
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ class ShardReceipt:
         days: Day rows written.
         findings: Findings written, by rule.
         meters: Meters whose days changed.
+        bills: Shares of bills, where every day was computed.
     """
 
     shard: int
@@ -86,6 +96,7 @@ class ShardReceipt:
     days: int
     findings: dict[str, int] = field(default_factory=dict)
     meters: tuple[str, ...] = ()
+    bills: pa.Table | None = None
 
 
 def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
@@ -94,19 +105,19 @@ def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
     folder = Path(job.lake)
     inputs = _inputs(shard, job, lake)
     scope, left = _scope(shard, inputs, job, lake)
-    shard_run = ShardRun(inputs, job.pack, None if job.everything and job.limits is None else scope)
-    pieces = []
-    for computed in shard_run.groups():
-        if computed.wanted.any():
-            pieces.append(shard_run.rows(computed))
+    shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
+    days, shares, determinants = _compute(shard_run, job)
     served = _Served(shard, lake.config.shards)
     addresses = shard_run.addresses(master_meters(job, lake).get(shard, ()))
-    rows = _stored(pieces, addresses)
+    rows = _stored(days, addresses)
     if lake.files(DAYS.name):
         rows = revise(rows, current_days(lake, scope, served), DAYS)
     parts = []
     if rows.num_rows:
         parts.append(write_part(folder, DAYS, job.run_no, f"{shard:04d}", rows))
+    changed = _changed_determinants(determinants, lake, scope)
+    if changed.num_rows:
+        parts.append(write_part(folder, DETERMINANTS, job.run_no, f"{shard:04d}", changed))
     return ShardReceipt(
         shard=shard,
         parts=tuple(parts),
@@ -116,7 +127,60 @@ def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
         days=rows.num_rows,
         findings=_count(rows),
         meters=tuple(sorted(set(pa.compute.unique(rows["meter_id"]).cast(pa.string()).to_pylist()))),
+        bills=pa.concat_tables(shares) if shares else None,
     )
+
+
+def _compute(shard_run: ShardRun, job: ProcessJob) -> tuple[list[pa.Table], list[pa.Table], list[pa.Table]]:
+    """Day rows, shares of bills and determinants, group by group."""
+    days: list[pa.Table] = []
+    shares: list[pa.Table] = []
+    determinants: list[pa.Table] = []
+    book, events = prices(job)
+    master, zone = shard_run.inputs.master, shard_run.inputs.zone
+    for computed in shard_run.groups():
+        if not computed.wanted.any():
+            continue
+        days.append(shard_run.rows(computed))
+        if book and not master.empty:
+            billed, used = bill_group(computed, master, zone, book, events, job.last_closed)
+            if used is not None:
+                determinants.append(used)
+            if billed is not None and job.whole:
+                shares.append(billed)
+    return days, shares, determinants
+
+
+def prices(job: ProcessJob) -> tuple[TariffBook, Events]:
+    """Tariffs and event days of a run."""
+    tariffs = job.raw.get(Kind.TARIFFS, ())
+    received = _received_tariffs(job.lake, tariffs)
+    return tariff_book(job.tariffs, received), _events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ()))
+
+
+@lru_cache(maxsize=1)
+def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str], ...]:
+    rows = _read(lake, Kind.TARIFFS, names, 0).to_pylist()
+    held: dict[tuple[str, str], tuple[int, str]] = {}
+    for row in rows:
+        key, order = (row["tariff_id"], row["version"]), (row["received_at"] or NEVER, row["yaml"])
+        held[key] = max(held.get(key, order), order)
+    return tuple((*key, text) for key, (_, text) in sorted(held.items()))
+
+
+@lru_cache(maxsize=1)
+def _events(lake: str, names: RawNames) -> Events:
+    return event_days(_read(lake, Kind.TARIFF_EVENTS, names, 0))
+
+
+def _changed_determinants(tables: list[pa.Table], lake: Lake, scope: dict[Name, list[Days]]) -> pa.Table:
+    schema = pa.schema([field for field in DETERMINANTS.schema if field.name != "run_no"])
+    rows = pa.concat_tables([DETERMINANTS.content.empty_table(), *tables])
+    rows = rows.append_column("revision", pa.repeat(pa.scalar(1, pa.int32()), rows.num_rows))
+    rows = rows.append_column("withdrawn", pa.repeat(pa.scalar(False), rows.num_rows)).select(schema.names)
+    if not lake.files(DETERMINANTS.name):
+        return rows
+    return revise(rows, current_rows(lake, DETERMINANTS, scope), DETERMINANTS)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -327,9 +328,8 @@ class Tariff(Part):
         tiers = len(charge.tiers.limits) + 1 if charge.tiers else 1
         for period in charge.rates:
             if len(charge.of_period(period)) != tiers:
-                raise ValueError(
-                    f"charge {charge.id}, period {period}: {len(charge.of_period(period))} rates for {tiers} tiers"
-                )
+                given = len(charge.of_period(period))
+                raise ValueError(f"charge {charge.id}, period {period}: {given} rates for {tiers} tiers")
 
 
 def _mentioned(charge: Any) -> tuple[str, ...]:
@@ -365,14 +365,14 @@ def load_tariff(path: Path) -> Tariff:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        line = _line_of(text, first["loc"])
+        number = _line_of(text, first["loc"])
         found = (
             repr(first["input"])
             if first["type"] != "value_error"
             else first["msg"].removeprefix("Value error, ")
         )
         raise MeterbeamError(
-            f"{path}, line {line}: {where or 'tariff'}", found[:200], first["msg"]
+            f"{path}, line {number}: {where or 'tariff'}", found[:200], first["msg"]
         ) from error
 
 
@@ -406,7 +406,7 @@ def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
         tariffs.setdefault(tariff.id, []).append(tariff)
     for name, versions in tariffs.items():
         versions.sort(key=lambda tariff: (tariff.effective.from_, tariff.version))
-        for earlier, later in zip(versions, versions[1:], strict=False):
+        for earlier, later in pairwise(versions):
             if earlier.effective.from_ == later.effective.from_:
                 raise MeterbeamError(
                     f"tariff {name}", f"versions {earlier.version} and {later.version} from the same day",

@@ -1,0 +1,109 @@
+"""Tariffs, contracts and loads of a shard, brought to the billing kernels."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from pydantic import ValidationError
+
+from models.bill_cycles import Contract, contracts_of
+from models.bill_run import Events, Loads, bill_loads, daily_determinants
+from models.calendar import epoch_day
+from models.days import per_day
+from models.master import MasterData
+from models.shard_run import Computed
+from schemas.errors import MeterbeamError
+from schemas.lake import DETERMINANTS
+from schemas.quality import Quality
+from schemas.tariff import Tariff, load_tariffs
+
+TariffBook = dict[str, list[Tariff]]
+BILLED = ("import", "volume", "heat", "cold")
+
+
+@lru_cache(maxsize=4)
+def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) -> TariffBook:
+    """Tariffs of a folder and of received ``TariffVersion`` records, by id.
+
+    Args:
+        folder: YAML files, or None.
+        received: (tariff_id, version, yaml) that hold.
+
+    Raises:
+        MeterbeamError: A tariff is wrong; names it.
+    """
+    book = {} if folder is None else load_tariffs(Path(folder))
+    for name, version, text in received:
+        try:
+            tariff = Tariff.model_validate(yaml.safe_load(text))
+        except (yaml.YAMLError, ValidationError) as error:
+            raise MeterbeamError(f"TariffVersion {name} {version}", str(error), "a tariff in YAML") from error
+        versions = [t for t in book.get(name, []) if t.version != tariff.version]
+        book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
+    return book
+
+
+def event_days(table: pa.Table) -> Events:
+    """Days of each tariff event."""
+    days: dict[str, set[int]] = {}
+    for event, day in zip(table["event"].to_pylist(), table["local_date"].to_pylist(), strict=True):
+        days.setdefault(event, set()).add(epoch_day(day))
+    return {event: frozenset(found) for event, found in days.items()}
+
+
+def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
+    """Final slots of the meters of a group that have a billed channel.
+
+    Args:
+        computed: The group.
+        bought: Row of the billed channel of each meter, in order.
+    """
+    facts, result, names = computed.group.facts, computed.result, computed.group.names
+    meters = list(bought)
+    rows = np.array(list(bought.values()), np.int64)
+    sold = {name[0]: i for i, name in enumerate(names) if name[1] == "export" and name[0] in bought}
+    exported = None
+    if sold:
+        exported = np.zeros((len(meters), facts.grid.slots), np.int64)
+        for position, meter in enumerate(meters):
+            if meter in sold:
+                exported[position] = result.value[sold[meter]]
+    quality = result.quality[rows]
+    lost = (quality == Quality.MISSING) | (quality == Quality.FAILED)
+    made = (quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED)
+    expected = facts.expected[rows]
+    missing = per_day(np.add.reduce, lost.view(np.int8), facts.grid).astype(np.int64)
+    first = np.where(expected.any(axis=1), expected.argmax(axis=1), facts.grid.days) + facts.grid.first_day
+    return Loads(
+        grid=facts.grid,
+        meters=meters,
+        imported=result.value if len(rows) == len(result.value) else result.value[rows],
+        exported=exported,
+        first_day=first,
+        missing=np.where(expected, missing, facts.grid.lengths),
+        estimated=per_day(np.add.reduce, made.view(np.int8), facts.grid).astype(np.int64),
+    )
+
+
+def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract]:
+    """Contracts of some meters, in their order."""
+    return [c for meter in meters for c in contracts_of(meter, master.spans.get(meter, []), zone)]
+
+
+def bill_group(
+    computed: Computed, master: MasterData, zone: str, book: TariffBook, events: Events, last_closed: int
+) -> tuple[pa.Table | None, pa.Table | None]:
+    """Shares of bills and determinants of one group; None where nothing is billed."""
+    names = computed.group.names
+    bought = {meter: row for row, (meter, channel) in enumerate(names) if channel in BILLED}
+    if not bought:
+        return None, None
+    loads = loads_of(computed, bought)
+    mine = contracts(master, list(bought), zone)
+    wanted = computed.wanted[np.array(list(bought.values()), np.int64)]
+    determinants = daily_determinants(loads, mine, book, wanted)
+    return bill_loads(loads, mine, book, events, last_closed), determinants.cast(DETERMINANTS.content)
