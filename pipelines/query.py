@@ -2,106 +2,89 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Callable
-from datetime import date, datetime
-from decimal import Decimal
+import shutil
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from tempfile import TemporaryDirectory
+from typing import IO
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.lake import Lake
+from pipelines.lake import AsOf, Lake
 from pipelines.views import connect
-from schemas.errors import MeterbeamError
+from schemas.errors import MeterbeamError, UsageError
+
+__all__ = ["FORMATS", "parse_as_of", "run_query"]
+
+FORMATS = ("table", "csv", "json", "parquet")
+_JSON = "(FORMAT json, ARRAY true, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ')"
 
 
-def run_query(sql: str, lake: Path, *, as_of: datetime | int | None, form: str, out: IO[bytes]) -> None:
-    """Write the rows of a query.
+def run_query(
+    sql: str, lake: Path, *, as_of: AsOf | None = None, form: str = "table", out: IO[bytes]
+) -> None:
+    """Write the rows of a query; nothing is written where it fails.
 
     Args:
-        sql: Any DuckDB statement that yields rows.
+        sql: Any DuckDB statement that yields rows; the last one counts.
         lake: Folder of the lake.
-        as_of: See ``connect``.
-        form: ``table``, ``csv``, ``json`` or ``parquet``.
+        as_of: A moment, run number or run id; see ``Lake.at``.
+        form: One of ``FORMATS``: ``table`` for eyes (long results are cut), ``csv`` with a header, ``json``
+            as one array of records, ``parquet`` as bytes.
         out: Where the bytes go.
 
     Raises:
-        MeterbeamError: DuckDB refuses the statement; says why.
+        MeterbeamError: There is no such lake or moment, or DuckDB refuses the statement; says why.
     """
-    with connect(Lake.open(lake), as_of) as connection:
+    with connect(Lake.open(lake), as_of) as connection, TemporaryDirectory(prefix="meterbeam-") as folder:
+        result = Path(folder) / "result"
         try:
             relation = connection.sql(sql)
             if relation is None:
-                raise MeterbeamError("query", "a statement without rows", "a SELECT")
+                raise MeterbeamError("query", "a statement without rows", "one with rows, such as a SELECT")
             if form == "table":
-                out.write((str(relation) + "\n").encode())
+                text = str(relation)
+                out.write((text if text.endswith("\n") else text + "\n").encode())
                 return
-            rows = relation.to_arrow_table()
+            _save(connection, relation, result, form)
         except duckdb.Error as error:
             raise MeterbeamError("query", str(error).strip(), "SQL over the views of the lake") from error
-    WRITERS[form](rows, out)
+        with result.open("rb") as rows:
+            shutil.copyfileobj(rows, out, 1 << 20)
+    out.flush()
 
 
-def _csv(rows: pa.Table, out: IO[bytes]) -> None:
-    text = _Text(out)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows.schema.names)
-    for batch in rows.to_batches():
-        writer.writerows(
-            zip(*([_cell(v) for v in column.to_pylist()] for column in batch.columns), strict=True)
-        )
+def _save(
+    connection: duckdb.DuckDBPyConnection, relation: duckdb.DuckDBPyRelation, file: Path, form: str
+) -> None:
+    """Through a file: a query that fails half-way leaves nothing, and no result has to fit in memory."""
+    if form == "csv":
+        relation.write_csv(str(file), header=True)
+    elif form == "parquet":
+        relation.write_parquet(str(file), compression="zstd")
+    else:
+        relation.create_view("result_of_the_query")
+        connection.execute(f"COPY result_of_the_query TO '{file}' {_JSON}")
 
 
-def _json(rows: pa.Table, out: IO[bytes]) -> None:
-    out.write(b"[")
-    for number, row in enumerate(rows.to_pylist()):
-        out.write(b",\n" if number else b"\n")
-        out.write(json.dumps(row, default=_plain, ensure_ascii=False).encode())
-    out.write(b"\n]\n")
+def parse_as_of(text: str | None) -> AsOf | None:
+    """What a user gives with ``--as-of``: a moment (in UTC where it has no offset), a run number or run id.
 
-
-def _parquet(rows: pa.Table, out: IO[bytes]) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    out.write(sink.getvalue())
-
-
-WRITERS: dict[str, Callable[[pa.Table, IO[bytes]], None]] = {"csv": _csv, "json": _json, "parquet": _parquet}
-
-
-class _Text:
-    """The text side of a byte stream, for the csv module."""
-
-    def __init__(self, out: IO[bytes]) -> None:
-        self._out = out
-
-    def write(self, text: str) -> int:
-        return self._out.write(text.encode())
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
-    return _plain(value) if isinstance(value, (datetime, date, bytes)) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)
-
-
-def stdout() -> IO[bytes]:
-    """Standard output as bytes."""
-    return sys.stdout.buffer
+    Raises:
+        UsageError: It is none of these.
+    """
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        expected = "a moment such as 2026-03-01T12:00:00Z, a run number or a run id"
+        raise UsageError("--as-of", repr(text), expected) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -28,7 +28,7 @@ def _flag_names(flag: str) -> str:
     return f"CASE WHEN coalesce({flag}, 0) = 0 THEN '' ELSE concat_ws('|', {names}) END"
 
 
-_LATEST_DETECTION = "run_no = (SELECT max(run_no) FROM detect_runs_rows)"
+_LATEST_DETECTION = "run_no = (SELECT max(run_no) FROM stored.detect_runs_rows)"
 
 CONTRACT: dict[str, str] = {
     "days": f"""
@@ -41,7 +41,7 @@ SELECT meter_id, channel, local_day, start, interval_s,
        CASE WHEN flags IS NULL THEN list_resize([]::VARCHAR[], len("values"), '')
             ELSE [{_flag_names("f")} FOR f IN flags] END AS flags,
        {_DECIMAL.format("total")} AS total, estimated_slots / len("values") AS estimated_share, revision
-FROM days_current WHERE NOT withdrawn""",
+FROM stored.days_current WHERE NOT withdrawn""",
     # A slot's number is unnested and the lists are indexed by it: lists that a query does not ask for are
     # then never read, which unnesting each of them would do.
     "readings": f"""
@@ -52,11 +52,11 @@ SELECT meter_id, channel,
        unit, {_QUALITIES}[coalesce(quality, qualities[i]) + 1] AS quality,
        CASE WHEN methods IS NULL THEN 'none' ELSE {_METHODS}[methods[i] + 1] END AS method,
        CASE WHEN flags IS NULL THEN '' ELSE {_flag_names("flags[i]")} END AS flags, revision
-FROM (SELECT *, unnest(range(1, len("values") + 1)) AS i FROM days_current WHERE NOT withdrawn)""",
+FROM (SELECT *, unnest(range(1, len("values") + 1)) AS i FROM stored.days_current WHERE NOT withdrawn)""",
     "findings": """
 SELECT f.rule, f.severity, meter_id, nullif(channel, '') AS channel, local_day, f.start AS start,
        f."end" AS "end", f.seen, f.expected, revision
-FROM (SELECT meter_id, channel, local_day, revision, unnest(findings) AS f FROM days_current)""",
+FROM (SELECT meter_id, channel, local_day, revision, unnest(findings) AS f FROM stored.days_current)""",
     "gaps": """
 SELECT meter_id, channel, min(start) AS "from", max("end") AS "to", sum(slots)::BIGINT AS slots
 FROM (
@@ -68,7 +68,7 @@ FROM (
             SELECT meter_id, channel, interval_s, f.start AS start, f."end" AS "end",
                    (epoch_us(f."end") - epoch_us(f.start)) // (interval_s::BIGINT * 1000000) AS slots
             FROM (SELECT meter_id, channel, interval_s, unnest(findings) AS f
-                  FROM days_current WHERE NOT withdrawn)
+                  FROM stored.days_current WHERE NOT withdrawn)
             WHERE f.rule = 'missing'
         )
     )
@@ -78,32 +78,32 @@ GROUP BY meter_id, channel, interval_s, island""",
 SELECT meter_id, local_day, tariff_id, d.period, d.direction, {_DECIMAL.format("d.quantity")} AS quantity,
        d.unit
 FROM (SELECT meter_id, local_day, tariff_id, unnest(lines) AS d
-      FROM determinants_current WHERE NOT withdrawn)""",
+      FROM stored.determinants_current WHERE NOT withdrawn)""",
     "bills": """
 SELECT bill_id, account_id, period_start, period_end, revision,
        CASE WHEN withdrawn OR superseded THEN 'reversed' ELSE status END AS status, total, currency,
        estimated_share, reason
-FROM (SELECT *, revision < max(revision) OVER (PARTITION BY bill_id) AS superseded FROM bills_rows)""",
+FROM (SELECT *, revision < max(revision) OVER (PARTITION BY bill_id) AS superseded FROM stored.bills_rows)""",
     "bill_lines": """
 SELECT bill_id, revision, l.line, l.charge, l.tariff_id, l.tariff_version, l.period, l.tier, l.quantity,
        l.unit, l.rate, l.amount
-FROM (SELECT bill_id, revision, unnest(lines) AS l FROM bills_rows)""",
+FROM (SELECT bill_id, revision, unnest(lines) AS l FROM stored.bills_rows)""",
     "change_queue": f"""
 SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of
-FROM change_queue_rows WHERE {_LATEST_DETECTION}""",
+FROM stored.change_queue_rows WHERE {_LATEST_DETECTION}""",
     "state_queue": f"""
 SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of
-FROM state_queue_rows WHERE {_LATEST_DETECTION}""",
+FROM stored.state_queue_rows WHERE {_LATEST_DETECTION}""",
     "faults": f"""
-SELECT meter_id, fault, since, until, severity, evidence FROM faults_rows WHERE {_LATEST_DETECTION}""",
+SELECT meter_id, fault, since, until, severity, evidence FROM stored.faults_rows WHERE {_LATEST_DETECTION}""",
     "dead_letters": """
-SELECT run_id, source, "offset", kind, reason, bytes FROM dead_letters_rows""",
+SELECT run_id, source, "offset", kind, reason, bytes FROM stored.dead_letters_rows""",
     "dirty_days": """
-SELECT meter_id, channel, from_day, to_day FROM dirty_days_rows""",
+SELECT meter_id, channel, from_day, to_day FROM stored.dirty_days_rows""",
     "runs": """
-SELECT run_id, started, finished, inputs, counts, code_version, rules, tariffs FROM runs_rows""",
+SELECT run_id, started, finished, inputs, counts, code_version, rules, tariffs FROM stored.runs_rows""",
 }
-"""View name → SELECT over ``<table>_rows`` (every row) and ``<table>_current`` (current ones)."""
+"""View name → SELECT over ``stored.<table>_rows`` (every row) and ``stored.<table>_current``."""
 
 _TIMES = frozenset(
     {"read_at", "occurred_at", "valid_from", "valid_to", "start", "from", "to", "edited_at", "received_at"}
@@ -125,7 +125,7 @@ RECORD_KINDS = tuple(_KEYS)
 
 
 def view_of_records(kind: Kind) -> str:
-    """SELECT of the records that hold over ``<kind>_received`` (SEMANTICS, Which record holds).
+    """SELECT of the records that hold over ``stored.<kind>_received`` (SEMANTICS, Which record holds).
 
     The order is (received_at, sequence, micro-value, quality, canonical content): the same as in the
     kernels, ties included.
@@ -141,8 +141,8 @@ def view_of_records(kind: Kind) -> str:
     shown = ", ".join(_shown(kind, name) for name in names if name != "value_float")
     keys = ", ".join(f'"{name}"' for name in _KEYS[kind])
     return (
-        f"\nSELECT {shown}\nFROM {kind.value}_received\nQUALIFY row_number() OVER (PARTITION BY {keys} "
-        f"ORDER BY {', '.join(order)}, source) = 1"
+        f"\nSELECT {shown}\nFROM stored.{kind.value}_received\n"
+        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {', '.join(order)}, source) = 1"
     )
 
 

@@ -20,6 +20,12 @@ __all__ = ["VIEWS", "connect", "statements", "write_views"]
 
 VIEWS = (*CONTRACT, "raw", *(kind.value for kind in RECORD_KINDS))
 """Names of all views of the output contract."""
+SETTINGS = """
+SET autoinstall_known_extensions = false;  -- nothing is ever fetched from the network
+SET python_enable_replacements = false;    -- a name in SQL is a view, never a variable of the caller
+SET TimeZone = 'UTC';
+SET enable_progress_bar = false;
+"""
 
 
 def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
@@ -33,9 +39,8 @@ def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
         MeterbeamError: There was no complete run then.
     """
     past = lake if as_of is None else lake.at(as_of)
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
+    connection = duckdb.connect()
+    connection.execute(SETTINGS)
     for statement in statements(past):
         connection.execute(statement)
     connection.register("raw", RawReadings(past))
@@ -50,11 +55,11 @@ def statements(lake: Lake, *, relative: bool = False) -> list[str]:
         relative: Paths from the lake's folder instead of whole ones.
     """
     base = lake.path.resolve() if relative else None
-    made = []
+    made = ["CREATE SCHEMA IF NOT EXISTS stored"]
     for table in TABLES.values():
         made += _table_views(lake, table, base)
     for kind in RECORD_KINDS:
-        made.append(_view(f"{kind.value}_received", _received(lake, kind, base)))
+        made.append(_view(f"stored.{kind.value}_received", _received(lake, kind, base)))
         made.append(_view(kind.value, view_of_records(kind)))
     return made + [_view(name, select) for name, select in CONTRACT.items()]
 
@@ -72,15 +77,15 @@ def _view(name: str, select: str) -> str:
 
 
 def _table_views(lake: Lake, table: LakeTable, base: Path | None) -> list[str]:
-    """``<table>_rows``, and for a versioned table ``<table>_current``: rows that no later one succeeds."""
+    """``stored.<table>_rows``, and of a versioned table ``<table>_current``: rows none succeeds."""
     files = lake.data_files(table.name)
     late = table.growth != "replace" and any(file.last_run > lake.run_no for file in files)
     limit = f"run_no <= {lake.run_no}" if late else ""
     rows = _rows([file.path for file in files], table.schema, base, [limit])
-    made = [_view(f"{table.name}_rows", rows)]
+    made = [_view(f"stored.{table.name}_rows", rows)]
     if table.growth != "versioned":
         return made
-    select = f"SELECT * FROM {table.name}_rows"
+    select = f"SELECT * FROM stored.{table.name}_rows"
     successors = [file.path for file in files if file.last_revision > 1]
     if successors:
         keys = ", ".join(table.key)
@@ -89,7 +94,7 @@ def _table_views(lake: Lake, table: LakeTable, base: Path | None) -> list[str]:
         select += (
             f"\nANTI JOIN (SELECT {keys}, revision - 1 AS revision FROM ({later})) USING ({keys}, revision)"
         )
-    return [*made, _view(f"{table.name}_current", select)]
+    return [*made, _view(f"stored.{table.name}_current", select)]
 
 
 def _rows(files: Sequence[str], schema: pa.Schema, base: Path | None, limits: Sequence[str]) -> str:

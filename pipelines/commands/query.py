@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-FORMS = ("table", "csv", "json", "parquet")
+__all__ = ["query"]
 
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Any DuckDB query over the views.")],
-    lake: Annotated[Path, typer.Option(help="Folder of the lake.")],
+    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")],
     as_of: Annotated[
-        str | None, typer.Option(metavar="T", help="The lake as of a moment (ISO 8601) or a run number.")
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="The lake as it stood then: a moment (ISO 8601, UTC if no offset is given), a run number "
+            "or a run id.",
+        ),
     ] = None,
-    format_: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="table, csv, json or parquet.")
+    ] = "table",
 ) -> None:
     """Run SQL over the views of a lake; stdout gets the result and nothing else.
 
+    Views: readings, days, raw, registers, events, service_points, prices, edits, findings, determinants,
+    bills, bill_lines, change_queue, state_queue, faults, gaps, dead_letters, runs, dirty_days. Times are
+    UTC, values exact decimals in the billing unit.
+
     Example:
-        meterbeam query "SELECT meter_id, sum(value) FROM readings GROUP BY 1" --lake town --format csv
-    """
-    from pipelines.query import run_query, stdout
-    from schemas.errors import UsageError
-
-    if format_ not in FORMS:
-        raise UsageError("--format", format_, " or ".join([", ".join(FORMS[:-1]), FORMS[-1]]))
-    run_query(sql, lake, as_of=as_of_moment(as_of), form=format_, out=stdout())
-
-
-def as_of_moment(text: str | None) -> datetime | int | None:
-    """A moment (UTC where it has no offset) or a run number.
+        meterbeam query "SELECT meter_id, sum(value) FROM readings GROUP BY ALL" --lake town --format csv
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The format or the moment is none.
     """
+    from pipelines.query import FORMATS, parse_as_of, run_query
     from schemas.errors import UsageError
 
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError("--as-of", text, "a moment such as 2026-03-01T12:00:00Z, or a run number") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if form not in FORMATS:
+        raise UsageError("--format", repr(form), f"one of: {', '.join(FORMATS)}")
+    run_query(sql, lake, as_of=parse_as_of(as_of), form=form, out=sys.stdout.buffer)
