@@ -239,7 +239,10 @@ def _as_arrow(values: list[Any]) -> pa.Array:
         absent = pa.array([value is None for value in values])
         items = _as_arrow([item for value in values for item in value or ()])
         return pa.ListArray.from_arrays(offsets, items, mask=absent)
-    if {type(value) for value in values} >= {int, float}:
+    types = {type(value) for value in values}
+    if str in types and len(types - {type(None)}) > 1:
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if types >= {int, float}:
         codes = pa.array([1 if isinstance(value, float) else 0 for value in values], pa.int8())
         ints = pa.array([value for value in values if not isinstance(value, float)], pa.int64())
         floats = pa.array([value for value in values if isinstance(value, float)], pa.float64())

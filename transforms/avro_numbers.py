@@ -87,7 +87,8 @@ def _union(column: pa.UnionArray) -> Numbers:
         if pa.types.is_null(branch.type):
             missing[at] = True
         elif branch.type in _INTEGERS:
-            ints[at] = branch.cast(pa.int64()).to_numpy()[places[at]]
+            ints[at] = pc.fill_null(branch.cast(pa.int64()), 0).to_numpy()[places[at]]
+            missing[at] = pc.is_null(branch).to_numpy(zero_copy_only=False)[places[at]]
         elif branch.type in _FLOATS:
             floats[at] = branch.cast(pa.float64()).to_numpy()[places[at]]
             is_float[at] = True

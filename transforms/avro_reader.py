@@ -29,7 +29,10 @@ __all__ = ["DecodeError", "RecordReader", "RecordSchema", "bare_schema"]
 _END_TEXT = "\x00end of records\x00"
 _END_NUMBER = 0x5EED_CAFE
 _BATCH_BYTES = 1 << 20
+_DEPTH = 5  # of example records; recursive types end there
 _SYNC = bytes(range(16))
+_STRUCTURE = ("type", "name", "namespace", "items", "values", "symbols", "size", "fields")
+_LOGICAL = ("logicalType", "precision", "scale")
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
@@ -37,22 +40,26 @@ class DecodeError(ValueError):
     """Bytes that are not the records their block announces."""
 
 
-def bare_schema(schema: Any) -> Any:
-    """A schema without logical types, docs, defaults and aliases: every time is a plain integer."""
+def bare_schema(schema: Any, *, logical: bool = False) -> Any:
+    """A schema without docs, defaults and aliases; without logical types too, so that times are integers.
+
+    Args:
+        schema: Any Avro schema as Python data.
+        logical: Keep logical types.
+    """
     if isinstance(schema, list):
-        return [bare_schema(branch) for branch in schema]
+        return [bare_schema(branch, logical=logical) for branch in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = ("type", "name", "namespace", "items", "values", "symbols", "size", "fields")
+    kept = _STRUCTURE + (_LOGICAL if logical else ())
     bare = {key: schema[key] for key in kept if key in schema}
-    for key in ("items", "values"):
-        if key in bare:
-            bare[key] = bare_schema(bare[key])
-    if isinstance(bare.get("type"), (dict, list)):
-        bare["type"] = bare_schema(bare["type"])
-    if "fields" in bare:
+    for key in ("items", "values", "type"):
+        if isinstance(bare.get(key), (dict, list)):
+            bare[key] = bare_schema(bare[key], logical=logical)
+    if isinstance(bare.get("fields"), list):
         bare["fields"] = [
-            {"name": field["name"], "type": bare_schema(field["type"])} for field in bare["fields"]
+            {"name": field["name"], "type": bare_schema(field["type"], logical=logical)}
+            for field in bare["fields"]
         ]
     return bare
 
@@ -69,14 +76,15 @@ class RecordSchema:
 
     def __init__(self, text: str) -> None:
         schema = json.loads(text)
-        if not isinstance(schema, dict) or schema.get("type") != "record":
+        fields = schema.get("fields") if isinstance(schema, dict) and schema.get("type") == "record" else None
+        if not isinstance(fields, list):
             raise ValueError(f"a schema of {str(schema)[:80]!r}, not of a record")
         self._named: dict[str, Any] = {}
         try:
-            self.parsed: Any = parse_schema(schema, self._named, _write_hint=False)
+            self.bare = bare_schema(schema)
+            self.parsed: Any = parse_schema(bare_schema(schema, logical=True), self._named, _write_hint=False)
         except Exception as error:  # fastavro raises many kinds, none of them with a common base
             raise ValueError(f"a schema that Avro does not allow ({error})") from error
-        self.bare = bare_schema(schema)
 
     @classmethod
     def of(cls, schema: dict[str, Any]) -> RecordSchema:
@@ -103,7 +111,7 @@ class RecordSchema:
     def _example(self, kind: Any, variant: int, depth: int) -> Any:
         kind = self._resolved(kind)
         if isinstance(kind, list):
-            branches = [branch for branch in kind if depth < 8 or branch in _PRIMITIVES] or kind
+            branches = [branch for branch in kind if depth < _DEPTH or branch in list(_PRIMITIVES)] or kind
             return self._example(branches[variant % len(branches)], variant, depth + 1)
         name = kind if isinstance(kind, str) else kind["type"]
         match name:
@@ -112,10 +120,14 @@ class RecordSchema:
                 return {f["name"]: self._example(f["type"], variant, depth + 1) for f in fields}
             case "array":
                 return [
-                    self._example(kind["items"], v, depth + 1) for v in (variant, variant + 1) if depth < 8
+                    self._example(kind["items"], v, depth + 1)
+                    for v in (variant, variant + 1)
+                    if depth < _DEPTH
                 ]
             case "map":
-                return {_END_TEXT: self._example(kind["values"], variant, depth + 1)} if depth < 8 else {}
+                return (
+                    {_END_TEXT: self._example(kind["values"], variant, depth + 1)} if depth < _DEPTH else {}
+                )
             case "enum":
                 return kind["symbols"][variant % len(kind["symbols"])]
             case "fixed":
@@ -175,34 +187,42 @@ class RecordReader:
 
     @cached_property
     def _end(self) -> pa.Table:
-        return self._read([self._end_bytes], 1)
+        return self._decoded([], 0, 1)
 
-    def _read(self, payloads: Sequence[Any], rows: int, batch_rows: int | None = None) -> pa.Table:
-        size = sum(map(len, payloads))
-        framed = b"".join((self._header, write_varint(rows), write_varint(size), *payloads, _SYNC))
+    def _decoded(self, payloads: Sequence[Any], rows: int, batches: int) -> pa.Table:
+        """Decode ``rows`` records and the end records that fill up the last of ``batches`` equal batches.
+
+        The fast reader never returns from a block that holds more records than it announces, and fails at
+        the end of one that holds fewer, unless that end is also the end of a batch. So the block made here
+        announces more than its bytes can hold, and its true end is made to fall on the end of a batch.
+        """
+        batch_rows = -(-(rows + 1) // batches)
+        batches = -(-(rows + 1) // batch_rows)
+        records = (*payloads, *[self._end_bytes] * (batches * batch_rows - rows))
+        size = sum(map(len, records))
+        framed = b"".join((self._header, write_varint(rows + size + 1), write_varint(size), *records, _SYNC))
 
         @contextmanager
         def opened() -> Iterator[BinaryIO]:
             yield io.BytesIO(framed)
 
-        batch_rows = batch_rows or min(max(_BATCH_BYTES * rows // max(size, 1), 64), 16_384)
         try:
-            batches = AvroSource([opened], False, False).batch_iter(batch_rows, self.columns)
-            return pa.Table.from_batches([pa.record_batch(batch) for batch in batches])
+            found = AvroSource([opened], False, False).batch_iter(batch_rows, self.columns)
+            return pa.Table.from_batches([pa.record_batch(batch) for batch in found])
         except Exception as error:
-            raise DecodeError(str(error)) from error
+            raise DecodeError(f"other records than the {rows} announced ({error})") from error
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # a panic in Rust is no Exception
                 raise
             raise DecodeError(f"the reader gave up: {error}") from error
 
-    def read(self, payloads: Sequence[Any], rows: int, *, batch_rows: int | None = None) -> pa.Table:
+    def read(self, payloads: Sequence[Any], rows: int, *, one_chunk: bool = False) -> pa.Table:
         """Decode the records of consecutive blocks at once.
 
         Args:
             payloads: Decompressed blocks.
             rows: Rows they announce together.
-            batch_rows: Rows of a chunk of the result; default such that it stays in the cache.
+            one_chunk: Give columns in one piece; otherwise in pieces that fit the cache.
 
         Returns:
             A table of ``rows`` rows and the chosen columns, in the writer's order.
@@ -210,11 +230,14 @@ class RecordReader:
         Raises:
             DecodeError: Rows decoded and rows announced differ, or the bytes are no such records.
         """
-        table = self._read([*payloads, self._end_bytes], rows + 1, batch_rows)
-        if table.num_rows != rows + 1:
-            raise DecodeError(f"{table.num_rows - 1} rows where {rows} are announced")
-        if not table.slice(rows).equals(self._end):
-            raise DecodeError(f"bytes that do not end with the last of {rows} announced rows")
+        size = sum(map(len, payloads))
+        if rows > size:
+            raise DecodeError(f"{size} bytes where {rows} rows are announced")
+        table = self._decoded(payloads, rows, 1 if one_chunk else -(-max(size, 1) // _BATCH_BYTES))
+        if table.num_rows <= rows or not table.slice(rows, 1).equals(self._end):
+            raise DecodeError(f"records that do not end with the last of {rows} announced")
+        if table.num_rows > rows + 1 and not table.slice(table.num_rows - 1).equals(self._end):
+            raise DecodeError(f"more records than the {rows} announced")
         return table.slice(0, rows)
 
     def records(self, payload: Any, rows: int, *, whole: bool = True) -> Iterator[dict[str, Any]]:

@@ -104,7 +104,7 @@ class RunReader:
             return None
         try:
             sizes = self._lengths(payloads[0])
-            table = self._overlay(sizes).read(payloads, rows, batch_rows=rows + 1)
+            table = self._overlay(sizes).read(payloads, rows, one_chunk=True)
             groups = {n: _octets(table.column(f"group {n}"), size) for n, size in enumerate(sizes) if size}
             changed = np.zeros(rows, np.bool_)
             changed[0] = True
