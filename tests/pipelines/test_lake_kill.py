@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from pipelines import commit as committing
 from pipelines.lake import Lake
+from pipelines.parts import write_part
 from pipelines.views import connect
 from schemas.errors import MeterbeamError
 from schemas.lake import DAYS
@@ -71,7 +71,7 @@ def child() -> Iterator[Child]:
 def check(folder: Path) -> int:
     """A lake shows exactly its complete runs, to its readers and through the views; returns their count."""
     lake = Lake.open(folder)
-    complete = lake.runs().num_rows
+    complete = int(lake.runs().num_rows)
     if complete:
         assert held(lake) == run_content(complete)
         assert dirty(lake) == run_dirty(complete)
@@ -147,7 +147,7 @@ def test_a_late_worker_of_a_killed_run_cannot_touch_the_next(child: Child, tmp_p
     with lake.begin() as run:
         assert run.run_no == 2
         part = run.write(DAYS, "a", day_rows({("m1", 0): (5, 1)}))
-        late = committing.write_part(lake.path, DAYS, 1, "a", day_rows({("m1", 0): (6, 1)}))
+        late = write_part(lake.path, DAYS, 1, "a", day_rows({("m1", 0): (6, 1)}))
         assert late.path != part.path
         run.commit([part], {}, FACTS)
     assert held(Lake.open(lake.path)) == {("m1", 0): (5, 1)}
