@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calendar import DayGrid, day_date
+from models.calendar import DAY_S, DayGrid, day_date, local_days, standard_offset
 from models.series import Bool, Int
-from schemas.tariff import MINUTES, Holidays, Tariff
+from schemas.tariff import Holidays, Tariff
 
 MONDAY, SATURDAY, SUNDAY = 0, 5, 6
 
@@ -41,15 +42,10 @@ def classify(tariff: Tariff, grid: DayGrid) -> Periods:
     Raises:
         ValueError: A slot has no period (``meterbeam tariff check`` says so for the whole calendar).
     """
-    clock = grid if grid.zone == tariff.timezone else _rezoned(grid, tariff.timezone)
+    clock = local_clock(tariff, grid)
     names = tuple(period.id for period in tariff.calendar.periods)
-    days = clock.first_day + np.arange(clock.days)
-    tables = {day: day_table(tariff, day_date(day)) for day in days.tolist()}
-    of_day = np.stack([tables[day] for day in days.tolist()])
-    codes = of_day[clock.day_of_slot, clock.wall // 60]
-    if clock is not grid:
-        low = (grid.origin - clock.origin) // grid.interval_s
-        codes = codes[low : low + grid.slots]
+    tables = np.stack([day_table(tariff, day_date(day)) for day in clock.days.tolist()])
+    codes = tables[clock.day_of_slot, clock.minute]
     if (codes < 0).any():
         bad = int(np.flatnonzero(codes < 0)[0])
         raise ValueError(f"tariff {tariff.id}: no period covers the slot at {int(grid.starts[bad])} s UTC")
@@ -61,24 +57,46 @@ def classify(tariff: Tariff, grid: DayGrid) -> Periods:
     )
 
 
-def _rezoned(grid: DayGrid, zone: str) -> DayGrid:
-    return DayGrid(zone, grid.interval_s, grid.first_day - 2, grid.days + 4)
+@dataclass(frozen=True)
+class LocalClock:
+    """Day and minute at each slot's start by a tariff's own clock.
+
+    Attributes:
+        days: Epoch days that occur.
+        day_of_slot: Position in ``days`` of each slot; (slots,).
+        minute: Minutes since that day's 00:00 on the clock; (slots,).
+    """
+
+    days: Int
+    day_of_slot: Int
+    minute: Int
+
+
+@lru_cache(maxsize=256)
+def local_clock(tariff: Tariff, grid: DayGrid) -> LocalClock:
+    """The tariff's clock over a grid: prevailing local time, or standard time all year."""
+    if tariff.clock == "prevailing" and tariff.timezone == grid.zone:
+        days = grid.first_day + np.arange(grid.days, dtype=np.int64)
+        return LocalClock(days, grid.day_of_slot.astype(np.int64), grid.wall.astype(np.int64) // 60)
+    if tariff.clock == "standard":
+        here = local_days(tariff.timezone, grid.starts)
+        offsets = np.array([standard_offset(tariff.timezone, day) for day in np.unique(here).tolist()])
+        seconds = grid.starts + offsets[here - here[0]]
+    else:
+        zone = ZoneInfo(tariff.timezone)
+        moments = (datetime.fromtimestamp(start, zone) for start in grid.starts.tolist())
+        shifts = (moment.utcoffset() or timedelta() for moment in moments)
+        seconds = grid.starts + np.fromiter((s.total_seconds() for s in shifts), np.int64)
+    days_of_slot, second = np.divmod(seconds, DAY_S)
+    minute = second // 60
+    days = np.unique(days_of_slot)
+    return LocalClock(days, days_of_slot - days[0], minute)
 
 
 @lru_cache(maxsize=8192)
 def _table(tariff: Tariff, season: str | None, weekday: int) -> NDArray[np.int16]:
     """Period code of each minute of a day of one season and day of the week, −1 where none matches."""
-    table = np.full(MINUTES, -1, np.int16)
-    for code, period in reversed(list(enumerate(tariff.calendar.periods))):
-        if period.season not in (None, season) or weekday not in period.weekdays():
-            continue
-        low, high = period.at or (0, MINUTES)
-        if low < high:
-            table[low:high] = code
-        else:  # over midnight
-            table[low:] = code
-            table[:high] = code
-    return table
+    return np.array(tariff.calendar.minutes(season, weekday), np.int16)
 
 
 def day_table(tariff: Tariff, day: date) -> NDArray[np.int16]:
@@ -86,17 +104,7 @@ def day_table(tariff: Tariff, day: date) -> NDArray[np.int16]:
     weekday = day.weekday()
     if day in holidays_of(tariff.calendar.holidays, day.year):
         weekday = SATURDAY if tariff.calendar.holidays.as_ == "saturday" else SUNDAY
-    return _table(tariff, season_of(tariff, day), weekday)
-
-
-def season_of(tariff: Tariff, day: date) -> str | None:
-    """Season of a day, None where the tariff has none for it."""
-    here = day.month, day.day
-    for name, (first, last) in tariff.calendar.seasons.items():
-        inside = first <= here <= last if first <= last else here >= first or here <= last
-        if inside:
-            return name
-    return None
+    return _table(tariff, tariff.calendar.season_of(day), weekday)
 
 
 @lru_cache(maxsize=1024)
@@ -162,11 +170,14 @@ def daily_sums(runs: Int, periods: Periods, days: int) -> Int:
 
 
 def event_slots(tariff: Tariff, event: str, event_days: frozenset[int], grid: DayGrid) -> Bool:
-    """Slots in the event's hours on its days; (slots,)."""
+    """Slots in the event's hours on its days; (slots,). Hours over midnight end on the day after."""
+    clock = local_clock(tariff, grid)
     low, high = tariff.calendar.events[event].at
-    chosen = np.zeros(grid.days, np.bool_)
-    inside = [day - grid.first_day for day in event_days if grid.first_day <= day <= grid.last_day]
-    chosen[inside] = True
-    minute = grid.wall // 60
-    result: Bool = chosen[grid.day_of_slot] & (minute >= low) & (minute < high)
-    return result
+    today, yesterday = (
+        np.isin(clock.days - back, np.fromiter(event_days, np.int64))[clock.day_of_slot] for back in (0, 1)
+    )
+    if low < high:
+        chosen: Bool = today & (clock.minute >= low) & (clock.minute < high)
+    else:
+        chosen = (today & (clock.minute >= low)) | (yesterday & (clock.minute < high))
+    return chosen

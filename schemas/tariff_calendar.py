@@ -1,0 +1,161 @@
+"""Seasons, periods, holidays and events of a tariff, and the proof that they cover the calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from schemas.tariff_fields import DAY_NAMES, MINUTES, Minute, MisfitError, MonthDay, Part
+
+HolidayName = Literal[
+    "new_year", "mlk", "presidents", "memorial", "juneteenth", "independence", "labor", "columbus",
+    "veterans", "thanksgiving", "christmas",
+]  # fmt: skip
+Shift = Literal["none", "mon", "fri"]
+DayName = Literal[
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "weekday", "weekend", "all"
+]
+NOBODY = -1
+"""Code of a minute that no period covers."""
+
+
+class Holidays(Part):
+    """Holidays: named US ones and dates, where they move to, and what they count as."""
+
+    named: tuple[HolidayName, ...] = ()
+    dates: tuple[date, ...] = ()
+    shift: dict[Literal["sat", "sun"], Shift] = Field(default_factory=dict)
+    as_: Literal["weekend", "saturday", "sunday"] = Field("weekend", alias="as")
+
+    def __hash__(self) -> int:
+        return hash((self.named, self.dates, tuple(sorted(self.shift.items())), self.as_))
+
+
+class Period(Part):
+    """A period: season, day type and clock; the first that matches a slot holds.
+
+    An ``at`` that ends before it begins runs over midnight; its hours after midnight belong to the day
+    they lie in.
+    """
+
+    id: str = Field(min_length=1)
+    season: str | None = None
+    days: DayName | tuple[DayName, ...] = "all"
+    at: tuple[Minute, Minute] | None = None
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Period:
+        if self.at is not None and self.at[0] == self.at[1]:
+            raise MisfitError(("at",), "no time at all", "an end that differs from the start")
+        return self
+
+    def weekdays(self) -> frozenset[int]:
+        """Days of the week it covers, 0 Monday … 6 Sunday."""
+        groups = {"all": range(7), "weekday": range(5), "weekend": range(5, 7)}
+        names = (self.days,) if isinstance(self.days, str) else self.days
+        return frozenset(
+            day for name in names for day in (groups[name] if name in groups else (DAY_NAMES.index(name),))
+        )
+
+
+class Event(Part):
+    """Hours in which a higher price holds on days named by a feed."""
+
+    source: str = "event_feed"
+    at: tuple[Minute, Minute]
+    max_per_year: int | None = Field(None, ge=1)
+
+
+class Calendar(Part):
+    """Seasons, periods, holidays and events. Together the periods cover every minute of every year."""
+
+    holidays: Holidays = Holidays()
+    seasons: dict[str, tuple[MonthDay, MonthDay]] = Field(default_factory=dict)
+    periods: tuple[Period, ...] = Field(min_length=1)
+    events: dict[str, Event] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Calendar:
+        ids = [period.id for period in self.periods]
+        for position, period in enumerate(self.periods):
+            if period.id in ids[:position]:
+                raise MisfitError(("periods", position, "id"), f"a second {period.id!r}", "ids that differ")
+            if period.season is not None and period.season not in self.seasons:
+                raise MisfitError(
+                    ("periods", position, "season"), repr(period.season), one_of(self.seasons, "season")
+                )
+        self._covered()
+        return self
+
+    def _covered(self) -> None:
+        """Every minute has a period, and every period a minute."""
+        met: set[int] = set()
+        seen: set[str | None] = set()
+        for day in _leap_year():
+            season = self.season_of(day)
+            if season in seen:
+                continue
+            seen.add(season)
+            for weekday in range(7):
+                table = self.minutes(season, weekday)
+                met.update(table)
+                if NOBODY in table:
+                    low = table.index(NOBODY)
+                    high = next((i for i in range(low, MINUTES) if table[i] != NOBODY), MINUTES)
+                    raise MisfitError(
+                        ("periods",),
+                        f"no period for {clock(low)}–{clock(high)} on a {DAY_NAMES[weekday]} such as "
+                        f"{day:%m-%d}, season {season or 'none'}",
+                        "periods that cover every minute of the year",
+                    )
+        for position, period in enumerate(self.periods):
+            if position not in met:
+                raise MisfitError(
+                    ("periods", position),
+                    f"period {period.id!r}, which earlier periods or seasons hide entirely",
+                    "a period that holds at some time",
+                )
+
+    def season_of(self, day: date) -> str | None:
+        """Season of a day: the first that holds it, None where none does."""
+        here = day.month, day.day
+        for name, (first, last) in self.seasons.items():
+            if (first <= here <= last) if first <= last else (here >= first or here <= last):
+                return name
+        return None
+
+    def minutes(self, season: str | None, weekday: int) -> list[int]:
+        """Position of the period of each minute of a day, ``NOBODY`` where none matches; 1440 of them."""
+        table = [NOBODY] * MINUTES
+        for code, period in reversed(list(enumerate(self.periods))):
+            if period.season not in (None, season) or weekday not in period.weekdays():
+                continue
+            for low, high in stretches(period.at):
+                table[low:high] = [code] * (high - low)
+        return table
+
+
+def stretches(at: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """Minutes [from, to) of a clock range within a day; two where it runs over midnight."""
+    if at is None:
+        return [(0, MINUTES)]
+    low, high = at
+    return [(low, high)] if low < high else [(low, MINUTES), (0, high)]
+
+
+def clock(minute: int) -> str:
+    """A minute of the day as ``16:30``."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def one_of(known: object, what: str) -> str:
+    """What a reference may be, for messages."""
+    names = ", ".join(sorted(str(name) for name in known)) if hasattr(known, "__iter__") else ""
+    return f"one of: {names}" if names else f"no reference, as there is no {what}"
+
+
+def _leap_year() -> Iterator[date]:
+    return (date(2024, 1, 1) + timedelta(days=i) for i in range(366))

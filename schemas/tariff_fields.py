@@ -1,0 +1,68 @@
+"""Field types of a tariff: exact money, clock times, days of the year; and errors that keep their place."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+MINUTES = 1440
+DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Address = tuple[int | str, ...]
+
+
+class MisfitError(ValueError):
+    """Parts of a tariff that do not fit together.
+
+    Attributes:
+        address: Where it stands, as keys and positions from the top of the file.
+        found, expected: Both sides.
+    """
+
+    def __init__(self, address: Address, found: str, expected: str) -> None:
+        super().__init__(f"{'.'.join(map(str, address))}: found {found}, expected {expected}")
+        self.address, self.found, self.expected = address, found, expected
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        shown = f'"{value}"' if isinstance(value, float) else 'a text such as "0.40"'
+        raise ValueError(f"money and limits as text, {shown}, so that they stay exact")
+    return value
+
+
+def _minute(value: object) -> object:
+    if isinstance(value, str):
+        hours, colon, minutes = value.partition(":")
+        if colon and hours.isdigit() and minutes.isdigit() and int(minutes) < 60:
+            value = int(hours) * 60 + int(minutes)
+    # YAML 1.1 reads an unquoted 16:00 as 16 · 60, which is the minute that was meant.
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MINUTES:
+        raise ValueError('a clock time from "00:00" to "24:00"')
+    return value
+
+
+def _month_day(value: object) -> object:
+    if isinstance(value, str):
+        month, _, day = value.partition("-")
+        try:
+            date(2024, int(month), int(day))  # a leap year: 02-29 may end a season
+        except ValueError:
+            raise ValueError('a day of the year such as "06-01"') from None
+        return int(month), int(day)
+    if isinstance(value, tuple):
+        return value
+    raise ValueError('a day of the year such as "06-01"')
+
+
+Money = Annotated[Decimal, BeforeValidator(_exact)]
+Minute = Annotated[int, BeforeValidator(_minute)]
+MonthDay = Annotated[tuple[int, int], BeforeValidator(_month_day)]
+
+
+class Part(BaseModel):
+    """Base of every part: unknown fields are errors, nothing changes after it is built."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
