@@ -278,7 +278,7 @@ class Lake:
         Args:
             name: A versioned table.
             meters: Only these meters; files of other shards are not opened.
-            days: Only local days first … last (dates or epoch days).
+            days: Only local days (Mondays, in ``features``) first … last (dates or epoch days).
             channel: Only this channel.
             columns: Only these columns, in this order.
         """
@@ -290,8 +290,9 @@ class Lake:
             files = [file for file in files if shard_of_part(file.path) in (None, *shards)]
             wanted = ds.field("meter_id").isin(pa.array(meters, pa.string()))
         if days is not None:
-            first, last = (day if isinstance(day, date) else day_date(day) for day in days)
-            inside = (ds.field("local_day") >= first) & (ds.field("local_day") <= last)
+            first, last = (d if isinstance(d, date) else day_date(d) for d in days)
+            day = "week" if "week" in table.key else "local_day"
+            inside = (ds.field(day) >= first) & (ds.field(day) <= last)
             wanted = inside if wanted is None else wanted & inside
         if channel is not None:
             same = ds.field("channel") == channel

@@ -96,6 +96,7 @@ def current_rows(lake: Lake, table: LakeTable, scope: dict[Name, list[Days]]) ->
             "last": pa.array([last for _, _, last in spans], pa.date32()),
         }
     )
+    day = "week" if "week" in table.key else "local_day"
     same_channel = "AND l.channel = c.channel" if "channel" in table.key else ""
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -105,7 +106,7 @@ def current_rows(lake: Lake, table: LakeTable, scope: dict[Name, list[Days]]) ->
             f"""
             SELECT c.* FROM current_rows c
             WHERE EXISTS (SELECT 1 FROM limits l WHERE l.meter_id = c.meter_id {same_channel}
-                          AND c.local_day BETWEEN l.first AND l.last)
+                          AND c.{day} BETWEEN l.first AND l.last)
             """
         ).to_arrow_table()
     return latest(chosen.cast(table.schema), table)

@@ -23,6 +23,7 @@ from models.dirty import (
     merge,
     read_days,
 )
+from models.feature_run import monday, touched_weeks
 from models.master import MasterData, master_data
 from models.place import Account
 from models.shard_run import ShardRun
@@ -32,7 +33,8 @@ from pipelines.parts import PartFile, write_part
 from pipelines.revise import current_days, current_rows, revise
 from pipelines.shard_bills import TariffBook, bill_group, event_days, tariff_book
 from schemas.arrow import RAW
-from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES
+from schemas.features import FEATURES
+from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shard
@@ -106,18 +108,22 @@ def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
     inputs = _inputs(shard, job, lake)
     scope, left = _scope(shard, inputs, job, lake)
     shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
-    days, shares, determinants = _compute(shard_run, job)
+    made = _compute(shard_run, job)
     served = _Served(shard, lake.config.shards)
     addresses = shard_run.addresses(master_meters(job, lake).get(shard, ()))
-    rows = _stored(days, addresses)
+    rows = _stored(made.days, addresses)
     if lake.files(DAYS.name):
         rows = revise(rows, current_days(lake, scope, served), DAYS)
     parts = []
     if rows.num_rows:
         parts.append(write_part(folder, DAYS, job.run_no, f"{shard:04d}", rows))
-    changed = _changed_determinants(determinants, lake, scope)
-    if changed.num_rows:
-        parts.append(write_part(folder, DETERMINANTS, job.run_no, f"{shard:04d}", changed))
+    for table, tables, limits in (
+        (DETERMINANTS, made.determinants, scope),
+        (FEATURES, made.features, _weeks(scope)),
+    ):
+        changed = _changed(table, tables, lake, limits)
+        if changed.num_rows:
+            parts.append(write_part(folder, table, job.run_no, f"{shard:04d}", changed))
     return ShardReceipt(
         shard=shard,
         parts=tuple(parts),
@@ -127,28 +133,42 @@ def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
         days=rows.num_rows,
         findings=_count(rows),
         meters=tuple(sorted(set(pa.compute.unique(rows["meter_id"]).cast(pa.string()).to_pylist()))),
-        bills=pa.concat_tables(shares) if shares else None,
+        bills=pa.concat_tables(made.shares) if made.shares else None,
     )
 
 
-def _compute(shard_run: ShardRun, job: ProcessJob) -> tuple[list[pa.Table], list[pa.Table], list[pa.Table]]:
-    """Day rows, shares of bills and determinants, group by group."""
-    days: list[pa.Table] = []
-    shares: list[pa.Table] = []
-    determinants: list[pa.Table] = []
+@dataclass
+class _Made:
+    days: list[pa.Table] = field(default_factory=list)
+    shares: list[pa.Table] = field(default_factory=list)
+    determinants: list[pa.Table] = field(default_factory=list)
+    features: list[pa.Table] = field(default_factory=list)
+
+
+def _compute(shard_run: ShardRun, job: ProcessJob) -> _Made:
+    """Day rows, shares of bills, determinants and features, group by group."""
+    made = _Made()
     book, events = prices(job)
     master, zone = shard_run.inputs.master, shard_run.inputs.zone
     for computed in shard_run.groups():
         if not computed.wanted.any():
             continue
-        days.append(shard_run.rows(computed))
+        made.days.append(shard_run.rows(computed))
+        weeks = touched_weeks(computed, job.last_closed)
+        if weeks is not None:
+            made.features.append(weeks)
         if book and not master.empty:
             billed, used = bill_group(computed, master, zone, book, events, job.last_closed)
             if used is not None:
-                determinants.append(used)
+                made.determinants.append(used)
             if billed is not None and job.whole:
-                shares.append(billed)
-    return days, shares, determinants
+                made.shares.append(billed)
+    return made
+
+
+def _weeks(scope: dict[Name, list[Days]]) -> dict[Name, list[Days]]:
+    """The Mondays of the weeks that hold the days in scope."""
+    return {name: merge((monday(first), last) for first, last in days) for name, days in scope.items()}
 
 
 def prices(job: ProcessJob) -> tuple[TariffBook, Events]:
@@ -173,14 +193,15 @@ def _events(lake: str, names: RawNames) -> Events:
     return event_days(_read(lake, Kind.TARIFF_EVENTS, names, 0))
 
 
-def _changed_determinants(tables: list[pa.Table], lake: Lake, scope: dict[Name, list[Days]]) -> pa.Table:
-    schema = pa.schema([field for field in DETERMINANTS.schema if field.name != "run_no"])
-    rows = pa.concat_tables([DETERMINANTS.content.empty_table(), *tables])
+def _changed(table: LakeTable, tables: list[pa.Table], lake: Lake, scope: dict[Name, list[Days]]) -> pa.Table:
+    """Rows of a versioned table that are new or differ from the current ones."""
+    schema = pa.schema([field for field in table.schema if field.name != "run_no"])
+    rows = pa.concat_tables([table.content.empty_table(), *tables])
     rows = rows.append_column("revision", pa.repeat(pa.scalar(1, pa.int32()), rows.num_rows))
     rows = rows.append_column("withdrawn", pa.repeat(pa.scalar(False), rows.num_rows)).select(schema.names)
-    if not lake.files(DETERMINANTS.name):
+    if not lake.files(table.name):
         return rows
-    return revise(rows, current_rows(lake, DETERMINANTS, scope), DETERMINANTS)
+    return revise(rows, current_rows(lake, table, scope), table)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""Features of the weeks a shard run touches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from models.calendar import day_grid
+from models.features import ROW, WEEK, WEEK_OF, feature_rows, week_features
+from models.shard_run import Computed
+
+MONDAY_OF_EPOCH = 3
+"""1970-01-01 was a Thursday: three days after a Monday."""
+
+
+def monday(day: int) -> int:
+    """Epoch day of the Monday of a day's ISO week."""
+    return day - (day + MONDAY_OF_EPOCH) % WEEK
+
+
+def touched_weeks(computed: Computed, last_closed: int) -> pa.Table | None:
+    """Rows of the ``features`` table for every week with a wanted day; None where there is none.
+
+    Measured values of expected, closed days only; head-end estimates are no measurements.
+    """
+    facts, grid = computed.group.facts, computed.group.facts.grid
+    days = min(grid.last_day, last_closed) - grid.first_day + 1
+    if days < 1:
+        return None
+    cut = day_grid(grid.zone, grid.interval_s, grid.first_day, days)
+    have = facts.have[:, : cut.slots]
+    if facts.external is not None:
+        have = have & ~facts.external[:, : cut.slots]
+    expected = facts.expected[:, :days] & ~facts.instantaneous[:, None]
+    features = week_features(facts.value[:, : cut.slots], have, cut, expected=expected)
+    first = monday(grid.first_day)
+    wanted = np.zeros((facts.count, (grid.last_day - first) // WEEK + 1), np.bool_)
+    series, day = np.nonzero(computed.wanted)
+    wanted[series, (grid.first_day + day - first) // WEEK] = True
+    chosen = wanted[features[ROW], (features[WEEK_OF] - first) // WEEK]
+    if not chosen.any():
+        return None
+    kept = {name: column[chosen] for name, column in features.items()}
+    return feature_rows(kept, computed.group.names, grid.interval_s)
