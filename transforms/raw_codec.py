@@ -70,25 +70,25 @@ def _narrowest(items: list[pa.Array]) -> int:
     return next(width for width in _WIDTHS if -(1 << 8 * width - 1) <= low and high < 1 << 8 * width - 1)
 
 
-def _gather(values: _Values, order: Int, kind: Any) -> NDArray[Any]:
-    """All items as one array of ``kind``, their rows in ``order``; nulls as zero."""
-    total = int(values.counts.sum())
+def _gather(counts: Int, items: list[pa.Array], order: Int, kind: Any) -> NDArray[Any]:
+    """All items as one array of ``kind``, their rows (of ``counts`` items) in ``order``; nulls as zero."""
+    total = int(counts.sum())
     out = np.empty(total, kind)
     if total == 0:
         return out
-    width = int(values.counts[0])
-    if width and bool((values.counts == width).all()):
+    width = int(counts[0])
+    if width and bool((counts == width).all()):
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         table, row = out.reshape(-1, width), 0
-        for items in values.items:
-            block = _plain(items).reshape(-1, width)
+        for array in items:
+            block = _plain(array).reshape(-1, width)
             table[place[row : row + len(block)]] = block
             row += len(block)
         return out
-    flat = np.concatenate([_plain(items).astype(kind, copy=False) for items in values.items])
-    first = np.cumsum(values.counts) - values.counts
-    taken = values.counts[order]
+    flat = np.concatenate([_plain(array).astype(kind, copy=False) for array in items])
+    first = np.cumsum(counts) - counts
+    taken = counts[order]
     ends = np.cumsum(taken)
     return flat[np.repeat(first[order] - (ends - taken), taken) + np.arange(total)]
 
@@ -104,7 +104,7 @@ def _planes(values: _Values, order: Int, name: str) -> dict[str, pa.Array]:
         return {}
     is_float = name == "f"
     kind = np.dtype(np.float64) if is_float else np.dtype(f"<i{_narrowest(values.items)}")
-    octets = _gather(values, order, kind).view(np.uint8).reshape(-1, kind.itemsize)
+    octets = _gather(values.counts, values.items, order, kind).view(np.uint8).reshape(-1, kind.itemsize)
     offsets = np.zeros(len(order) + 1, np.int32)
     np.cumsum(values.counts[order], out=offsets[1:])
     bounds = pa.array(offsets)
@@ -116,12 +116,8 @@ def _planes(values: _Values, order: Int, name: str) -> dict[str, pa.Array]:
 
     planes = {f"{name}{k}": lists(np.ascontiguousarray(octets[:, k])) for k in range(kind.itemsize)}
     if values.has_missing:
-        missing = _Values(pa.chunked_array([]))
-        missing.counts, missing.items = (
-            values.counts,
-            [pc.is_null(items).cast(pa.uint8()) for items in values.items],
-        )
-        planes[f"{name}_missing"] = lists(_gather(missing, order, np.uint8))
+        nulls = [pc.is_null(items).cast(pa.uint8()) for items in values.items]
+        planes[f"{name}_missing"] = lists(_gather(values.counts, nulls, order, np.uint8))
     return planes
 
 
