@@ -173,7 +173,7 @@ def ingest_split(
     with opened(split.path) as data:
         if len(data) != split.size:
             raise MeterbeamError(
-                split.path, f"{len(data)} bytes", f"{split.size}, as planned (let it finish first)"
+                split.path, f"{len(data)} bytes", f"{split.size} bytes, as planned (let it finish first)"
             )
         header = read_header(data, split.path)
         decoder = decoder_for(header.schema, mapping or FieldMapping(), timezone)
