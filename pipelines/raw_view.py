@@ -22,7 +22,14 @@ from schemas.lake import RAW_FILES, UTC
 from schemas.records import Kind
 from transforms.raw_codec import raw_shards, read_raw_shard
 
-__all__ = ["RAW_READINGS", "RawReadings", "expand_blocks", "without_repeats"]
+__all__ = [
+    "RAW_READINGS",
+    "RawReadings",
+    "asked_meters",
+    "distinct_readings",
+    "expand_blocks",
+    "without_repeats",
+]
 
 Int = NDArray[np.int64]
 MICROS = 1_000_000
@@ -172,8 +179,15 @@ def _overlapping(blocks: pa.Table) -> NDArray[np.bool_]:
     return result
 
 
-def _distinct(blocks: pa.Table) -> pa.Table:
-    """All readings of one shard, exact repeats once."""
+def distinct_readings(blocks: pa.Table) -> pa.Table:
+    """All readings of some series, exact repeats once; only blocks that overlap are compared.
+
+    Args:
+        blocks: ``schemas.arrow.RAW_INTERVALS``, every block of each of the series.
+
+    Returns:
+        ``RAW_READINGS``, in no stated order; text columns are dictionary-encoded.
+    """
     doubtful = _overlapping(blocks)
     if not doubtful.any():
         return expand_blocks(blocks).select(RAW_READINGS.names)
@@ -238,7 +252,7 @@ class RawReadings(ds.Dataset):
                 blocks = blocks.filter(pc.is_in(blocks["meter_id"], pa.array(sorted(meters), pa.string())))
             if not blocks.num_rows:
                 continue
-            rows = _distinct(blocks)
+            rows = distinct_readings(blocks)
             if wanted is not None:
                 rows = rows.filter(wanted)
             yield from rows.select(names).cast(schema).to_batches(max_chunksize=1 << 17)
