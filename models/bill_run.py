@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
 from models.billing import MICRO_DP, BillState, Line, Window, price_window
-from models.calendar import DayGrid, day_date, day_grid
+from models.calendar import DayGrid, day_date, day_grid, epoch_day
 from models.series import Int
 from models.tou import classify, daily_sums, run_sums
 from schemas.lake import BILL_LINE, BILLS, DETERMINANT
@@ -171,16 +172,24 @@ def _bill(
     )
 
 
-def _by_version(versions: Sequence[Tariff], first: int, last: int) -> Iterator[tuple[int, int, Tariff]]:
+def _by_version(versions: Sequence[Tariff], first: int, last: int) -> list[tuple[int, int, Tariff]]:
     """Stretches of days on which one version is in force; days without one are not priced."""
-    start = first
-    for day in range(first, last + 1):
-        here = version_on(versions, day)
-        following = version_on(versions, day + 1) if day < last else None
-        if day == last or here is not following:
-            if here is not None:
-                yield start, day, here
-            start = day + 1
+    edges = {first, last + 1}
+    for tariff in versions:
+        edges.add(epoch_day(tariff.effective.from_))
+        if tariff.effective.to is not None:
+            edges.add(epoch_day(tariff.effective.to) + 1)
+    cuts = sorted(edge for edge in edges if first <= edge <= last + 1)
+    stretches: list[tuple[int, int, Tariff]] = []
+    for low, high in pairwise(cuts):
+        tariff_here = version_on(versions, low)
+        if tariff_here is None:
+            continue
+        if stretches and stretches[-1][2] is tariff_here and stretches[-1][1] == low - 1:
+            stretches[-1] = stretches[-1][0], high - 1, tariff_here
+        else:
+            stretches.append((low, high - 1, tariff_here))
+    return stretches
 
 
 def _rows_of(state: BillState, rows: Int) -> BillState:
@@ -356,7 +365,7 @@ def daily_determinants(
         if first > last:
             continue
         for low, high, tariff in _by_version(tariffs[contract.tariff_id], first, last):
-            if tariff not in used:
+            if not any(tariff is other for other in used):
                 used.append(tariff)
             days[row, low - loads.grid.first_day : high + 1 - loads.grid.first_day] = used.index(tariff) + 1
     tables = [_determinants(loads, tariff, asked & (days == code)) for code, tariff in enumerate(used, 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -237,7 +237,12 @@ def _zstandard(payload: bytes) -> bytes:
     return bytes(cramjam.zstd.compress(payload, 1))
 
 
-_COMPRESS = {"null": bytes, "deflate": _deflate, "snappy": _snappy, "zstandard": _zstandard}
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "null": bytes,
+    "deflate": _deflate,
+    "snappy": _snappy,
+    "zstandard": _zstandard,
+}
 
 
 def repeated_heads(heads: Sequence[bytes], times: int) -> Iterator[bytes]:
