@@ -97,7 +97,7 @@ def test_as_of(lake: Lake, capfdbinary: Capture) -> None:
         pytest.param(["SELECT 1", "--as-of", "soon"], 2, "a moment such as", id="no moment"),
         pytest.param(["SELECT 1", "--format", "xml"], 2, "table, csv, json, parquet", id="format"),
         pytest.param([], 2, "SQL", id="no sql"),
-        pytest.param(["-- nothing", "--format", "csv"], 1, "without rows", id="no statement"),
+        pytest.param(["/* nothing */", "--format", "csv"], 1, "without rows", id="no statement"),
     ],
 )
 def test_errors(lake: Lake, capfdbinary: Capture, arguments: list[str], code: int, said: str) -> None:
