@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes blocks written with one schema.
+    """Decodes blocks written with one schema, a copy a file or split.
 
     Args:
         schema: The writer's schema as JSON text.
@@ -76,6 +77,13 @@ class Decoder:
         varying = [source for name in ("start", "value") if (source := self.plan.source_of(name))]
         by_runs = self.plan.single and len(varying) == 2
         self._runs = RunReader(self.schema, self.plan.sources, varying) if by_runs else None
+        self._misses = self._skip = 0
+
+    def fresh(self) -> Decoder:
+        """The same decoder without memory of what it has read: what it gives depends on the input only."""
+        decoder = copy(self)
+        decoder._misses = decoder._skip = 0
+        return decoder
 
     def _probe(self) -> bool:
         """Whether the fast reader reads this schema as the reference does, tried on example records."""
@@ -120,12 +128,14 @@ class Decoder:
         return self._joined(runs_of(converted.columns, converted.numbers), converted.faults, [])
 
     def _read_runs(self, payloads: Sequence[Any], rows: int) -> Decoded | None:
-        """Single readings by runs; None where they do not come in runs, which is not tried again."""
-        if self._runs is None:
+        """Single readings by runs; None where they do not come in runs, then tried again ever more rarely."""
+        if self._runs is None or self._skip:
+            self._skip = max(self._skip - 1, 0)
             return None
         found = self._runs.read(payloads, rows)
         if found is None:
-            self._runs = None
+            self._misses += 1
+            self._skip = 2**self._misses - 1
             return None
         own, shared = self.plan.apply(found.rows), self.plan.apply(found.shared)
         self.plan.fill(shared, len(found.heads))

@@ -83,12 +83,12 @@ def _decoder(schema: str, mapping: str, timezone: str) -> Decoder:
 
 
 def decoder_for(schema: str, mapping: FieldMapping, timezone: str) -> Decoder:
-    """The decoder of a writer's schema, made once a process.
+    """A decoder of a writer's schema; schemas are worked out once a process.
 
     Raises:
         SchemaError: The schema cannot be read as a record of the contract.
     """
-    return _decoder(schema, mapping.model_dump_json(by_alias=True), timezone)
+    return _decoder(schema, mapping.model_dump_json(by_alias=True), timezone).fresh()
 
 
 def plan_splits(

@@ -44,9 +44,10 @@ class Runs:
         """Some rows, ascending; runs left empty vanish."""
         run = np.searchsorted(self.heads, rows, side="right") - 1
         heads = np.flatnonzero(np.diff(run, prepend=-1))
-        places, kept = pa.array(rows), pa.array(run[heads])
-        shared = {name: column.take(kept) for name, column in self.shared.items()}
-        return Runs(self.start.take(places), self.numbers.take(places), heads, shared)
+        places = pa.array(rows)
+        return Runs(
+            self.start.take(places), self.numbers.take(places), heads, _taken(self.shared, run[heads])
+        )
 
 
 def runs_of(columns: dict[str, pa.Array], numbers: Numbers) -> Runs:
@@ -58,13 +59,20 @@ def runs_of(columns: dict[str, pa.Array], numbers: Numbers) -> Runs:
     changed, origin = _changes(columns), None
     if len(changed) >= 64 and np.count_nonzero(changed) * 8 > len(changed):
         origin = _by_series(columns)
+    if origin is not None:
         places = pa.array(origin)
         columns = {name: column.take(places) for name, column in columns.items()}
         numbers, changed = numbers.take(places), _changes(columns)
     heads = np.flatnonzero(changed)
-    at = pa.array(heads)
-    shared = {name: column.take(at) for name, column in columns.items() if name != "start"}
+    shared = {name: column for name, column in columns.items() if name != "start"}
+    if len(heads) < len(changed):
+        shared = _taken(shared, heads)
     return Runs(columns["start"], numbers, heads, shared, origin)
+
+
+def _taken(columns: dict[str, pa.Array], rows: Int) -> dict[str, pa.Array]:
+    places = pa.array(rows)
+    return {name: column.take(places) for name, column in columns.items()}
 
 
 def _changes(columns: dict[str, pa.Array]) -> Bool:
@@ -84,12 +92,18 @@ def _changes(columns: dict[str, pa.Array]) -> Bool:
     return changed
 
 
-def _by_series(columns: dict[str, pa.Array]) -> Int:
-    """Row order that brings the readings of a series together; stable, so any order gives a set of blocks."""
-    meter = pc.fill_null(columns["meter_id"], "").dictionary_encode().indices.to_numpy()
-    channel = pc.fill_null(columns["channel"], "").dictionary_encode().indices.to_numpy()
+def _by_series(columns: dict[str, pa.Array]) -> Int | None:
+    """Row order that brings the readings of a series together; None where even that makes no runs."""
+    keys = [
+        pc.fill_null(columns[name], "").dictionary_encode().indices.to_numpy()
+        for name in ("channel", "meter_id")
+    ]
     received, start = (pc.fill_null(columns[name], 0).to_numpy() for name in ("received_at", "start"))
-    return np.lexsort((start, received, channel, meter))
+    order = np.lexsort((start, received, *keys))
+    changed = np.zeros(len(order) - 1, np.bool_)
+    for key in (received, *keys):
+        changed |= key[order[1:]] != key[order[:-1]]
+    return order if np.count_nonzero(changed) * 2 < len(order) else None
 
 
 def reading_blocks(runs: Runs, timezone: str) -> dict[str, pa.Array]:
@@ -113,8 +127,9 @@ def reading_blocks(runs: Runs, timezone: str) -> dict[str, pa.Array]:
     if runs.numbers.is_float is not None:
         cut[1:] |= runs.numbers.is_float[1:] != runs.numbers.is_float[:-1]
     first = np.flatnonzero(cut)
-    run = pa.array(np.searchsorted(runs.heads, first, side="right") - 1)
-    columns = {name: column.take(run) for name, column in runs.shared.items()}
+    columns = dict(runs.shared)
+    if len(first) > len(runs.heads):
+        columns = _taken(columns, np.searchsorted(runs.heads, first, side="right") - 1)
     columns["start"] = pa.array(start[first])
     columns["values_int"], columns["values_float"] = _grouped(runs.numbers, first)
     columns["quality"] = _repeated(columns["quality"], np.diff(first, append=rows))

@@ -122,6 +122,23 @@ def test_ingesting_again_changes_nothing(tmp_path: Path) -> None:
     assert {r.split.source_hash for r in first} == {hashlib.sha256(data).hexdigest()}
 
 
+def test_files_read_before_do_not_matter(tmp_path: Path) -> None:
+    """A file gives the same bytes in a fresh process and after a file of another layout, same schema."""
+    runs = [reading_record(f"m{n}", slot, slot) for n in range(30) for slot in range(20)]
+    apart = [record | {"meter_id": "x" * (n % 7)} for n, record in enumerate(runs)]
+    schema = avro_schema("MeterReading")
+    first = written(tmp_path, container(schema, runs, block=2000), "runs.avro")
+    second = written(tmp_path, container(schema, apart, block=2000), "apart.avro")
+    before = run(first, tmp_path / "a")
+    run(second, tmp_path / "b")
+    after = run(first, tmp_path / "c")
+    names = [file.name for receipt in before for file in receipt.files]
+    assert names == [file.name for receipt in after for file in receipt.files]
+    for name in names:
+        path = Path("intervals") / name
+        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "c" / path).read_bytes()
+
+
 def test_large_files_are_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: a raw file is closed when it holds enough readings."""
     monkeypatch.setattr(ingest, "FILE_READINGS", 100)
