@@ -20,6 +20,7 @@ from models.calendar import day_date, epoch_day, local_days
 from models.place import Account
 from pipelines.account_bills import account_parts, revised_bills, touched_accounts
 from pipelines.console import progress
+from pipelines.detect import current_features, detect_parts
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
 from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shard
@@ -54,6 +55,7 @@ class BackfillOptions:
     workers: int = 2
     mapping: Path | None = None
     cells: int = CELLS
+    detect: bool = True
     plugins: tuple[str, ...] = ()
 
 
@@ -129,6 +131,13 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
         parts += _bills(run, lake, job, shards, parts, tally)
+        found: dict[str, Any] = {}
+        if options.detect and last_closed is not None:
+            master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+            queues, found = detect_parts(
+                lake.path, run.run_no, current_features(lake, parts), master, last_closed
+            )
+            parts += queues
         parts += _ledger_parts(run, raw, receipts)
         replaced = {
             SERIES.name: pa.concat_tables([r.series for r in shards]).sort_by(
@@ -136,7 +145,7 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
             ),
             DIRTY_DAYS.name: pa.concat_tables([r.dirty for r in shards]),
         }
-        summary = tally.summary()
+        summary = {**tally.summary(), **found}
         run.commit(parts, replaced, _run_facts(options, pack, last_closed, summary, paths))
     return {
         "run": run.run_no,

@@ -36,6 +36,7 @@ def backfill(
         str, typer.Option(help="stop: damaged input ends the run; dead-letter: it is kept aside.")
     ] = "stop",
     workers: Annotated[int, typer.Option(min=1, help="Independent processes.")] = 2,
+    detect: Annotated[bool, typer.Option(help="Rank suspects and name faults at the end.")] = True,
     cells: Annotated[int, typer.Option(min=1 << 12, help="Most slots a worker holds at once.")] = 1 << 22,
 ) -> dict[str, Any]:
     """Ingest Avro meter events, validate, estimate, bill and publish them as one run.
@@ -64,6 +65,7 @@ def backfill(
         workers=workers,
         mapping=mapping,
         cells=cells,
+        detect=detect,
         plugins=tuple(loaded_plugins()),
     )
     return runner.backfill(options)
