@@ -216,7 +216,7 @@ class Lake:
         return DeltaTable(str(self.path / "tables" / table), version=version)
 
     def _snapshot(self, table: str, version: int) -> list[DataFile]:
-        """Files of a table at a version, in order of their names."""
+        """Files of a table at a version, oldest first."""
         if (table, version) not in self._snapshots:
             actions = pa.table(self._delta(table, version).get_add_actions(flatten=True)).to_pylist()
             folder = (self.path / "tables" / table).resolve()
@@ -231,7 +231,7 @@ class Lake:
                     )
                     for action in actions
                 ),
-                key=lambda file: file.path,
+                key=lambda file: (file.first_run, file.path),
             )
         return self._snapshots[table, version]
 

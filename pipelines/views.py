@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.lake import AsOf, Lake
 from pipelines.parts import whole_file
@@ -25,6 +26,7 @@ SET autoinstall_known_extensions = false;  -- nothing is ever fetched from the n
 SET python_enable_replacements = false;    -- a name in SQL is a view, never a variable of the caller
 SET TimeZone = 'UTC';
 SET enable_progress_bar = false;
+SET parquet_metadata_cache = true;         -- files never change once they are written
 """
 
 
@@ -105,8 +107,9 @@ def _rows(files: Sequence[str], schema: pa.Schema, base: Path | None, limits: Se
 
 def _received(lake: Lake, kind: Kind, base: Path | None) -> str:
     folder = lake.path.resolve() / "raw" / kind.value
-    known = lake.table(RAW_FILES.name, ["kind", "name"]).to_pylist()
-    files = sorted(str(folder / row["name"]) for row in known if row["kind"] == kind.value)
+    known = lake.table(RAW_FILES.name, ["run_no", "kind", "name"]).to_pylist()
+    names = sorted((row["run_no"], row["name"]) for row in known if row["kind"] == kind.value)
+    files = [str(folder / name) for _, name in names]
     return _rows(files, RAW[kind], base, [])
 
 
@@ -117,7 +120,9 @@ def _source(files: Sequence[str], schema: pa.Schema, base: Path | None) -> str:
         return f"(SELECT {columns} WHERE false)"
     paths = (path if base is None else str(Path(path).relative_to(base)) for path in files)
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-    return f"read_parquet([{listed}], union_by_name = true)"
+    # Columns are only ever added, so the first file, the oldest, lacks most; to look at each takes its time.
+    narrow = set(schema.names) - set(pq.read_schema(files[0]).names)
+    return f"read_parquet([{listed}]{', union_by_name = true' if narrow else ''})"
 
 
 _TYPES = {
