@@ -14,7 +14,7 @@ from pipelines.parts import whole_file
 from pipelines.raw_view import RawReadings
 from pipelines.view_sql import CONTRACT, RECORD_KINDS, view_of_records
 from schemas.arrow import RAW
-from schemas.lake import RAW_FILES, TABLES, LakeTable
+from schemas.lake import RAW_FILES, LakeTable, lake_tables
 from schemas.records import Kind
 
 __all__ = ["VIEWS", "connect", "statements", "write_views"]
@@ -58,7 +58,7 @@ def statements(lake: Lake, *, relative: bool = False) -> list[str]:
     """
     base = lake.path.resolve() if relative else None
     made = ["CREATE SCHEMA IF NOT EXISTS stored"]
-    for table in TABLES.values():
+    for table in lake_tables():
         made += _table_views(lake, table, base)
     for kind in RECORD_KINDS:
         made.append(_view(f"stored.{kind.value}_received", _received(lake, kind, base)))

@@ -263,3 +263,10 @@ def lake_table(name: str) -> LakeTable:
     if name not in TABLES:
         raise KeyError(f"no table {name!r}, expected one of: {', '.join(sorted(TABLES))}")
     return TABLES[name]
+
+
+def lake_tables() -> tuple[LakeTable, ...]:
+    """Every table, those declared elsewhere included."""
+    for name in _DECLARED_IN:
+        lake_table(name)
+    return tuple(TABLES.values())
