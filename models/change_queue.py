@@ -34,6 +34,7 @@ class ChangeScores:
         drop: Fall of the level against the own baseline and the population, as a share, shape (m,).
         lost: Energy the meter would have measured more at its own baseline. [kWh]
         deviation: One-sided deviations of each week; (m, w, features).
+        features: What they deviate from; (m, w, features).
     """
 
     score: Float
@@ -41,6 +42,7 @@ class ChangeScores:
     drop: Float
     lost: Float
     deviation: Float
+    features: Float
 
 
 def weekly_features(table: WeekTable) -> Float:
@@ -103,7 +105,9 @@ def change_scores(table: WeekTable) -> ChangeScores:
     first = _first_week(late)
     first = np.where(first >= 0, first + offset, first)
     lost = _lost(table, late, first, offset)
-    return ChangeScores(_robust(worst) + 0.5 * drop_z, first, 1 - np.exp(-np.maximum(level, 0)), lost, side)
+    return ChangeScores(
+        _robust(worst) + 0.5 * drop_z, first, 1 - np.exp(-np.maximum(level, 0)), lost, side, features
+    )
 
 
 def _forest(side: Float) -> Float:
@@ -177,6 +181,10 @@ def _correlation(a: Float, b: Float) -> Float:
 
 def nan_median(values: Float, axis: int) -> Float:
     """Median without NaN; 0 where there is nothing."""
-    masked = np.ma.masked_invalid(values)
-    result: Float = np.ma.filled(np.ma.median(masked, axis=axis), 0.0)  # type: ignore[no-untyped-call]
+    ordered = np.sort(values, axis=axis)  # NaN last
+    counts = np.isfinite(values).sum(axis=axis)
+    low = np.expand_dims(np.maximum(counts - 1, 0) // 2, axis)
+    high = np.expand_dims(np.minimum(counts // 2, max(values.shape[axis] - 1, 0)), axis)
+    middle = (np.take_along_axis(ordered, low, axis) + np.take_along_axis(ordered, high, axis)) / 2
+    result: Float = np.where(counts > 0, np.squeeze(middle, axis), 0.0)
     return result

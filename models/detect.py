@@ -65,7 +65,7 @@ def detect(features: pa.Table, places: dict[str, Place], as_of: date) -> DetectR
     if len(population.meters) >= FEWEST_METERS and len(population.weeks) >= FEWEST_WEEKS:
         change = change_scores(population)
         feeder_of = [places[m].feeder_id if m in places else None for m in population.meters]
-        state = state_scores(population, _feeders(table, places), feeder_of)
+        state = state_scores(population, change, _feeders(table, places), feeder_of)
         against = _against(everyone, kept, faults, places)
         queues = (
             _queue(population, change.score, change, _change_reasons(population, change), against, as_of),

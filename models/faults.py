@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.series import Bool
-from models.week_table import WeekTable
+from models.series import Bool, Int
+from models.week_table import WEEK, Float, WeekTable
 
 MICRO = 1_000_000
 FEW_NEGATIVES = 8
@@ -109,33 +109,29 @@ def _negative(table: WeekTable, days: Days) -> list[Fault]:
 def _multiplier(days: Days) -> list[Fault]:
     """A lasting step of the level by a factor that only a ratio or a unit explains."""
     found = []
-    level = np.where(days.seen & (days.total > 0), days.total, 0).astype(np.float64)
-    for row in range(len(level)):
-        known = np.flatnonzero(level[row] > 0)
-        if len(known) < 14:
-            continue
-        logs = np.log10(level[row][known])
-        step, at = _largest_step(logs)
-        for factor, name, slack in ((3.0, "unit_error", 0.15), (1.0, "multiplier_x10", 0.12)):
-            if abs(abs(step) - factor) < slack:
-                times = "÷" if step < 0 else "×"
-                found.append(
-                    Fault(
-                        row, name, days.day(int(known[at])), None, "error",
-                        f"daily use went {times}{10 ** abs(step):.1f} overnight and stayed",
-                    )
-                )  # fmt: skip
+    step, place = _largest_steps(days)
+    for factor, name, slack in ((3.0, "unit_error", 0.15), (1.0, "multiplier_x10", 0.12)):
+        for row in np.flatnonzero(np.abs(np.abs(step) - factor) < slack).tolist():
+            times = "÷" if step[row] < 0 else "×"
+            evidence = f"daily use went {times}{10 ** abs(step[row]):.1f} overnight and stayed"
+            found.append(Fault(row, name, days.day(int(place[row])), None, "error", evidence))
     return found
 
 
-def _largest_step(logs: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, int]:
-    """Largest difference of the medians of the 7 values after and before a place, and the place."""
-    best, place = 0.0, 0
-    for at in range(7, len(logs) - 6):
-        step = float(np.median(logs[at : at + 7]) - np.median(logs[at - 7 : at]))
-        if abs(step) > abs(best):
-            best, place = step, at
-    return best, place
+def _largest_steps(days: Days) -> tuple[Float, Int]:
+    """Largest difference of the medians of the week after and before a day (log10), and that day; (m,)."""
+    known = days.seen & (days.total > 0)
+    if days.count < 2 * WEEK:
+        return np.zeros(len(known)), np.zeros(len(known), np.int64)
+    # Days without use repeat the one before, so that windows stay whole.
+    last = np.maximum.accumulate(np.where(known, np.arange(days.count), -1), axis=1)
+    level = np.take_along_axis(days.total, np.maximum(last, 0), axis=1)
+    logs = np.where(last >= 0, np.log10(np.maximum(level, 1)), np.nan)
+    medians = np.sort(np.lib.stride_tricks.sliding_window_view(logs, WEEK, axis=1), axis=2)[:, :, WEEK // 2]
+    step = np.nan_to_num(medians[:, WEEK:] - medians[:, :-WEEK])
+    step[known.sum(axis=1) < 2 * WEEK] = 0
+    place = np.abs(step).argmax(axis=1)
+    return np.take_along_axis(step, place[:, None], axis=1)[:, 0], place + WEEK
 
 
 def _lumps(days: Days) -> list[Fault]:
@@ -187,18 +183,21 @@ def _steady(days: Days, row: int, clean: Bool) -> bool:
 
 def _duplicates(table: WeekTable, days: Days) -> list[Fault]:
     """Two meters with the same series, slot by slot, for at least a week."""
-    groups: dict[tuple[int, int], list[int]] = {}
     with np.errstate(over="ignore"):
-        signature = (table.lists["day_hash"] * np.arange(1, 8)).sum(axis=2)
-    for row, week in zip(*(part.tolist() for part in np.nonzero(table.there)), strict=True):
-        if signature[row, week] and table.lists["day_max"][row, week].max() > 0:
-            groups.setdefault((week, int(signature[row, week])), []).append(row)
-    twins: dict[int, tuple[set[int], list[int]]] = {}
-    for (week, _), rows in groups.items():
-        for row in rows if len(rows) > 1 else ():
-            others, weeks = twins.setdefault(row, (set(), []))
-            others.update(r for r in rows if r != row)
-            weeks.append(week)
+        signature = (table.lists["day_hash"] * np.arange(1, WEEK + 1)).sum(axis=2)
+    used = table.there & (table.lists["day_max"].max(axis=2) > 0) & (signature != 0)
+    row, week = np.nonzero(used)
+    key = signature[row, week]
+    order = np.lexsort((row, key, week))
+    row, week, key = row[order], week[order], key[order]
+    same = (week[1:] == week[:-1]) & (key[1:] == key[:-1])
+    twins: dict[int, tuple[set[int], set[int]]] = {}
+    for i in np.flatnonzero(same).tolist():
+        pair = int(row[i]), int(row[i + 1])
+        for one, other in (pair, pair[::-1]):
+            others, weeks = twins.setdefault(one, (set(), set()))
+            others.add(other)
+            weeks.add(int(week[i]))
     return [
         Fault(
             row, "duplicate", int(table.weeks[min(weeks)]), int(table.weeks[max(weeks)]) + 6, "error",

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import nnls
 from sklearn.ensemble import IsolationForest
 
-from models.change_queue import MAD_TO_SIGMA, SEED, TREES, change_scores, nan_median, weekly_features
+from models.change_queue import MAD_TO_SIGMA, SEED, TREES, ChangeScores, nan_median
 from models.week_table import Float, WeekTable
 
 SIDE = np.array([-1, -1, -1, 1, 1, -1, 0, -1, 1, 0, 0, 0, -1, 1])
@@ -30,15 +30,18 @@ class StateScores:
     feeder_share: Float
 
 
-def state_scores(table: WeekTable, feeders: dict[str, Float], feeder_of: list[str | None]) -> StateScores:
+def state_scores(
+    table: WeekTable, change: ChangeScores, feeders: dict[str, Float], feeder_of: list[str | None]
+) -> StateScores:
     """Score every meter.
 
     Args:
         table: Customer meters of the theft population, sorted by id.
+        change: Their change scores.
         feeders: Daily energy through each feeder meter, (d,) on the table's days. [micro-kWh]
         feeder_of: Feeder of each meter.
     """
-    static = _static(table)
+    static = _static(table, change.features)
     centred = static - np.median(static, axis=0) if len(static) else static
     spread = MAD_TO_SIGMA * np.median(np.abs(centred), axis=0) + 1e-9 if len(static) else 1.0
     z = np.clip(centred / spread, -8, 8)
@@ -46,14 +49,13 @@ def state_scores(table: WeekTable, feeders: dict[str, Float], feeder_of: list[st
     score = np.zeros(len(static))
     if len(static) > 1:
         forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(side)
-        score = _scaled(-forest.score_samples(side)) + _scaled(change_scores(table).score)
+        score = _scaled(-forest.score_samples(side)) + _scaled(change.score)
     share = feeder_shares(table.days("day_total"), feeders, feeder_of)
     return StateScores(score + np.nan_to_num(share) * 4.0, share)
 
 
-def _static(table: WeekTable) -> Float:
+def _static(table: WeekTable, weekly: Float) -> Float:
     """Fourteen features of the whole period: medians over the weeks, and how days differ."""
-    weekly = weekly_features(table)
     medians = nan_median(weekly, 1)
     days = np.maximum(table.days("day_total").astype(np.float64), 0)
     mean = np.maximum(days.mean(axis=1), 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 
 from models.calendar import day_date
 from models.detect import DetectResult, Place, detect
@@ -16,6 +16,29 @@ from pipelines.lake import Lake, latest
 from pipelines.parts import PartFile, write_part
 from schemas.features import FEATURES
 from schemas.lake import CHANGE_QUEUE, DETECT_RUNS, FAULTS, STATE_QUEUE
+
+
+READ = (
+    "meter_id",
+    "channel",
+    "week",
+    "slots",
+    "missing",
+    "negatives",
+    "near_peak",
+    "squares",
+    "lagged",
+    "variation",
+    "day_slots",
+    "day_missing",
+    "day_total",
+    "day_max",
+    "day_min",
+    "day_zeros",
+    "day_hash",
+    "hours",
+)
+"""Columns of ``features`` that detection reads."""
 
 
 def places_of(master: MasterData) -> dict[str, Place]:
@@ -65,10 +88,17 @@ def detect_parts(
 
 
 def current_features(lake: Lake, written: list[PartFile]) -> pa.Table:
-    """Features of the lake with those a run has just written."""
-    rows = [lake.current(FEATURES.name)]
-    for part in written:
-        if part.table == FEATURES.name:
-            path = lake.path / "tables" / FEATURES.name / part.path
-            rows.append(pq.read_table(path, use_threads=False).cast(FEATURES.schema))
-    return latest(pa.concat_tables(rows), FEATURES).filter(~pa.compute.field("withdrawn"))
+    """Features of the lake with those a run has just written; only the columns detection reads."""
+    columns = [*READ, "revision", "withdrawn"]
+    rows = [lake.current(FEATURES.name, columns=columns)]
+    paths = [
+        str(lake.path / "tables" / FEATURES.name / part.path)
+        for part in written
+        if part.table == FEATURES.name
+    ]
+    if paths:
+        rows.append(ds.dataset(paths, schema=FEATURES.schema).to_table(columns=columns, use_threads=False))
+    joined = pa.concat_tables(rows)
+    if joined.num_rows and rows[0].num_rows:
+        joined = latest(joined, FEATURES)
+    return joined.filter(~pa.compute.field("withdrawn"))
