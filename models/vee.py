@@ -135,7 +135,7 @@ def _worth(
 
     lost = np.setdiff1d(checked.absent, settled.kept, assume_unique=True)
     had = facts.have.ravel()[lost]
-    quality[lost] = np.where(had, Quality.FAILED, Quality.MISSING)
+    quality[lost], method[lost] = np.where(had, Quality.FAILED, Quality.MISSING), Method.NONE
     settled.final.ravel()[lost[had]] = facts.value.ravel()[lost[had]]
     slots = settled.estimates.slot
     quality[slots] = np.where(facts.have.ravel()[slots], Quality.SUBSTITUTED, Quality.ESTIMATED)

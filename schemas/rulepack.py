@@ -40,7 +40,9 @@ class SpikeRule(Rule):
     Data, VEE rules, state the limit as 180 %)."""
 
     max_excess: Exact = Field(Decimal("1.8"), ge=0, description="(value − p3) / p3 above this is a spike")
-    min_third_peak_kw: Exact = Field(Decimal("0.1"), ge=0, description="days with a lower p3 are skipped [kW]")
+    min_third_peak_kw: Exact = Field(
+        Decimal("0.1"), ge=0, description="days with a lower p3 are skipped [kW]"
+    )
 
 
 class ZeroRunRule(Rule):
@@ -153,7 +155,9 @@ def load_rule_pack(name: str) -> RulePack:
         text = shipped.read_text("utf-8")
     else:
         known = sorted(p.name[:-5] for p in (resources.files("schemas") / "packs").iterdir())
-        raise MeterbeamError(where="--rules", found=name, expected=f"one of {', '.join(known)}, or a .yaml file")
+        raise MeterbeamError(
+            where="--rules", found=name, expected=f"one of {', '.join(known)}, or a .yaml file"
+        )
     try:
         return RulePack.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
@@ -161,4 +165,6 @@ def load_rule_pack(name: str) -> RulePack:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise MeterbeamError(where=f"{name}: {field}", found=repr(first["input"]), expected=first["msg"]) from error
+        raise MeterbeamError(
+            where=f"{name}: {field}", found=repr(first["input"]), expected=first["msg"]
+        ) from error

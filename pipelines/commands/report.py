@@ -41,8 +41,8 @@ def report(
         UsageError: ``--as-of`` is no moment.
     """
     from pipelines.lake import Lake
-    from pipelines.views import connect
     from pipelines.report import report as page_of
+    from pipelines.views import connect
 
     moment = parse_moment(as_of)
     opened = Lake.open(lake)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import lake as lake_module
+from pipelines import views as views_module
 from pipelines.cli import main
 from pipelines.commands.report import parse_moment, write_whole
 from pipelines.lake import Lake
@@ -28,7 +28,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "asked.json").write_text(json.dumps([str(lake.path), as_of and as_of.isoformat()]))
         return empty()
 
-    monkeypatch.setattr(lake_module, "connect", connect, raising=False)
+    monkeypatch.setattr(views_module, "connect", connect)
     return path
 
 
