@@ -83,7 +83,8 @@ class WeekSpan:
     def offsets(self) -> Int:
         """First slot of each day, and the end; counted from the first slot here."""
         offsets = self.grid.offsets[self.from_day : self.to_day + 1]
-        return offsets - offsets[0]
+        counted: Int = offsets - offsets[0]
+        return counted
 
     @cached_property
     def first_slot(self) -> int:
@@ -196,8 +197,9 @@ class _Chunk:
             # Eight slots at once: the bytes of a word count without carry up to 255.
             words = np.add.reduce(mask.view(np.uint64).reshape(len(mask), len(length), -1), axis=2)
             bytes_ = words.view(np.uint8).reshape(len(mask), len(length), 8)
-            return np.add.reduce(bytes_, axis=2, dtype=np.int64)
-        return np.add.reduceat(mask.view(np.uint8), self.span.offsets[:-1], axis=1, dtype=np.int64)
+            return np.asarray(np.add.reduce(bytes_, axis=2, dtype=np.int64))
+        counts: Int = np.add.reduceat(mask.view(np.uint8), self.span.offsets[:-1], axis=1, dtype=np.int64)
+        return counts
 
     def _reduced(self, how: np.ufunc, values: NDArray[np.integer]) -> NDArray[np.integer]:
         length = np.diff(self.span.offsets)
@@ -210,7 +212,9 @@ class _Chunk:
 
     def _days(self) -> Features:
         slots = np.diff(self.span.offsets) * self.days
-        missing = slots if not len(self.have) else slots - self._count(self.have) if not self.full else 0 * slots
+        missing = (
+            slots if not len(self.have) else slots - self._count(self.have) if not self.full else 0 * slots
+        )
         zeros = self._count(self.zero)
         low, high = self.value, self.value
         if not self.full:
@@ -318,7 +322,7 @@ class _Chunk:
             "last": np.where(sunday, self.value[:, -1], 0),
             "head": np.where(monday, _leading(equal) + 1, 0),
             "tail": np.where(sunday, _leading(equal[:, ::-1]) + 1, 0),
-        } | ({} if slots > 1 else {})
+        }
 
     def _peak(self) -> Features:
         value, rows = self.value, np.arange(len(self.value))
@@ -349,7 +353,8 @@ def _leading(equal: Bool) -> Int:
     if not equal.shape[1]:
         return np.zeros(len(equal), np.int64)
     first = equal.argmin(axis=1)
-    return np.where(equal.all(axis=1), equal.shape[1], first)
+    leading: Int = np.where(equal.all(axis=1), equal.shape[1], first)
+    return leading
 
 
 @lru_cache(maxsize=1)
@@ -372,9 +377,10 @@ def _quantiles(hours: Int, whole: Bool) -> Int:
     """The least hour that at least each share of whole hours does not exceed, 0 without any; (n, 5)."""
     count = whole.sum(axis=1)
     small = bool(np.abs(hours).max(initial=0) < 1 << 31)
-    ordered = hours.astype(np.int32 if small else np.int64)
+    narrow = np.int32 if small else np.int64
+    ordered = hours.astype(narrow)
     if not whole.all():
-        ordered[~whole] = np.iinfo(ordered.dtype).max
+        ordered[~whole] = np.iinfo(narrow).max
     ordered.sort(axis=1)
     thousandths = np.array([round(1000 * share) for share in QUANTILES])
     at = np.maximum((count[:, None] * thousandths + 999) // 1000 - 1, 0)
@@ -405,7 +411,7 @@ def feature_rows(features: Features, names: Sequence[tuple[str, str]], interval_
 
 
 def feature_arrays(table: pa.Table) -> Features:
-    """The number columns of ``features`` rows as arrays, lists as (rows, length); inverse of ``feature_rows``."""
+    """The number columns of ``features`` rows as arrays, lists as (rows, length)."""
     arrays: Features = {name: table[name].to_numpy() for name in ("interval_s", *SCALARS)}
     for name, (length, _) in LISTS.items():
         column = table[name].combine_chunks()

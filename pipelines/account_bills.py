@@ -1,4 +1,4 @@
-"""The pass that joins what crosses shards: service points into account bills, only where something changed."""
+"""The pass that joins what crosses shards: service points into account bills, where something changed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def account_parts(
     Args:
         lake: Read at its last complete run.
         written: Day parts of this run, not yet published.
-        master, book, events: What prices depend on.
+        master: Service points.
+        book: Tariffs.
+        events: Days of tariff events.
         accounts: Their meters are priced from the first day on, so that states chain.
         last_closed: Last closed epoch day.
     """

@@ -25,7 +25,8 @@ def demo(out: Path, *, real: bool, meters: int = METERS, days: int = DAYS) -> di
     Args:
         out: Folder of the demo; one of an earlier demo is replaced, any other is left alone.
         real: Use the sample of real Swiss homes instead of a simulated town.
-        meters, days: Size of the simulated town.
+        meters: Customer meters of the simulated town.
+        days: Its local days.
 
     Raises:
         MeterbeamError: The folder holds something else.

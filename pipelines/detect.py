@@ -17,7 +17,6 @@ from pipelines.parts import PartFile, write_part
 from schemas.features import FEATURES
 from schemas.lake import CHANGE_QUEUE, DETECT_RUNS, FAULTS, STATE_QUEUE
 
-
 READ = (
     "meter_id",
     "channel",

@@ -1,7 +1,6 @@
-"""A simulated town as input files: Avro readings, registers, events, service points, tariffs, and the truth."""
+"""A simulated town as input files: readings, registers, events, service points, tariff, and the truth."""
 
 from __future__ import annotations
-
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The ``features`` table: one row a (meter, channel, ISO week), all that detection ever reads of the slots."""
+"""The ``features`` table: a row a (meter, channel, ISO week), all that detection ever reads of the slots."""
 
 from __future__ import annotations
 

@@ -36,8 +36,10 @@ class Rule(_Part):
 
 
 class SpikeRule(Rule):
-    """A slot far above the third-highest of its day (Direct Access Standards for Metering and Meter
-    Data, VEE rules, state the limit as 180 %)."""
+    """A slot far above the third-highest of its day.
+
+    The Direct Access Standards for Metering and Meter Data (VEE rules) state the limit as 180 %.
+    """
 
     max_excess: Exact = Field(Decimal("1.8"), ge=0, description="(value − p3) / p3 above this is a spike")
     min_third_peak_kw: Exact = Field(

@@ -15,6 +15,7 @@ from schemas.tariff_charges import (
     Minimum,
     Percent,
     Prorate,
+    Scope,
     Tax,
     Tiers,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Period",
     "Prorate",
     "Rounding",
+    "Scope",
     "Tariff",
     "Tax",
     "Tiers",

@@ -119,8 +119,8 @@ def write_nsw(out: Path) -> int:
                 lengths=lengths,
             )
     points = [
-        {"service_point_id": f"SP-{name}", "meter_id": name, "account_id": f"A-{name}", "tariff_id": "home-tou",
-         "bill_cycle_day": 1, "interval_s": 1800, "channels": ["import"],
+        {"service_point_id": f"SP-{name}", "meter_id": name, "account_id": f"A-{name}",
+         "tariff_id": "home-tou", "bill_cycle_day": 1, "interval_s": 1800, "channels": ["import"],
          "valid_from": datetime(2010, 1, 1, tzinfo=UTC)}
         for name in sorted(set(meters.tolist()))
     ]  # fmt: skip

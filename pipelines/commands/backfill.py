@@ -42,7 +42,7 @@ def backfill(
     """Ingest Avro meter events, validate, estimate, bill and publish them as one run.
 
     Example:
-        meterbeam backfill readings/ service-points.avro --lake town --timezone Europe/Zurich --tariffs tariffs/
+        meterbeam backfill town/ --lake lake --timezone Europe/Zurich --tariffs town/tariffs
     """
     from pipelines import backfill as runner
     from pipelines.plugins import loaded_plugins

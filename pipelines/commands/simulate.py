@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,11 +51,15 @@ def simulate(
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise UsageError("--timezone", timezone, "an IANA name such as Europe/Zurich") from error
+    try:
+        first = date.fromisoformat(start)
+    except ValueError as error:
+        raise UsageError("--start", start, "a day such as 2026-01-05") from error
     return simulator.simulate(
         simulator.SimulateOptions(
             out=out,
             town=TownPlan(meters, seed, theft, faults, defects),
-            grid=DayGrid(timezone, interval * 60, epoch_day(start.date()), days),
+            grid=DayGrid(timezone, interval * 60, epoch_day(first), days),
             form=form,
             codec=codec,
             files=files,

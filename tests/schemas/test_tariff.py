@@ -46,7 +46,11 @@ def test_the_example_is_a_tariff() -> None:
         ),
         pytest.param('"09-30"', '"09-31"', "seasons:", ["'09-31'", "06-01"], id="no day of the year"),
         pytest.param(
-            '"10-01"', '"10-02"', "periods:", ["no period", "10-01", "season none"], id="a day without a season"
+            '"10-01"',
+            '"10-02"',
+            "periods:",
+            ["no period", "10-01", "season none"],
+            id="a day without a season",
         ),
         pytest.param(
             "{id: w_off,  season: winter, days: all}",
@@ -63,39 +67,59 @@ def test_the_example_is_a_tariff() -> None:
             id="a hidden period",
         ),
         pytest.param(
-            "season: winter, days: all", "season: autumn, days: all", "id: w_off", ["'autumn'", "summer, winter"],
+            "season: winter, days: all",
+            "season: autumn, days: all",
+            "id: w_off",
+            ["'autumn'", "summer, winter"],
             id="an unknown season",
         ),
         pytest.param(
             "event: cpp,", "event: cpq,", "event: cpq", ["'cpq'", "one of: cpp"], id="an unknown event"
         ),
         pytest.param(
-            "periods: [s_peak, w_peak]", "periods: [s_peak, x]", "id: demand", ["'x'", "w_off"],
+            "periods: [s_peak, w_peak]",
+            "periods: [s_peak, x]",
+            "id: demand",
+            ["'x'", "w_off"],
             id="an unknown demand period",
         ),
         pytest.param(
-            's_off: "0.05", w_peak', 'zz: "0.05", w_peak', "id: export", ["rate.zz", "'zz'"],
+            's_off: "0.05", w_peak',
+            'zz: "0.05", w_peak',
+            "id: export",
+            ["rate.zz", "'zz'"],
             id="an unknown export period",
         ),
         pytest.param(
-            "of: [energy, cpp, demand]", "of: [energy, cpp, tax]", "id: rider",
+            "of: [energy, cpp, demand]",
+            "of: [energy, cpp, tax]",
+            "id: rider",
             ["'tax', whose line comes after", "one of:"],
             id="a share of a later line",
         ),
         pytest.param(
-            's_peak: ["0.441", "0.522"]', 's_peak: ["0.441"]', "rates: {s_peak", ["1 rates", "2, one a tier"],
+            's_peak: ["0.441", "0.522"]',
+            's_peak: ["0.441"]',
+            "rates: {s_peak",
+            ["1 rates", "2, one a tier"],
             id="too few rates",
         ),
         pytest.param("type: tax,", "type: tacks,", "id: tax", ["tacks", "'fixed'"], id="an unknown charge"),
-        pytest.param("of: subtotal", "base: subtotal", "id: tax", ["unknown field base"], id="an unknown field"),
+        pytest.param(
+            "of: subtotal", "base: subtotal", "id: tax", ["unknown field base"], id="an unknown field"
+        ),
         pytest.param('rate: "0.0725",', "", "id: tax", ["nothing", "the field rate"], id="a missing field"),
         pytest.param(
-            "America/Los_Angeles", "America/Los_Angles", "timezone:", ["Los_Angles", "IANA"], id="no time zone"
+            "America/Los_Angeles",
+            "America/Los_Angles",
+            "timezone:",
+            ["Los_Angles", "IANA"],
+            id="no time zone",
         ),
         pytest.param("{id: tax, ", "{id: rider, ", "{id: rider,    type", ["a second"], id="an id twice"),
         pytest.param("currency: USD", "currency: [USD", "timezone", ["valid YAML"], id="broken YAML"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_line_and_both_sides(old: str, new: str, at: str, words: list[str]) -> None:
     """A wrong tariff is refused with the line it is on, what stands there and what was expected."""
     assert old in TEXT
