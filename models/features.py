@@ -303,7 +303,7 @@ class _Chunk:
         }
 
     def _runs(self) -> Features:
-        span, slots = self.span, self.value.shape[1]
+        span = self.span
         equal = self.value[:, 1:] == self.value[:, :-1]
         if not self.full:
             equal &= self.have[:, 1:] & self.have[:, :-1]

@@ -13,9 +13,7 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     meters: Annotated[int, typer.Option(min=1, help="Customer meters.")] = 100,
     days: Annotated[int, typer.Option(min=1, help="Local days.")] = 91,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First local day.")] = datetime(
-        2026, 1, 5
-    ),
+    start: Annotated[str, typer.Option(help="First local day, YYYY-MM-DD.")] = "2026-01-05",
     timezone: Annotated[str, typer.Option(help="IANA time zone.")] = "Europe/Zurich",
     interval: Annotated[int, typer.Option(help="Slot length in minutes: 5, 10, 15, 30 or 60.")] = 15,
     form: Annotated[
