@@ -17,7 +17,7 @@ import pyarrow as pa
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
 from models.billing import MICRO_DP, BillState, Line, Window, price_window
 from models.calendar import DayGrid, day_date, day_grid, epoch_day
-from models.series import Int
+from models.series import Bool, Int
 from models.tou import classify, daily_sums, run_sums
 from schemas.lake import BILL_LINE, BILLS, DETERMINANT
 from schemas.tariff import Tariff
@@ -44,6 +44,7 @@ class Loads:
         meters: Meter ids, shape (n,).
         imported: Shape (n, slots). [micro-unit]
         exported: Shape (n, slots), None where no meter exports. [micro-unit]
+        exports: Whether a meter has an export channel, shape (n,).
         first_day: First epoch day of each meter's range, shape (n,).
         missing: Slots without a value by day; (n, days).
         estimated: Estimated and substituted slots by day; (n, days).
@@ -53,6 +54,7 @@ class Loads:
     meters: Sequence[str]
     imported: Int
     exported: Int | None
+    exports: Bool
     first_day: Int
     missing: Int
     estimated: Int
@@ -394,8 +396,10 @@ def _determinants(loads: Loads, tariff: Tariff, chosen: object) -> pa.Table:
     values = np.concatenate(sums, axis=2)
     present = np.concatenate([occurs] * len(sums), axis=1)
     series, day = np.nonzero(mask)
-    at, code = np.nonzero(present[day])
-    offsets = np.concatenate([[0], np.cumsum(present[day].sum(axis=1))]).astype(np.int32)
+    shown = present[day]
+    shown[:, width:] &= loads.exports[rows][series][:, None]
+    at, code = np.nonzero(shown)
+    offsets = np.concatenate([[0], np.cumsum(shown.sum(axis=1))]).astype(np.int32)
     names = pa.array([*periods.names] * len(sums), pa.string())
     directions = pa.array(["import"] * width + ["export"] * (width * (len(sums) - 1)), pa.string())
     pick = pa.array(code)

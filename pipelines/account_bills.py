@@ -143,7 +143,9 @@ def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads
             missing[row, day] = _lost(part, length)
             estimated[row, day] = part["estimated_slots"].to_numpy()
             np.minimum.at(first_day, row, day + first)
-    return Loads(grid, meters, imported, exported, first_day, missing, estimated)
+    exports = set(rows.filter(pc.equal(rows["channel"], "export"))["meter_id"].to_pylist())
+    sells = np.array([meter in exports for meter in meters], np.bool_)
+    return Loads(grid, meters, imported, exported, sells, first_day, missing, estimated)
 
 
 def _lost(

@@ -83,6 +83,7 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
         meters=meters,
         imported=result.value if len(rows) == len(result.value) else result.value[rows],
         exported=exported,
+        exports=np.array([meter in sold for meter in meters], np.bool_),
         first_day=first,
         missing=np.where(expected, missing, facts.grid.lengths),
         estimated=per_day(np.add.reduce, made.view(np.int8), facts.grid).astype(np.int64),
@@ -104,6 +105,10 @@ def bill_group(
         return None, None
     loads = loads_of(computed, bought)
     mine = contracts(master, list(bought), zone)
-    wanted = computed.wanted[np.array(list(bought.values()), np.int64)]
+    wanted = computed.wanted[np.array(list(bought.values()), np.int64)].copy()
+    position = {meter: i for i, meter in enumerate(bought)}
+    for row, (meter, channel) in enumerate(names):
+        if channel == "export" and meter in position:
+            wanted[position[meter]] |= computed.wanted[row]
     determinants = daily_determinants(loads, mine, book, wanted)
     return bill_loads(loads, mine, book, events, last_closed), determinants.cast(DETERMINANTS.content)
