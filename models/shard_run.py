@@ -170,6 +170,10 @@ class ShardRun:
                     "one service point",
                 )
 
+    def add_problem(self, rule: str, meter: str, second: int, seen: str, expected: str) -> None:
+        """Note a finding about a meter as a whole; before ``addresses``."""
+        self._add(self.assembly.problems, rule, meter, WHOLE_METER, second, seen, expected)
+
     def _add(
         self, problems: Problems, rule: str, meter: str, channel: str, second: int, seen: str, expected: str
     ) -> None:

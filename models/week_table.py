@@ -67,9 +67,9 @@ def week_table(features: pa.Table, channel: str = "import") -> WeekTable:
             continue
         if pa.types.is_list(field.type):
             flat = rows[field.name].combine_chunks().flatten().to_numpy()
-            width = len(flat) // max(rows.num_rows, 1)
+            width = len(flat) // rows.num_rows if rows.num_rows else WEEK
             lists[field.name] = np.zeros((*shape, width), np.int64)
-            lists[field.name][row, column] = flat.reshape(rows.num_rows, -1)
+            lists[field.name][row, column] = flat.reshape(rows.num_rows, width)
         elif pa.types.is_integer(field.type):
             numbers[field.name] = np.zeros(shape, np.int64)
             numbers[field.name][row, column] = rows[field.name].to_numpy()

@@ -116,8 +116,13 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
     """
     pack = load_rule_pack(options.rules)
     mapping = _mapping(options.mapping)
-    lake = _open(options)
     paths = input_files(options.inputs)
+    lake = Lake.open_or_create(
+        options.lake,
+        timezone=options.timezone,
+        shards=options.shards,
+        history_from=options.history_from,
+    )
     with lake.begin() as run, workers(options.workers, options.plugins) as pool:
         known = _known_raw(lake)
         tally = Tally()
@@ -178,24 +183,6 @@ def input_files(inputs: Sequence[Path]) -> list[Path]:
         else:
             raise MeterbeamError(str(path), "no such file or folder", "Avro files or folders of them")
     return list(dict.fromkeys(files))
-
-
-def _open(options: BackfillOptions) -> Lake:
-    if not (options.lake / "lake.json").exists():
-        if options.timezone is None:
-            raise MeterbeamError("--timezone", "nothing", "the IANA time zone of the new lake's local days")
-        return Lake.create(
-            options.lake,
-            timezone=options.timezone,
-            shards=options.shards,
-            history_from=options.history_from,
-        )
-    lake = Lake.open(options.lake)
-    if options.timezone not in (None, lake.config.timezone):
-        raise MeterbeamError(
-            "--timezone", str(options.timezone), f"{lake.config.timezone}, as the lake was made"
-        )
-    return lake
 
 
 def _mapping(path: Path | None) -> FieldMapping | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.assemble import Name, ShardInputs, first_readings, result_range, series_rows
 from models.bill_run import Events
 from models.blocks import NEVER
-from models.calendar import day_date, epoch_day
+from models.calendar import day_date, epoch_day, local_midnight
 from models.dirty import (
     Days,
     DirtyDays,
@@ -31,7 +31,7 @@ from models.sharding import shard_of_id
 from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
 from pipelines.revise import current_days, current_rows, revise
-from pipelines.shard_bills import TariffBook, bill_group, event_days, tariff_book
+from pipelines.shard_bills import TariffBook, bill_group, contracts, event_days, tariff_book
 from schemas.arrow import RAW
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
@@ -110,7 +110,9 @@ def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
     shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
     made = _compute(shard_run, job)
     served = _Served(shard, lake.config.shards)
-    addresses = shard_run.addresses(master_meters(job, lake).get(shard, ()))
+    meters = master_meters(job, lake).get(shard, [])
+    _missing_tariffs(shard_run, meters, job)
+    addresses = shard_run.addresses(meters)
     rows = _stored(made.days, addresses)
     if lake.files(DAYS.name):
         rows = revise(rows, current_days(lake, scope, served), DAYS)
@@ -169,6 +171,22 @@ def _compute(shard_run: ShardRun, job: ProcessJob) -> _Made:
 def _weeks(scope: dict[Name, list[Days]]) -> dict[Name, list[Days]]:
     """The Mondays of the weeks that hold the days in scope."""
     return {name: merge((monday(first), last) for first, last in days) for name, days in scope.items()}
+
+
+def _missing_tariffs(shard_run: ShardRun, meters: list[str], job: ProcessJob) -> None:
+    """A finding for each reporting meter of a customer whose tariff is not known: it gets no bill."""
+    book, _ = prices(job)
+    if not book:
+        return
+    reported = {meter for meter, _ in shard_run.inputs.first_readings}
+    master, zone = shard_run.inputs.master, shard_run.inputs.zone
+    for contract in contracts(master, [meter for meter in meters if meter in reported], zone):
+        if contract.tariff_id not in book:
+            first = shard_run.inputs.first_readings
+            seconds = [second for (meter, _), (second, _) in first.items() if meter == contract.meter_id]
+            start = max(local_midnight(zone, max(contract.first_day, 0)), min(seconds))
+            seen = "no tariff" if contract.tariff_id is None else f"tariff {contract.tariff_id}"
+            shard_run.add_problem("no_tariff", contract.meter_id, start, seen, "a known tariff")
 
 
 def prices(job: ProcessJob) -> tuple[TariffBook, Events]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -32,7 +32,7 @@ class Workers:
         plugins: Modules each process loads first.
     """
 
-    def __init__(self, pool: ProcessPoolExecutor, count: int) -> None:
+    def __init__(self, pool: Executor, count: int) -> None:
         self._pool = pool
         self._count = count
 
@@ -70,11 +70,27 @@ class Workers:
 PIPELINES_A_WORKER = 1
 
 
+class _Here(Executor):
+    """Runs each pipeline in the calling process, one after the other."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call at once; the future holds the outcome."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # handed on by future.result()
+            future.set_exception(error)
+        return future
+
+
 @contextmanager
 def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
-    """Processes for the length of a run."""
+    """Processes for the length of a run; with a count of 0 everything runs in this one."""
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
+    if count == 0:
+        yield Workers(_Here(), 1)
+        return
     pool = ProcessPoolExecutor(
         count, mp_context=get_context("spawn"), initializer=_start, initargs=(list(plugins),)
     )

@@ -47,8 +47,8 @@ def test_shuffled_records_in_several_runs(town: Path, whole: Path, tmp_path: Pat
         all_rows = [row for name in names for row in records(town / f"{name}.avro")]
         sent = [*all_rows, *chance.sample(all_rows, len(all_rows) // 3)]
         chance.shuffle(sent)
-        for part in range(3):
-            files.append(write(tmp_path / "in" / f"{record}-{part}.avro", record, sent[part::3]))
+        folder = tmp_path / "in"
+        files += [write(folder / f"{record}-{part}.avro", record, sent[part::3]) for part in range(3)]
     chance.shuffle(files)
     lake = tmp_path / "lake"
     for first in range(0, len(files), 3):

@@ -48,8 +48,8 @@ def make_town(out: Path, *, meters: int = 8, days: int = 40, seed: int = 3, form
 
 
 def run(lake: Path, *inputs: Path, **options: Any) -> dict[str, Any]:
-    """One backfill, in one worker, with few shards."""
-    settings: dict[str, Any] = {"timezone": ZONE, "shards": 3, "workers": 1, **options}
+    """One backfill, in this process, with few shards."""
+    settings: dict[str, Any] = {"timezone": ZONE, "shards": 3, "workers": 0, **options}
     return backfill(BackfillOptions(inputs=inputs, lake=lake, **settings))
 
 
@@ -62,7 +62,7 @@ def tables(lake: Path) -> dict[str, list[tuple[Any, ...]]]:
             kept = ", ".join(f'"{name}"' for name in names if name not in HISTORY)
             where = "WHERE status IN ('active', 'held')" if view == "bills" else ""
             if view == "bill_lines":
-                where = "SEMI JOIN (SELECT bill_id, revision FROM bills WHERE status = 'active') USING (bill_id, revision)"
+                where = "SEMI JOIN (FROM bills WHERE status = 'active') USING (bill_id, revision)"
             rows = connection.execute(f"SELECT {kept} FROM {view} {where}").fetchall()
             found[view] = sorted(rows, key=repr)
         found["raw"] = sorted(connection.execute("SELECT * EXCLUDE (source) FROM raw").fetchall(), key=repr)
@@ -87,7 +87,7 @@ def write(path: Path, record: str, rows: Sequence[dict[str, Any]], codec: str = 
     """Records as a container file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        fastavro.writer(file, avro_schema(record), rows, codec=codec, sync_interval=4000)
+        fastavro.writer(file, avro_schema(record), rows, codec=codec, sync_interval=300)
     return path
 
 
