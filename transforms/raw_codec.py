@@ -166,7 +166,8 @@ def _unplaned(batch: pa.RecordBatch, name: str, item: pa.DataType) -> pa.Array:
     for k, plane in enumerate(names):
         octets[:, k] = batch.column(plane).flatten().to_numpy()
     kind = "<f8" if name == "f" else f"<i{len(names)}"
-    items = octets.view(kind).reshape(-1).astype(item.to_pandas_dtype(), copy=False)
+    wide = np.float64 if name == "f" else np.int64
+    items = octets.view(kind).reshape(-1).astype(wide, copy=False)
     missing = batch.column(f"{name}_missing").flatten() if f"{name}_missing" in batch.schema.names else None
     made = pa.array(items, mask=None if missing is None else missing.to_numpy().astype(np.bool_))
     counts = pc.fill_null(pc.list_value_length(first), 0).to_numpy()

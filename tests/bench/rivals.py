@@ -1,0 +1,127 @@
+"""What a backfill is measured against: a bare decode, a textbook Beam pipeline, Polars, DuckDB.
+
+Each does far less than a backfill: it fills gaps with zero and sums energy by meter, local day and two
+time-of-use bands. Run as ``python -m tests.bench.rivals NAME FOLDER``; prints the readings it handled.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+ZONE = "Europe/Zurich"
+PEAK_HOURS = range(17, 22)
+TEXTBOOK_ROWS = 3_000
+
+
+def decode(folder: Path) -> int:
+    """The project's own fast reader on whole files, nothing else."""
+    from schemas.mapping import FieldMapping
+    from transforms.avro_container import Block, decompress, read_header, walk
+    from transforms.ingest_plan import decoder_for, opened
+
+    readings = 0
+    for path in sorted(folder.glob("readings-*.avro")):
+        with opened(path) as data:
+            header = read_header(data, str(path))
+            decoder = decoder_for(header.schema, FieldMapping(), ZONE)
+            blocks = [item for item in walk(data, header) if isinstance(item, Block)]
+            for first in range(0, len(blocks), 32):
+                part = blocks[first : first + 32]
+                payloads = [
+                    decompress(data[b.start : b.start + b.size], header.codec, str(path), b.offset)
+                    for b in part
+                ]
+                readings += decoder.decode(payloads, [block.rows for block in part]).readings
+    return readings
+
+
+def _reading_rows(record: dict[str, Any]) -> Iterator[tuple[tuple[str, Any, bool], int]]:
+    for i, value in enumerate(record["values"]):
+        local = (record["start"] + timedelta(seconds=i * record["interval_s"])).astimezone(ZoneInfo(ZONE))
+        yield (record["meter_id"], local.date(), local.hour in PEAK_HOURS), value
+
+
+def textbook(folder: Path) -> int:
+    """A Python object a reading and CombinePerKey, as tutorials do it; on a part of the file."""
+    import apache_beam as beam
+    import fastavro
+
+    with sorted(folder.glob("readings-*.avro"))[0].open("rb") as file:
+        every: Any = fastavro.reader(file)
+        records = [record for _, record in zip(range(TEXTBOOK_ROWS), every, strict=False)]
+    counts: list[int] = []
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        sums = pipeline | beam.Create(records) | beam.FlatMap(_reading_rows) | beam.CombinePerKey(sum)
+        _ = sums | beam.combiners.Count.Globally() | beam.Map(counts.append)
+    return sum(len(record["values"]) for record in records)
+
+
+def polars(folder: Path) -> int:
+    """A plain Polars script."""
+    import polars as pl
+
+    readings = 0
+    for path in sorted(folder.glob("readings-*.avro")):
+        rows = pl.read_avro(path).select("meter_id", "start", "values")
+        slots = rows.with_columns(i=pl.int_ranges(0, pl.col("values").list.len())).explode("values", "i")
+        readings += slots.height
+        slots = slots.with_columns(at=pl.col("start") + pl.duration(minutes=15 * pl.col("i"))).select(
+            "meter_id", "at", "values"
+        )
+        full = slots.sort("meter_id", "at").upsample("at", every="15m", group_by="meter_id")
+        full = full.with_columns(pl.col("meter_id").forward_fill(), pl.col("values").fill_null(0))
+        local = full.with_columns(t=pl.col("at").dt.replace_time_zone("UTC").dt.convert_time_zone(ZONE))
+        local.group_by("meter_id", pl.col("t").dt.date(), pl.col("t").dt.hour().is_between(17, 21)).agg(
+            pl.col("values").sum()
+        )
+    return readings
+
+
+def duckdb(folder: Path) -> int:
+    """DuckDB SQL over the decoded blocks."""
+    import duckdb as engine
+    import polars as pl
+
+    readings = 0
+    for path in sorted(folder.glob("readings-*.avro")):
+        blocks = pl.read_avro(path).select("meter_id", "start", "values").to_arrow()
+        with engine.connect(config={"threads": 2}) as connection:
+            connection.register("blocks", blocks)
+            connection.execute(
+                """
+                CREATE TABLE slots AS SELECT meter_id, start + to_minutes(15 * i) AS at, v
+                FROM (SELECT meter_id, start, unnest(values) AS v, unnest(range(len(values))) AS i
+                      FROM blocks)
+                """
+            )
+            readings += connection.execute("SELECT count(*) FROM slots").fetchall()[0][0]
+            connection.execute(
+                """
+                CREATE TABLE sums AS
+                WITH every AS (SELECT meter_id, unnest(range(min(at), max(at) + INTERVAL 15 MINUTE,
+                                      INTERVAL 15 MINUTE)) AS at FROM slots GROUP BY 1),
+                     full_load AS (SELECT meter_id, at, coalesce(v, 0) AS v
+                                   FROM every LEFT JOIN slots USING (meter_id, at))
+                SELECT meter_id, (at AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Zurich')::DATE AS day,
+                       hour(at AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Zurich') BETWEEN 17 AND 21 AS peak,
+                       sum(v)
+                FROM full_load GROUP BY ALL
+                """
+            )
+    return readings
+
+
+RIVALS: dict[str, Callable[[Path], int]] = {
+    "decode": decode,
+    "textbook": textbook,
+    "polars": polars,
+    "duckdb": duckdb,
+}
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{RIVALS[sys.argv[1]](Path(sys.argv[2]))}\n")
