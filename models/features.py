@@ -33,6 +33,7 @@ ROWS_AT_ONCE = 96
 """Meters measured together, so that a week of them stays in the processor's cache."""
 SHORTEST_RUN = 8
 ROW, WEEK_OF = "row", "week"
+NUMPY: dict[pa.DataType, type[np.signedinteger]] = {pa.int32(): np.int32, pa.int64(): np.int64}
 
 Features = dict[str, NDArray[np.integer]]
 
@@ -144,9 +145,9 @@ def _week(values: Int, have: Bool, span: WeekSpan, expected: Bool) -> Features:
 
 
 def _empty() -> Features:
-    nothing: Features = {name: np.zeros(0, type_.to_pandas_dtype()) for name, type_ in SCALARS.items()}
+    nothing: Features = {name: np.zeros(0, NUMPY[type_]) for name, type_ in SCALARS.items()}
     for name, (length, type_) in LISTS.items():
-        nothing[name] = np.zeros((0, length), type_.value_type.to_pandas_dtype())
+        nothing[name] = np.zeros((0, length), NUMPY[type_.value_type])
     return nothing | {ROW: np.zeros(0, np.int64), WEEK_OF: np.zeros(0, np.int64)}
 
 
@@ -179,9 +180,9 @@ class _Chunk:
         """Every column but the address."""
         result = self._days() | self._hours() | self._moments() | self._runs() | self._peak() | self._dips()
         for name, type_ in SCALARS.items():
-            result[name] = result[name].astype(type_.to_pandas_dtype(), copy=False)
+            result[name] = result[name].astype(NUMPY[type_], copy=False)
         for name, (_, type_) in LISTS.items():
-            result[name] = result[name].astype(type_.value_type.to_pandas_dtype(), copy=False)
+            result[name] = result[name].astype(NUMPY[type_.value_type], copy=False)
         return result
 
     def _placed(self, per_day: NDArray[np.integer]) -> Int:

@@ -283,7 +283,7 @@ def _integers(column: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, NDArray[
         return column.cast(wanted), None
     except pa.ArrowInvalid:
         plain = pc.fill_null(column, 0).to_numpy()
-        limits = np.iinfo(wanted.to_pandas_dtype())
+        limits = np.iinfo(f"i{wanted.bit_width // 8}")
         bad = (plain < limits.min) | (plain > limits.max)
         return pc.if_else(pa.array(bad), pa.scalar(None, column.type), column).cast(wanted), bad
 
