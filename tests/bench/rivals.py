@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,8 +49,9 @@ def _reading_rows(record: dict[str, Any]) -> Iterator[tuple[tuple[str, Any, bool
 
 def textbook(folder: Path) -> int:
     """A Python object a reading and CombinePerKey, as tutorials do it; on a part of the file."""
-    import apache_beam as beam
     import fastavro
+
+    beam: Any = import_module("apache_beam")
 
     with sorted(folder.glob("readings-*.avro"))[0].open("rb") as file:
         every: Any = fastavro.reader(file)
