@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 		echo "$(PYTHON) could not make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "Installing what requirements.lock names into $(VENV) (about 1.2 GB, once) …"
 	@awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
-	@$(PIP) --require-hashes -r $(VENV)/uv.lock && $(BIN)/uv pip install --python $(BIN)/python --quiet \
+	@$(PIP) --require-hashes -r $(VENV)/uv.lock && $(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode \
 		--require-hashes -r requirements.lock || { echo "uv cannot install here; taking pip"; \
 		$(PIP) --require-hashes -r requirements.lock; }
 	@$(PIP) --no-deps --no-build-isolation --editable .

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import IsolationForest
 
 from models.series import Int
 from models.week_table import Float, WeekTable
@@ -110,14 +109,20 @@ def change_scores(table: WeekTable) -> ChangeScores:
     )
 
 
+def strangeness(rows: Float) -> Float:
+    """Anomaly of each row by an isolation forest, higher is stranger; (n,)."""
+    from sklearn.ensemble import IsolationForest  # seconds to import: only who scores pays
+
+    if len(rows) < 2:
+        return np.zeros(len(rows))
+    forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(rows)
+    scores: Float = -forest.score_samples(rows)
+    return scores
+
+
 def _forest(side: Float) -> Float:
-    """Anomaly of each meter-week, higher is stranger; (m, w)."""
-    flat = side.reshape(-1, side.shape[2])
-    if len(flat) < 2:
-        return np.zeros(side.shape[:2])
-    forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(flat)
-    scores: Float = -forest.score_samples(flat)
-    return scores.reshape(side.shape[:2])
+    """Anomaly of each meter-week; (m, w)."""
+    return strangeness(side.reshape(-1, side.shape[2])).reshape(side.shape[:2])
 
 
 def _worst(scores: Float) -> Float:

@@ -6,11 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from models.calendar import day_grid
-from models.features import ROW, WEEK, WEEK_OF, feature_rows, week_features
+from models.features import MONDAY_OF_EPOCH, ROW, WEEK, WEEK_OF, feature_rows, week_features
 from models.shard_run import Computed
-
-MONDAY_OF_EPOCH = 3
-"""1970-01-01 was a Thursday: three days after a Monday."""
 
 
 def monday(day: int) -> int:

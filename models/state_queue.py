@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
-from sklearn.ensemble import IsolationForest
 
-from models.change_queue import MAD_TO_SIGMA, SEED, TREES, ChangeScores, nan_median
+from models.change_queue import MAD_TO_SIGMA, ChangeScores, nan_median, strangeness
 from models.week_table import Float, WeekTable
 
 SIDE = np.array([-1, -1, -1, 1, 1, -1, 0, -1, 1, 0, 0, 0, -1, 1])
@@ -46,10 +44,7 @@ def state_scores(
     spread = MAD_TO_SIGMA * np.median(np.abs(centred), axis=0) + 1e-9 if len(static) else 1.0
     z = np.clip(centred / spread, -8, 8)
     side = np.where(SIDE == 0, np.abs(z), np.maximum(z * SIDE, 0))
-    score = np.zeros(len(static))
-    if len(static) > 1:
-        forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(side)
-        score = _scaled(-forest.score_samples(side)) + _scaled(change.score)
+    score = _scaled(strangeness(side)) + _scaled(change.score) if len(static) else np.zeros(0)
     share = feeder_shares(table.days("day_total"), feeders, feeder_of)
     return StateScores(score + np.nan_to_num(share) * 4.0, share)
 
@@ -76,6 +71,8 @@ def feeder_shares(
     Returns:
         Coefficient of each meter, NaN where its feeder has no meter; shape (m,).
     """
+    from scipy.optimize import nnls  # slow to import: only who scores pays
+
     share = np.full(len(feeder_of), np.nan)
     for feeder, through in feeders.items():
         rows = np.array([i for i, name in enumerate(feeder_of) if name == feeder], np.int64)

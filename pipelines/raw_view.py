@@ -247,7 +247,7 @@ class RawReadings(ds.Dataset):
         for shard in sorted(by_shard):
             if chosen is not None and shard not in chosen:
                 continue
-            blocks = pa.concat_tables([read_raw_shard(p, Kind.INTERVALS, shard) for p in by_shard[shard]])
+            blocks, _ = read_raw_shard(by_shard[shard], Kind.INTERVALS, shard)
             if meters is not None:
                 blocks = blocks.filter(pc.is_in(blocks["meter_id"], pa.array(sorted(meters), pa.string())))
             if not blocks.num_rows:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, first_readings, result_range, series_rows
@@ -32,7 +33,6 @@ from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
 from pipelines.revise import current_days, current_rows, revise
 from pipelines.shard_bills import TariffBook, bill_group, contracts, event_days, tariff_book
-from schemas.arrow import RAW
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
@@ -238,14 +238,10 @@ def _lake(path: str, run_no: int) -> Lake:
 
 def _read(lake: str, kind: Kind, names: RawNames, shard: int) -> pa.Table:
     """Rows of one shard of raw files of a kind, with a ``fresh`` column."""
-    tables = []
-    for name, fresh in names:
-        table = read_raw_shard(Path(lake) / "raw" / kind.value / name, kind, shard)
-        if table.num_rows:
-            tables.append(table.append_column("fresh", pa.repeat(pa.scalar(fresh), table.num_rows)))
-    if not tables:
-        return RAW[kind].empty_table().append_column("fresh", pa.array([], pa.bool_()))
-    return pa.concat_tables(tables).unify_dictionaries()
+    folder = Path(lake) / "raw" / kind.value
+    table, rows = read_raw_shard([folder / name for name, _ in names], kind, shard)
+    fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
+    return table.append_column("fresh", pa.array(fresh))
 
 
 @lru_cache(maxsize=1)

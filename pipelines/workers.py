@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -17,6 +18,7 @@ QUIET = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
@@ -115,7 +117,17 @@ def _start(plugins: list[str]) -> None:
     load_plugins(plugins)
 
 
+def _import_beam() -> None:
+    """Import Beam without its warning that cloud clients nobody asked for are not installed."""
+    logging.disable(logging.WARNING)
+    try:
+        import apache_beam  # noqa: F401
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def _run_pipeline(label: str, transform: Callable[[], Any], elements: list[Any]) -> list[Any]:
+    _import_beam()
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 

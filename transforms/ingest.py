@@ -36,7 +36,7 @@ __all__ = ["FileSplit", "IngestReceipt", "OnError", "RawFile", "ingest_split", "
 OnError = Literal["stop", "dead-letter"]
 STRETCH_BYTES = 8 << 20
 """Decompressed bytes decoded at once."""
-FILE_READINGS = 10_000_000
+FILE_READINGS = 3_000_000
 """A raw file is closed when it holds this many readings, or a tenth as many rows: rows take more memory."""
 
 

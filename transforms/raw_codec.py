@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -155,33 +157,62 @@ def _one(column: Any) -> pa.Array:
     return column
 
 
-def _unplaned(batch: pa.RecordBatch, name: str, item: pa.DataType) -> pa.Array:
-    """The list column whose byte planes a batch holds; all null where it has none."""
-    names = [f"{name}{k}" for k in range(8) if f"{name}{k}" in batch.schema.names]
-    if not names:
-        return pa.nulls(batch.num_rows, pa.list_(item))
-    first = batch.column(names[0])
-    total = len(first.flatten())
-    octets = np.empty((total, len(names)), np.uint8)
-    for k, plane in enumerate(names):
-        octets[:, k] = batch.column(plane).flatten().to_numpy()
-    kind = "<f8" if name == "f" else f"<i{len(names)}"
-    wide = np.float64 if name == "f" else np.int64
-    items = octets.view(kind).reshape(-1).astype(wide, copy=False)
-    missing = batch.column(f"{name}_missing").flatten() if f"{name}_missing" in batch.schema.names else None
-    made = pa.array(items, mask=None if missing is None else missing.to_numpy().astype(np.bool_))
-    counts = pc.fill_null(pc.list_value_length(first), 0).to_numpy()
-    offsets = np.zeros(batch.num_rows + 1, np.int32)
+def _unplaned(batches: list[pa.RecordBatch], name: str, item: pa.DataType) -> pa.Array:
+    """The list column whose byte planes the batches hold; all null where none has any."""
+    rows = sum(batch.num_rows for batch in batches)
+    planes = [[plane for plane in batch.schema.names if _is_plane(plane, name)] for batch in batches]
+    if not any(planes):
+        return pa.nulls(rows, pa.list_(item))
+    counts, absent = np.zeros(rows, np.int64), np.ones(rows, np.bool_)
+    parts, missing, row = [], [], 0
+    for batch, names in zip(batches, planes, strict=True):
+        here = slice(row, row + batch.num_rows)
+        row += batch.num_rows
+        if not names:
+            continue
+        first = batch.column(names[0])
+        absent[here] = first.is_null().to_numpy(zero_copy_only=False) if first.null_count else False
+        counts[here] = pc.fill_null(pc.list_value_length(first), 0).to_numpy()
+        octets = np.empty((len(first.flatten()), len(names)), np.uint8)
+        for k, plane in enumerate(names):
+            octets[:, k] = batch.column(plane).flatten().to_numpy()
+        parts.append(octets.view("<f8" if name == "f" else f"<i{len(names)}").reshape(-1))
+        nulls = f"{name}_missing"
+        has_nulls = nulls in batch.schema.names
+        missing.append(batch.column(nulls).flatten().to_numpy() if has_nulls else None)
+    items = np.concatenate(parts, dtype=np.float64 if name == "f" else np.int64)
+    offsets = np.zeros(rows + 1, np.int32)
     np.cumsum(counts, out=offsets[1:])
-    mask = pc.is_null(first) if first.null_count else None
-    return pa.ListArray.from_arrays(pa.array(offsets), made, pa.list_(item), mask=mask)
+    made = pa.array(items, mask=_joined_mask(parts, missing))
+    lists_mask = pa.array(absent) if absent.any() else None
+    return pa.ListArray.from_arrays(pa.array(offsets), made, pa.list_(item), mask=lists_mask)
 
 
-def decode_raw_intervals(batch: pa.RecordBatch) -> pa.Table:
-    """The inverse of ``encode_raw_intervals`` for one batch."""
-    columns = {name: batch.column(name) for name in (*_ROW_COLUMNS, "quality")}
-    columns["values_int"] = _unplaned(batch, "i", pa.int64())
-    columns["values_float"] = _unplaned(batch, "f", pa.float64())
+def _is_plane(column: str, name: str) -> bool:
+    return column[0] == name and column[1:].isdigit()
+
+
+def _joined_mask(
+    parts: list[NDArray[Any]], missing: list[NDArray[np.uint8] | None]
+) -> NDArray[np.bool_] | None:
+    if all(mask is None for mask in missing):
+        return None
+    masks = [
+        np.zeros(len(part), np.uint8) if mask is None else mask
+        for part, mask in zip(parts, missing, strict=True)
+    ]
+    return np.concatenate(masks).astype(np.bool_)
+
+
+def decode_raw_intervals(batches: list[pa.RecordBatch]) -> pa.Table:
+    """The inverse of ``encode_raw_intervals`` for batches of any files, one after the other."""
+    if not batches:
+        return RAW_INTERVALS.empty_table()
+    names = [*_ROW_COLUMNS, "quality"]
+    rows = pa.Table.from_batches([batch.select(names) for batch in batches]).unify_dictionaries()
+    columns = {name: _one(rows.column(name)) for name in names}
+    columns["values_int"] = _unplaned(batches, "i", pa.int64())
+    columns["values_float"] = _unplaned(batches, "f", pa.float64())
     return pa.table([columns[field.name] for field in RAW_INTERVALS], schema=RAW_INTERVALS)
 
 
@@ -259,24 +290,50 @@ def raw_shards(path: Path, kind: Kind) -> list[int]:
     return _shards(path, pq.read_schema(path))
 
 
-def read_raw_shard(path: Path, kind: Kind, shard: int) -> pa.Table:
-    """The rows of one shard of a raw file; reads that shard's batch only.
+def read_raw_shard(paths: Sequence[Path], kind: Kind, shard: int) -> tuple[pa.Table, Int]:
+    """The rows of one shard of raw files; reads that shard's batches only.
 
     Returns:
-        A table in the kind's raw schema; empty where the file has none of that shard.
+        A table in the kind's raw schema, file after file, empty where they have none of that shard; and
+        how many rows came from each file, shape (files,).
 
     Raises:
-        MeterbeamError: It is not a file of the raw zone.
+        MeterbeamError: One is not a file of the raw zone.
     """
-    if kind is not Kind.INTERVALS:
-        file = pq.ParquetFile(path)
-        shards = _shards(path, file.schema_arrow)
-        if shard not in shards:
-            return RAW[kind].empty_table()
-        return file.read_row_group(shards.index(shard), use_threads=False).cast(RAW[kind])
-    with pa.memory_map(str(path)) as source:
-        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
-        shards = _shards(path, reader.schema)
-        if shard not in shards:
-            return RAW_INTERVALS.empty_table()
-        return decode_raw_intervals(reader.get_batch(shards.index(shard)))
+    rows = np.zeros(len(paths), np.int64)
+    pieces: list[Any] = []
+    for number, path in enumerate(paths):
+        status = path.stat()
+        file = _opened(str(path), kind, status.st_mtime_ns, status.st_size)
+        at = file.batch_of.get(shard)
+        if at is None:
+            continue
+        piece = (
+            file.reader.get_batch(at)
+            if kind is Kind.INTERVALS
+            else file.reader.read_row_group(at, use_threads=False).cast(RAW[kind])
+        )
+        rows[number] = piece.num_rows
+        pieces.append(piece)
+    if kind is Kind.INTERVALS:
+        return decode_raw_intervals(pieces), rows
+    return pa.concat_tables([RAW[kind].empty_table(), *pieces]).unify_dictionaries(), rows
+
+
+@dataclass(frozen=True)
+class _RawFile:
+    reader: Any
+    batch_of: dict[int, int]
+
+
+@lru_cache(maxsize=256)
+def _opened(path: str, kind: Kind, _changed: int, _size: int) -> _RawFile:
+    """An open raw file: every shard reads every file, and opening costs as much as reading."""
+    if kind is Kind.INTERVALS:
+        options = pa.ipc.IpcReadOptions(use_threads=False)
+        reader = pa.ipc.open_file(pa.memory_map(path), options=options)
+        shards = _shards(Path(path), reader.schema)
+    else:
+        reader = pq.ParquetFile(path)
+        shards = _shards(Path(path), reader.schema_arrow)
+    return _RawFile(reader, {shard: batch for batch, shard in enumerate(shards)})

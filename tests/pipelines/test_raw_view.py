@@ -170,9 +170,9 @@ def test_a_query_of_one_meter_reads_one_shard(tmp_path: Path, monkeypatch: pytes
     publish_raw(lake, Kind.INTERVALS, [block(meter_id=meter, start=T0 + 86_400) for meter in meters])
     read: list[tuple[str, int]] = []
 
-    def counted(path: Path, kind: Kind, shard: int) -> Any:
-        read.append((path.name, shard))
-        return read_raw_shard(path, kind, shard)
+    def counted(paths: Sequence[Path], kind: Kind, shard: int) -> Any:
+        read.extend((path.name, shard) for path in paths)
+        return read_raw_shard(paths, kind, shard)
 
     monkeypatch.setattr("pipelines.raw_view.read_raw_shard", counted)
     mine = shard_of_id("m7", 64)

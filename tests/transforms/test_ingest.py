@@ -56,7 +56,7 @@ def stored(receipts: list[IngestReceipt], raw: Path, kind: Kind = Kind.INTERVALS
     tables: list[pa.Table] = []
     for file in [file for receipt in receipts for file in receipt.files]:
         path = raw / kind / file.name
-        parts = {shard: read_raw_shard(path, kind, shard) for shard in raw_shards(path, kind)}
+        parts = {shard: read_raw_shard([path], kind, shard)[0] for shard in raw_shards(path, kind)}
         assert path.stat().st_size == file.size
         assert sum(part.num_rows for part in parts.values()) == file.stats.rows
         if kind is Kind.INTERVALS:
