@@ -51,7 +51,7 @@ class ShardInputs:
     first_readings: dict[Name, tuple[int, int]]
     history_from: int | None = None
     windows: dict[Name, tuple[int, int]] | None = None
-    cells: int = 1 << 22
+    cells: int = 1 << 21
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from models.calendar import day_date, epoch_day, local_day, local_midnight
 from models.master import FOREVER, Span
@@ -86,6 +87,7 @@ def billing_periods(contract: Contract, first_day: int, last_closed: int) -> lis
     return periods
 
 
+@lru_cache(maxsize=4096)
 def _cycle_start(day: int, cycle_day: int) -> int:
     """Last cycle start at or before a day."""
     here = day_date(day)
@@ -96,6 +98,7 @@ def _cycle_start(day: int, cycle_day: int) -> int:
     return epoch_day(start)
 
 
+@lru_cache(maxsize=4096)
 def _next_start(start: int, cycle_day: int) -> int:
     here = day_date(start)
     year, month = (here.year, here.month + 1) if here.month < 12 else (here.year + 1, 1)

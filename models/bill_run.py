@@ -100,13 +100,34 @@ def bill_loads(
             if period.first >= loads.grid.first_day:
                 groups[period.first, period.last, contract.tariff_id].append(period)
     state = BillState({}, np.zeros(len(loads.meters), np.int64))
-    tables = [PARTS.empty_table()]
+    bills: list[_Bills] = []
     for (first, last, tariff_id), periods in sorted(groups.items()):
         rows = np.array([row_of[period.contract.meter_id] for period in periods], np.int64)
-        table = _bill(loads, rows, periods, tariffs[tariff_id], events, state, first, last)
-        if table is not None:
-            tables.append(table)
-    return pa.concat_tables(tables)
+        priced = _bill(loads, rows, periods, tariffs[tariff_id], events, state, first, last)
+        if priced is not None:
+            bills.append(priced)
+    return _parts(bills)
+
+
+@dataclass(frozen=True)
+class _Bills:
+    """Priced bills of one period and tariff; shape (n,), lines as (n, L).
+
+    Attributes:
+        lines: Tariff, line and decimals of its money, in the order of the bill.
+        totals: [10^-6 of the currency]
+        missing: Slots without a value, whose bills are held.
+        slots, estimated: Slots of the period, and those estimated.
+    """
+
+    periods: Sequence[BillingPeriod]
+    tariff: Tariff
+    lines: Sequence[tuple[Tariff, Line, int]]
+    totals: Int
+    states: Sequence[str | None]
+    missing: Int
+    slots: int
+    estimated: Int
 
 
 def _bill(
@@ -118,7 +139,7 @@ def _bill(
     state: BillState,
     first: int,
     last: int,
-) -> pa.Table | None:
+) -> _Bills | None:
     """Bills of one period for several service points on one tariff; ``state`` is carried on in place."""
     lines: list[tuple[Tariff, Line, int]] = []
     totals: Int | None = None
@@ -150,25 +171,47 @@ def _bill(
         return None
     _put_back(state, own, rows, len(loads.meters))
     days = slice(first - loads.grid.first_day, last + 1 - loads.grid.first_day)
-    slots = int(loads.grid.lengths[days].sum())
-    missing = loads.missing[rows, days].sum(axis=1)
+    return _Bills(
+        periods=periods,
+        tariff=tariff,
+        lines=lines,
+        totals=totals,
+        states=_states(own, rows, tariff),
+        missing=loads.missing[rows, days].sum(axis=1),
+        slots=int(loads.grid.lengths[days].sum()),
+        estimated=loads.estimated[rows, days].sum(axis=1).astype(np.int64),
+    )
+
+
+def _parts(bills: Sequence[_Bills]) -> pa.Table:
+    """Bills as rows of ``PARTS``."""
+    if not bills:
+        return PARTS.empty_table()
+    periods = [period for part in bills for period in part.periods]
+    points = [period.contract.service_point_id for period in periods]
+    sizes = [len(part.periods) for part in bills]
+    slots = np.repeat(np.array([part.slots for part in bills], np.int64), sizes)
+    missing = np.concatenate([part.missing for part in bills])
     held = missing > 0
     return pa.table(
         {
-            "service_point_id": [period.contract.service_point_id for period in periods],
+            "service_point_id": points,
             "group": [f"{p.contract.commodity}/{p.contract.bill_cycle_day}" for p in periods],
             "account_id": [period.contract.account_id for period in periods],
-            "period_start": _days([first] * len(rows)),
-            "period_end": _days([last] * len(rows)),
+            "period_start": _days([period.first for period in periods]),
+            "period_end": _days([period.last for period in periods]),
             "status": np.where(held, "held", "active").tolist(),
-            "total": decimals(totals, 24, MICRO_DP, absent=held),
-            "currency": [tariff.currency] * len(rows),
-            "estimated_share": pa.nulls(len(rows), pa.float64()),
-            "reason": [f"{m} of {slots} slots have no value" if m else "" for m in missing.tolist()],
-            "state": _states(own, rows, tariff),
-            "lines": _line_lists(lines, [p.contract.service_point_id for p in periods], held),
-            "slots": np.full(len(rows), slots, np.int64),
-            "estimated": loads.estimated[rows, days].sum(axis=1).astype(np.int64),
+            "total": decimals(np.concatenate([part.totals for part in bills]), 24, MICRO_DP, absent=held),
+            "currency": [part.tariff.currency for part in bills for _ in part.periods],
+            "estimated_share": pa.nulls(len(periods), pa.float64()),
+            "reason": [
+                f"{m} of {of} slots have no value" if m else ""
+                for m, of in zip(missing.tolist(), slots.tolist(), strict=True)
+            ],
+            "state": [state for part in bills for state in part.states],
+            "lines": _line_lists(bills, points, held),
+            "slots": slots,
+            "estimated": np.concatenate([part.estimated for part in bills]),
         },
         schema=PARTS,
     )
@@ -238,21 +281,30 @@ def decimals(values: Int, precision: int, scale: int, absent: object = None) -> 
     return array if absent is None else pa.compute.if_else(pa.array(~np.asarray(absent)), array, None)
 
 
-def _line_lists(
-    lines: Sequence[tuple[Tariff, Line, int]], points: Sequence[str], held: object
-) -> pa.ListArray:
+def _line_lists(bills: Sequence[_Bills], points: Sequence[str], held: Bool) -> pa.ListArray:
     """Lines of each bill, in the order of the bill; zero lines and those of held bills are left out."""
-    count = len(points)
-    amounts = (
-        np.stack([line.amount for _, line, _ in lines], axis=1) if lines else np.zeros((count, 0), np.int64)
+    lines = [line for part in bills for line in part.lines]
+    cells: list[tuple[Int, Int, Int, Int]] = []
+    first_bill = first_line = 0
+    for part in bills:
+        count = len(part.periods)
+        if part.lines:
+            amounts = np.stack([line.amount for _, line, _ in part.lines], axis=1)
+            finer = [10 ** (MICRO_DP - line.quantity_dp) for _, line, _ in part.lines]
+            quantities = np.stack([line.quantity for _, line, _ in part.lines], axis=1) * np.array(finer)
+            bill, number = np.nonzero((amounts != 0) & ~held[first_bill : first_bill + count, None])
+            chosen = amounts[bill, number], quantities[bill, number]
+            cells.append((bill + first_bill, number + first_line, *chosen))
+        first_bill += count
+        first_line += len(part.lines)
+    bill, number, amount, quantity = (
+        (np.concatenate(columns) for columns in zip(*cells, strict=True))
+        if cells
+        else np.zeros((4, 0), np.int64)
     )
-    bill, number = np.nonzero((amounts != 0) & ~np.asarray(held)[:, None])
-    sizes = np.bincount(bill, minlength=count)
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(bill, minlength=len(points)))])
     place = np.arange(len(bill)) - offsets[:-1][bill] + 1
-    scaled = [line.quantity * 10 ** (MICRO_DP - line.quantity_dp) for _, line, _ in lines]
-    quantities = np.stack(scaled, axis=1) if lines else amounts
-    money = [10 ** (MICRO_DP - dp) for _, _, dp in lines]
+    money = np.array([10 ** (MICRO_DP - dp) for _, _, dp in lines] or [1], np.int64)
     pick = pa.array(number)
 
     def of_line(values: list[object], type_: pa.DataType) -> pa.Array:
@@ -266,10 +318,10 @@ def _line_lists(
         "tariff_version": of_line([tariff.version for tariff, _, _ in lines], pa.int32()),
         "period": of_line([line.period for _, line, _ in lines], pa.string()),
         "tier": of_line([line.tier or None for _, line, _ in lines], pa.int32()),
-        "quantity": decimals(quantities[bill, number], 24, MICRO_DP),
+        "quantity": decimals(quantity, 24, MICRO_DP),
         "unit": of_line([line.unit for _, line, _ in lines], pa.string()),
         "rate": of_line([line.rate for _, line, _ in lines], pa.decimal128(24, RATE_DP)),
-        "amount": decimals(amounts[bill, number] * np.array(money or [1], np.int64)[number], 24, MICRO_DP),
+        "amount": decimals(amount * money[number] if len(number) else amount, 24, MICRO_DP),
     }
     structs = pa.StructArray.from_arrays([columns[f.name] for f in BILL_LINE], fields=list(BILL_LINE))
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), structs)

@@ -262,11 +262,10 @@ class _Bill:
         credit = state.credit * self.finer
         for charge in self.of(Export):
             assert isinstance(charge, Export)
-            fed = self.fed if self.fed is not None else np.zeros_like(self.taken)
             quantity, earned = np.zeros(self.count, np.int64), np.zeros(self.count, np.int64)
-            for name in sorted(charge.rate):
+            for name in sorted(charge.rate) if self.fed is not None else ():
                 slots = self.periods.of_slot == self.periods.names.index(name)
-                register = self.register(fed[:, slots].sum(axis=1))
+                register = self.register(self.fed[:, slots].sum(axis=1))
                 quantity += register
                 earned += times(register, self.rounding.kwh_dp, charge.rate[name], MICRO_DP)
             earned = half_away(earned, np.array([10 ** (MICRO_DP - self.dp)]))

@@ -62,7 +62,8 @@ def hour_counts(row: Int, slot: Int, rows: int, grid: DayGrid) -> Int:
     """How many of some slots begin in each wall-clock hour of each day; (rows, days, 24).
 
     Args:
-        row, slot: The slots, shape (k,) each.
+        row: Row of each slot, shape (k,).
+        slot: The slots, shape (k,).
         rows: Number of rows.
         grid: The days.
     """

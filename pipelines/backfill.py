@@ -34,7 +34,7 @@ from transforms.ingest import IngestReceipt
 from transforms.ingest_plan import FileSplit, plan_splits
 
 SPLIT_BYTES = 24 << 20
-CELLS = 1 << 22
+CELLS = 1 << 21
 
 
 @dataclass(frozen=True)

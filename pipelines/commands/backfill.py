@@ -37,7 +37,7 @@ def backfill(
     ] = "stop",
     workers: Annotated[int, typer.Option(min=1, help="Independent processes.")] = 2,
     detect: Annotated[bool, typer.Option(help="Rank suspects and name faults at the end.")] = True,
-    cells: Annotated[int, typer.Option(min=1 << 12, help="Most slots a worker holds at once.")] = 1 << 22,
+    cells: Annotated[int, typer.Option(min=1 << 12, help="Most slots a worker holds at once.")] = 1 << 21,
 ) -> dict[str, Any]:
     """Ingest Avro meter events, validate, estimate, bill and publish them as one run.
 
