@@ -11,6 +11,10 @@ from models.week_table import Float, WeekTable
 
 BASELINE_WEEKS = 4
 WORST_WEEKS = 3
+CANDIDATE_WEEKS = 6
+"""Weeks of each meter that are scored: those farthest from its own baseline."""
+METERS_AT_ONCE = 256
+"""Meters whose intermediate numbers are held together: they stay small, whatever the fleet."""
 TREES = 200
 MAD_TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for normal values."""
@@ -46,6 +50,15 @@ class ChangeScores:
 
 def weekly_features(table: WeekTable) -> Float:
     """Twelve features a meter-week; (m, w, 12). NaN where the meter has no week."""
+    count = len(table.meters)
+    features = np.empty((count, len(table.weeks), len(NAMES)))
+    for low in range(0, count, METERS_AT_ONCE):
+        rows = np.arange(low, min(low + METERS_AT_ONCE, count))
+        features[rows] = _weekly_features(table.chosen(rows))
+    return features
+
+
+def _weekly_features(table: WeekTable) -> Float:
     n = table.numbers
     have = np.maximum(n["have"], 1).astype(np.float64)
     total = table.lists["day_total"].sum(axis=2).astype(np.float64)
@@ -109,20 +122,30 @@ def change_scores(table: WeekTable) -> ChangeScores:
     )
 
 
-def strangeness(rows: Float) -> Float:
-    """Anomaly of each row by an isolation forest, higher is stranger; (n,)."""
+def strangeness(known: Float, rows: Float) -> Float:
+    """Anomaly of rows by an isolation forest over known ones, higher is stranger; (n,)."""
     from sklearn.ensemble import IsolationForest  # seconds to import: only who scores pays
 
-    if len(rows) < 2:
+    if len(known) < 2:
         return np.zeros(len(rows))
-    forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(rows)
+    forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(known)
     scores: Float = -forest.score_samples(rows)
     return scores
 
 
 def _forest(side: Float) -> Float:
-    """Anomaly of each meter-week; (m, w)."""
-    return strangeness(side.reshape(-1, side.shape[2])).reshape(side.shape[:2])
+    """Anomaly of each meter's strangest weeks, −inf for its others; (m, w).
+
+    The forest learns from all weeks; only as many are scored as could be among the worst.
+    """
+    meters, weeks, width = side.shape
+    flat = side.reshape(-1, width)
+    strength = (side**2).sum(axis=2)
+    chosen = np.argsort(-strength, axis=1, kind="stable")[:, :CANDIDATE_WEEKS]
+    at = (np.arange(meters)[:, None] * weeks + chosen).ravel()
+    scores = np.full(meters * weeks, -np.inf)
+    scores[at] = strangeness(flat, flat[at])
+    return scores.reshape(meters, weeks)
 
 
 def _worst(scores: Float) -> Float:

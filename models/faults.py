@@ -10,6 +10,7 @@ from models.series import Bool, Int
 from models.week_table import WEEK, Float, WeekTable
 
 MICRO = 1_000_000
+METERS_AT_ONCE = 256
 FEW_NEGATIVES = 8
 """Fewer negative slots than this are glitches, not a meter that runs backwards."""
 LEAVES_POPULATION = frozenset({"dead_meter", "negative", "duplicate", "multiplier_x10", "unit_error"})
@@ -123,9 +124,19 @@ def _largest_steps(days: Days) -> tuple[Float, Int]:
     known = days.seen & (days.total > 0)
     if days.count < 2 * WEEK:
         return np.zeros(len(known)), np.zeros(len(known), np.int64)
+    parts = [
+        _steps(known[low : low + METERS_AT_ONCE], days.total[low : low + METERS_AT_ONCE])
+        for low in range(0, len(known), METERS_AT_ONCE)
+    ]
+    step, place = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else np.zeros((2, 0))
+    return step, place.astype(np.int64)
+
+
+def _steps(known: Bool, total: Int) -> tuple[Float, Int]:
+    """`_largest_steps` of some meters."""
     # Days without use repeat the one before, so that windows stay whole.
-    last = np.maximum.accumulate(np.where(known, np.arange(days.count), -1), axis=1)
-    level = np.take_along_axis(days.total, np.maximum(last, 0), axis=1)
+    last = np.maximum.accumulate(np.where(known, np.arange(known.shape[1]), -1), axis=1)
+    level = np.take_along_axis(total, np.maximum(last, 0), axis=1)
     logs = np.where(last >= 0, np.log10(np.maximum(level, 1)), np.nan)
     medians = np.sort(np.lib.stride_tricks.sliding_window_view(logs, WEEK, axis=1), axis=2)[:, :, WEEK // 2]
     step = np.nan_to_num(medians[:, WEEK:] - medians[:, :-WEEK])

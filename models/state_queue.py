@@ -44,7 +44,7 @@ def state_scores(
     spread = MAD_TO_SIGMA * np.median(np.abs(centred), axis=0) + 1e-9 if len(static) else 1.0
     z = np.clip(centred / spread, -8, 8)
     side = np.where(SIDE == 0, np.abs(z), np.maximum(z * SIDE, 0))
-    score = _scaled(strangeness(side)) + _scaled(change.score) if len(static) else np.zeros(0)
+    score = _scaled(strangeness(side, side)) + _scaled(change.score) if len(static) else np.zeros(0)
     share = feeder_shares(table.days("day_total"), feeders, feeder_of)
     return StateScores(score + np.nan_to_num(share) * 4.0, share)
 

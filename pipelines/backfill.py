@@ -138,10 +138,7 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         parts += _bills(run, lake, job, shards, parts, tally)
         found: dict[str, Any] = {}
         if options.detect and last_closed is not None:
-            master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
-            queues, found = detect_parts(
-                lake.path, run.run_no, current_features(lake, parts), master, last_closed
-            )
+            queues, found = pool.call(_detect, job, parts)
             parts += queues
         parts += _ledger_parts(run, raw, receipts)
         replaced = {
@@ -405,6 +402,14 @@ def _bills(
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
     return [run.write(BILLS, "accounts", bills)] if bills.num_rows else []
+
+
+def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
+    """Queues and faults over the lake's features and those just written."""
+    folder = Path(job.lake)
+    master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    features = current_features(Lake.open(folder), written)
+    return detect_parts(folder, job.run_no, features, master, job.last_closed)
 
 
 def _ledger_parts(run: Run, raw: pa.Table, receipts: list[IngestReceipt]) -> list[PartFile]:

@@ -22,23 +22,14 @@ from schemas.errors import MeterbeamError
 
 __all__ = ["COMMANDS", "main"]
 
-_LINES = {
+COMMANDS: dict[str, str] = {
     "demo": "Simulate a town, backfill it and write its report: the whole pipeline in one command.",
     "simulate": "Write Avro files of a simulated town, with faults and theft, and the truth beside them.",
-    "convert": "Turn CSV, Parquet or NEM12 files into Avro interval blocks.",
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
-    "evaluate": "Measure detection against injected truth.",
     "tariff": "Check a tariff, or price a load with it.",
-    "rules": "List the validation rules, or check a rule pack.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
     "report": "Write one self-contained HTML page about the lake.",
-}
-_FOLDER = Path(__file__).parent / "commands"
-COMMANDS: dict[str, str] = {
-    name: line
-    for name, line in _LINES.items()
-    if (_FOLDER / f"{name}.py").exists() or (_FOLDER / name / "__init__.py").exists()
 }
 """Every command with its line in ``meterbeam --help``, in the order shown."""
 

@@ -100,4 +100,5 @@ def current_features(lake: Lake, written: list[PartFile]) -> pa.Table:
     joined = pa.concat_tables(rows)
     if joined.num_rows and rows[0].num_rows:
         joined = latest(joined, FEATURES)
-    return joined.filter(~pa.compute.field("withdrawn"))
+    gone = joined["withdrawn"]
+    return joined.filter(pa.compute.invert(gone)) if pa.compute.any(gone).as_py() else joined

@@ -59,14 +59,24 @@ class Workers:
             for future in as_completed(futures):
                 yield from future.result()
         except BrokenProcessPool as error:
-            raise MeterbeamError(
-                f"worker of step {label}",
-                "a process that ended early",
-                "enough memory (see --cells, --workers)",
-            ) from error
+            raise _ended_early(label) from error
         finally:
             for future in futures:
                 future.cancel()
+
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a module's function in one of the processes."""
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise _ended_early(function.__name__) from error
+
+
+def _ended_early(what: str) -> MeterbeamError:
+    return MeterbeamError(
+        f"worker of step {what}", "a process that ended early", "enough memory (see --cells, --workers)"
+    )
 
 
 PIPELINES_A_WORKER = 1
