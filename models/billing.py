@@ -263,7 +263,9 @@ class _Bill:
         for charge in self.of(Export):
             assert isinstance(charge, Export)
             quantity, earned = np.zeros(self.count, np.int64), np.zeros(self.count, np.int64)
-            for name in sorted(charge.rate) if self.fed is not None else ():
+            for name in sorted(charge.rate):
+                if self.fed is None:
+                    break
                 slots = self.periods.of_slot == self.periods.names.index(name)
                 register = self.register(self.fed[:, slots].sum(axis=1))
                 quantity += register

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +89,7 @@ class WeekDays:
     weeks: int
     first: int
 
-    def placed(self, per_day: NDArray[np.generic]) -> NDArray[np.generic]:
+    def placed(self, per_day: NDArray[Any]) -> NDArray[Any]:
         """Days as weeks from Monday to Sunday, 0 for days the grid does not have; (n, weeks, 7, …)."""
         n, days = per_day.shape[:2]
         result = np.zeros((n, self.weeks * WEEK, *per_day.shape[2:]), per_day.dtype)
@@ -180,7 +181,10 @@ class _Chunk:
     def _sums(self) -> Features:
         """Sums by wall-clock hour and by day, and what tells a day from every other."""
         hours = hour_sums(self.value, self.grid)
-        missing = None if self.full else hour_counts(*np.nonzero(~self.have), len(hours), self.grid)
+        missing = None
+        if not self.full:
+            row, slot = np.nonzero(~self.have)
+            missing = hour_counts(row, slot, len(hours), self.grid)
         total = self._by_day(np.add, self.value, np.int64)
         return {"hours": hours, "day_total": total, "day_hash": _hash(hours, missing)}
 

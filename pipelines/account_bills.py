@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.bill_cycles import contracts_of
-from models.bill_run import PARTS, Events, Loads, bill_loads, merge_account_bills
+from models.bill_run import PARTS, Events, Loads, Tariffs, bill_loads, merge_account_bills
 from models.calendar import day_grid
+from models.group_bills import BILLED, contracts
 from models.master import MasterData
 from pipelines.lake import Lake, latest
 from pipelines.parts import PartFile
 from pipelines.revise import revise
-from pipelines.shard_bills import BILLED, TariffBook, contracts
 from schemas.lake import BILLS, DAYS
 from schemas.quality import Quality
 
@@ -58,7 +58,7 @@ def account_parts(
     lake: Lake,
     written: list[PartFile],
     master: MasterData,
-    book: TariffBook,
+    book: Tariffs,
     events: Events,
     accounts: set[str],
     last_closed: int,

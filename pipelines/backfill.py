@@ -379,7 +379,8 @@ def _bills(
     run: Run, lake: Lake, job: ProcessJob, shards: list[ShardReceipt], days: list[PartFile], tally: Tally
 ) -> list[PartFile]:
     """Account bills that are new or changed, as parts."""
-    book, events = prices(job)
+    priced = prices(job)
+    book, events = priced.book, priced.events
     master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     if not book or master.empty:
         return []

@@ -64,7 +64,6 @@ class Workers:
             for future in futures:
                 future.cancel()
 
-
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a module's function in one of the processes."""
         try:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calendar import day_grid
+from models.calendar import DayGrid, day_grid
 from models.features import week_features
+from models.series import Bool, Int
 from schemas.features import LISTS, SCALARS
 
+Row = dict[str, Any]
+Case = tuple[Int, Bool, DayGrid, Bool]
 ZONES = ("Europe/Zurich", "Australia/Lord_Howe", "Pacific/Apia", "UTC")
 DAYS = (
     20_000, 18_350, 18_711, 18_805, 15_330,
@@ -20,7 +24,7 @@ DAYS = (
 
 
 @st.composite
-def cases(draw):
+def cases(draw: st.DrawFn) -> Case:
     interval_s = draw(st.sampled_from((900, 1800, 3600, 300, 86_400)))
     grid = day_grid(
         draw(st.sampled_from(ZONES)), interval_s, draw(st.sampled_from(DAYS)), draw(st.integers(1, 23))
@@ -35,11 +39,11 @@ def cases(draw):
     return values, have, grid, expected
 
 
-def reference(values, have, grid, expected):
+def reference(values: Int, have: Bool, grid: DayGrid, expected: Bool) -> dict[tuple[int, int], Row]:
     """Rows by (series, Monday); plain Python numbers."""
-    rows = {}
+    rows: dict[tuple[int, int], Row] = {}
     for series in range(len(values)):
-        weeks = defaultdict(list)
+        weeks: dict[int, list[int]] = defaultdict(list)
         for day in range(grid.days):
             if expected[series, day]:
                 epoch = grid.first_day + day
@@ -50,9 +54,11 @@ def reference(values, have, grid, expected):
     return rows
 
 
-def one_week(values, have, grid, monday, days):
-    row = {name: [0] * length for name, (length, _) in LISTS.items()} | dict.fromkeys(SCALARS, 0)
-    held = []
+def one_week(values: Int, have: Bool, grid: DayGrid, monday: int, days: list[int]) -> Row:
+    row: dict[str, Any] = {name: [0] * length for name, (length, _) in LISTS.items()} | dict.fromkeys(
+        SCALARS, 0
+    )
+    held: list[int] = []
     for day in days:
         at = grid.first_day + day - monday
         slots = range(grid.offsets[day], grid.offsets[day + 1])
@@ -78,12 +84,12 @@ def one_week(values, have, grid, monday, days):
     return row
 
 
-def thousandths(value):
+def thousandths(value: Any) -> int:
     return max(-30_000_000, min(30_000_000, int(value) // 1000))
 
 
 @given(cases())
-def test_every_column_equals_the_reference(case):
+def test_every_column_equals_the_reference(case: Case) -> None:
     values, have, grid, expected = case
     found = week_features(values, have, grid, expected=expected)
     keys = list(zip(found["row"].tolist(), found["week"].tolist(), strict=True))
@@ -95,7 +101,7 @@ def test_every_column_equals_the_reference(case):
 
 
 @given(cases(), st.integers(0, 2**32))
-def test_day_hash_tells_days_apart_and_nothing_else(case, seed):
+def test_day_hash_tells_days_apart_and_nothing_else(case: Case, seed: int) -> None:
     values, have, grid, _ = case
     twice = np.concatenate([values, values])
     again = week_features(twice, np.concatenate([have, have]), grid)
@@ -115,7 +121,7 @@ def test_day_hash_tells_days_apart_and_nothing_else(case, seed):
 
 
 @given(cases())
-def test_grids_and_neighbours_do_not_change_a_row(case):
+def test_grids_and_neighbours_do_not_change_a_row(case: Case) -> None:
     values, have, grid, expected = case
     whole = week_features(values, have, grid, expected=expected)
     for series in range(len(values)):

@@ -1,58 +1,19 @@
-"""Tariffs, contracts and loads of a shard, brought to the billing kernels."""
+"""Contracts and loads of a computed group, brought to the billing kernels."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import yaml
-from pydantic import ValidationError
 
 from models.bill_cycles import Contract, contracts_of
-from models.bill_run import Events, Loads, bill_loads, daily_determinants
-from models.calendar import epoch_day
+from models.bill_run import Events, Loads, Tariffs, bill_loads, daily_determinants
 from models.days import per_day
 from models.master import MasterData
 from models.shard_run import Computed
-from schemas.errors import MeterbeamError
 from schemas.lake import DETERMINANTS
 from schemas.quality import Quality
-from schemas.tariff import Tariff, load_tariffs
 
-TariffBook = dict[str, list[Tariff]]
 BILLED = ("import", "volume", "heat", "cold")
-
-
-@lru_cache(maxsize=4)
-def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) -> TariffBook:
-    """Tariffs of a folder and of received ``TariffVersion`` records, by id.
-
-    Args:
-        folder: YAML files, or None.
-        received: (tariff_id, version, yaml) that hold.
-
-    Raises:
-        MeterbeamError: A tariff is wrong; names it.
-    """
-    book = {} if folder is None else load_tariffs(Path(folder))
-    for name, version, text in received:
-        try:
-            tariff = Tariff.model_validate(yaml.safe_load(text))
-        except (yaml.YAMLError, ValidationError) as error:
-            raise MeterbeamError(f"TariffVersion {name} {version}", str(error), "a tariff in YAML") from error
-        versions = [t for t in book.get(name, []) if t.version != tariff.version]
-        book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
-    return book
-
-
-def event_days(table: pa.Table) -> Events:
-    """Days of each tariff event."""
-    days: dict[str, set[int]] = {}
-    for event, day in zip(table["event"].to_pylist(), table["local_date"].to_pylist(), strict=True):
-        days.setdefault(event, set()).add(epoch_day(day))
-    return {event: frozenset(found) for event, found in days.items()}
 
 
 def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
@@ -96,7 +57,7 @@ def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract
 
 
 def bill_group(
-    computed: Computed, master: MasterData, zone: str, book: TariffBook, events: Events, last_closed: int
+    computed: Computed, master: MasterData, zone: str, book: Tariffs, events: Events, last_closed: int
 ) -> tuple[pa.Table | None, pa.Table | None]:
     """Shares of bills and determinants of one group; None where nothing is billed."""
     names = computed.group.names

@@ -1,0 +1,99 @@
+"""Which days of a shard to compute: what new facts can reach, within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from models.assemble import Name, ShardInputs, result_range, series_rows
+from models.dirty import (
+    Days,
+    DirtyDays,
+    changed_events,
+    changed_ranges,
+    changed_reads,
+    changed_slots,
+    merge,
+    read_days,
+)
+
+EVER = -(1 << 20)
+"""An epoch day before all others."""
+
+Scope = dict[Name, list[Days]]
+
+
+def ranges_of(inputs: ShardInputs) -> dict[Name, Days]:
+    """Range of results of every series."""
+    return {row.name: days for row in series_rows(inputs) if (days := result_range(row, inputs)) is not None}
+
+
+def mark_everything(dirty: DirtyDays, inputs: ShardInputs, ranges: Mapping[Name, Days]) -> None:
+    """Mark every day that may have a row."""
+    for name, (first, last) in ranges.items():
+        dirty.add(name, first, last)
+    for name in inputs.first_readings:
+        dirty.add(name, EVER, inputs.last_closed)
+
+
+def mark_new_facts(
+    dirty: DirtyDays,
+    inputs: ShardInputs,
+    ranges: dict[Name, Days],
+    former: dict[Name, Days],
+    touched: Collection[str],
+    longest: int,
+) -> None:
+    """Mark what fresh records can reach (SEMANTICS, Dirty days and horizon).
+
+    Args:
+        dirty: Grows.
+        inputs: The shard's records; fresh ones are marked so.
+        ranges: Ranges of results now.
+        former: Ranges when results were last computed.
+        touched: Meters whose master data changed.
+        longest: Longest usable read interval. [days]
+    """
+    channels: dict[str, list[str]] = {}
+    for meter, channel in sorted(set(ranges) | set(inputs.first_readings)):
+        channels.setdefault(meter, []).append(channel)
+    reads = read_days(inputs.registers, inputs.zone)
+    changed_slots(dirty, inputs.intervals, inputs.zone)
+    changed_events(dirty, inputs.events, inputs.zone, channels)
+    changed_reads(dirty, inputs.registers, inputs.zone, reads)
+    changed_ranges(dirty, former, ranges)
+    for meter in channels.keys() & set(touched):
+        for channel in channels[meter]:
+            dirty.add((meter, channel), EVER, inputs.last_closed)
+    dirty.close_over_reads(reads, longest)
+
+
+def closed_only(scope: Mapping[Name, Sequence[Days]], last_closed: int) -> Scope:
+    """The days that have closed."""
+    cut = {
+        name: [(first, min(last, last_closed)) for first, last in days if first <= last_closed]
+        for name, days in scope.items()
+    }
+    return {name: days for name, days in sorted(cut.items()) if days}
+
+
+def split(scope: Mapping[Name, Sequence[Days]], limits: Mapping[Name, Days] | Days) -> tuple[Scope, Scope]:
+    """Days inside and outside limits.
+
+    Args:
+        scope: Sorted disjoint days of each series.
+        limits: First and last day, inclusive; one for all series, or one of each (none: nothing inside).
+    """
+    inside: Scope = {}
+    outside: Scope = {}
+    for name, days in scope.items():
+        low, high = limits if isinstance(limits, tuple) else limits.get(name, (1, 0))
+        within = merge((max(a, low), min(b, high)) for a, b in days if a <= high and b >= low)
+        before = [(a, min(b, low - 1)) for a, b in days if a < low]
+        after = [(max(a, high + 1), b) for a, b in days if b > high]
+        if low > high:
+            within, before, after = [], list(days), []
+        if within:
+            inside[name] = within
+        if before or after:
+            outside[name] = merge([*before, *after])
+    return inside, outside

@@ -1,0 +1,47 @@
+"""Tariffs and tariff events as they were read: from a folder, and from received records."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+from pydantic import ValidationError
+
+from models.bill_run import Events
+from models.calendar import epoch_day
+from schemas.errors import MeterbeamError
+from schemas.tariff import Tariff, load_tariffs
+
+TariffBook = dict[str, list[Tariff]]
+
+
+@lru_cache(maxsize=4)
+def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) -> TariffBook:
+    """Tariffs of a folder and of received ``TariffVersion`` records, by id.
+
+    Args:
+        folder: YAML files, or None.
+        received: (tariff_id, version, yaml) that hold.
+
+    Raises:
+        MeterbeamError: A tariff is wrong; names it.
+    """
+    book = {} if folder is None else load_tariffs(Path(folder))
+    for name, version, text in received:
+        try:
+            tariff = Tariff.model_validate(yaml.safe_load(text))
+        except (yaml.YAMLError, ValidationError) as error:
+            raise MeterbeamError(f"TariffVersion {name} {version}", str(error), "a tariff in YAML") from error
+        versions = [t for t in book.get(name, []) if t.version != tariff.version]
+        book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
+    return book
+
+
+def event_days(table: pa.Table) -> Events:
+    """Days of each tariff event."""
+    days: dict[str, set[int]] = {}
+    for event, day in zip(table["event"].to_pylist(), table["local_date"].to_pylist(), strict=True):
+        days.setdefault(event, set()).add(epoch_day(day))
+    return {event: frozenset(found) for event, found in days.items()}
