@@ -42,6 +42,8 @@ def mark_new_facts(
     former: dict[Name, Days],
     touched: Collection[str],
     longest: int,
+    *,
+    closed_since: int,
 ) -> None:
     """Mark what fresh records can reach (SEMANTICS, Dirty days and horizon).
 
@@ -52,6 +54,8 @@ def mark_new_facts(
         former: Ranges when results were last computed.
         touched: Meters whose master data changed.
         longest: Longest usable read interval. [days]
+        closed_since: Last closed epoch day when results were last computed. Days that closed since then
+            are dirty on every series, also where it has no range and only a finding to show.
     """
     channels: dict[str, list[str]] = {}
     for meter, channel in sorted(set(ranges) | set(inputs.first_readings)):
@@ -61,6 +65,8 @@ def mark_new_facts(
     changed_events(dirty, inputs.events, inputs.zone, channels)
     changed_reads(dirty, inputs.registers, inputs.zone, reads)
     changed_ranges(dirty, former, ranges)
+    for name in {*ranges, *inputs.first_readings, *reads}:
+        dirty.add(name, closed_since + 1, inputs.last_closed)
     for meter in channels.keys() & set(touched):
         for channel in channels[meter]:
             dirty.add((meter, channel), EVER, inputs.last_closed)

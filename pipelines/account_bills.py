@@ -41,14 +41,13 @@ def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None) -> pa.
 
 
 def touched_accounts(
-    master: MasterData, zone: str, meters: set[str], former_closed: int | None, last_closed: int
+    master: MasterData, zone: str, meters: set[str], former_closed: int, last_closed: int
 ) -> set[str]:
     """Accounts of meters whose days changed, and of contracts that ended since the last run."""
     accounts = set()
-    since = -1 if former_closed is None else former_closed
     for meter, spans in master.spans.items():
         for contract in contracts_of(meter, spans, zone):
-            ended = contract.last_day is not None and since <= contract.last_day + 1 <= last_closed
+            ended = contract.last_day is not None and former_closed <= contract.last_day + 1 <= last_closed
             if meter in meters or ended:
                 accounts.add(contract.account_id)
     return accounts

@@ -334,12 +334,18 @@ def _job(
         run_no=run.run_no,
         raw={kind: tuple(found) for kind, found in names.items()},
         last_closed=-1 if last_closed is None else last_closed,
+        former_closed=_former_closed(runs),
         pack=pack,
         everything=former != _rules_text(pack) or _tariffs_changed(runs, options),
         tariffs=None if options.tariffs is None else str(options.tariffs.resolve()),
         limits=limits,
         cells=options.cells,
     )
+
+
+def _former_closed(runs: pa.Table) -> int:
+    day = runs["last_closed"][-1].as_py() if runs.num_rows else None
+    return -1 if day is None else epoch_day(day)
 
 
 def _tariffs_changed(runs: pa.Table, options: BackfillOptions) -> bool:
@@ -389,14 +395,12 @@ def _bills(
         shares = [receipt.bills for receipt in shards if receipt.bills is not None]
         parts = pa.concat_tables([PARTS.empty_table(), *shares])
     else:
-        runs = lake.runs()
-        former = runs["last_closed"][-1].as_py() if runs.num_rows else None
         meters = {meter for receipt in shards for meter in receipt.meters}
         accounts = touched_accounts(
             master,
             lake.config.timezone,
             meters,
-            None if former is None else epoch_day(former),
+            job.former_closed,
             job.last_closed,
         )
         parts = account_parts(lake, days, master, book, events, accounts, job.last_closed)

@@ -44,6 +44,7 @@ class ProcessJob:
         run_no: The run.
         raw: Raw files of each kind.
         last_closed: Last closed epoch day.
+        former_closed: Last closed epoch day of the run before; −1 where there is none.
         pack: The rules in force.
         everything: Whether every day is dirty (no results yet, or the rules changed).
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
@@ -54,6 +55,7 @@ class ProcessJob:
     run_no: int
     raw: dict[Kind, RawNames]
     last_closed: int
+    former_closed: int
     pack: RulePack
     everything: bool
     limits: Days | None
@@ -235,7 +237,15 @@ def _scope(shard: int, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tupl
     else:
         _, touched = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
         longest = job.pack.registers.max_read_gap_days
-        mark_new_facts(dirty, inputs, ranges, _former(lake, served), touched, longest)
+        mark_new_facts(
+            dirty,
+            inputs,
+            ranges,
+            _former(lake, served),
+            touched,
+            longest,
+            closed_since=job.former_closed,
+        )
         for row in lake.table(DIRTY_DAYS.name).to_pylist():
             if served(row["meter_id"]):
                 name = (row["meter_id"], row["channel"])

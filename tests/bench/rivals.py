@@ -66,10 +66,11 @@ def textbook(folder: Path) -> int:
 def polars(folder: Path) -> int:
     """A plain Polars script."""
     import polars as pl
+    from polars_avro import read_avro
 
     readings = 0
     for path in sorted(folder.glob("readings-*.avro")):
-        rows = pl.read_avro(path).select("meter_id", "start", "values")
+        rows = read_avro(path).select("meter_id", "start", "values")
         slots = rows.with_columns(i=pl.int_ranges(0, pl.col("values").list.len())).explode("values", "i")
         readings += slots.height
         slots = slots.with_columns(at=pl.col("start") + pl.duration(minutes=15 * pl.col("i"))).select(
@@ -87,11 +88,11 @@ def polars(folder: Path) -> int:
 def duckdb(folder: Path) -> int:
     """DuckDB SQL over the decoded blocks."""
     import duckdb as engine
-    import polars as pl
+    from polars_avro import read_avro
 
     readings = 0
     for path in sorted(folder.glob("readings-*.avro")):
-        blocks = pl.read_avro(path).select("meter_id", "start", "values").to_arrow()
+        blocks = read_avro(path).select("meter_id", "start", "values").to_arrow()
         with engine.connect(config={"threads": 2}) as connection:
             connection.register("blocks", blocks)
             connection.execute(
