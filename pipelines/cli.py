@@ -27,7 +27,6 @@ COMMANDS: dict[str, str] = {
     "simulate": "Write Avro files of a simulated town, with faults and theft, and the truth beside them.",
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
-    "tariff": "Check a tariff, or price a load with it.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
     "report": "Write one self-contained HTML page about the lake.",
 }
