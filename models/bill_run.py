@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import pairwise
@@ -58,6 +58,34 @@ class Loads:
     first_day: Int
     missing: Int
     estimated: Int
+    _runs: dict[tuple[Tariff, bool], tuple[Int, Bool]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def runs(self, tariff: Tariff, rows: Int, *, exported: bool = False) -> Int:
+        """Energy of each run of one period within a day (``classify`` over the grid); (k, runs).
+
+        Each row is summed once a tariff, whatever asks for it.
+        """
+        load = self.exported if exported else self.imported
+        assert load is not None
+        periods = classify(tariff, self.grid)
+        if (tariff, exported) not in self._runs:
+            known = np.zeros(len(load), np.bool_)
+            self._runs[tariff, exported] = np.empty((len(load), len(periods.edges)), np.int64), known
+        sums, known = self._runs[tariff, exported]
+        new = np.unique(rows[~known[rows]])
+        if len(new):
+            sums[new] = run_sums(load[contiguous(new)], periods)
+            known[new] = True
+        return sums[contiguous(rows)]
+
+
+def contiguous(rows: Int) -> Int | slice:
+    """Rows as a slice where they follow each other: indexing with it copies nothing."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 Tariffs = Mapping[str, Sequence[Tariff]]
@@ -145,18 +173,18 @@ def _bill(
     totals: Int | None = None
     own = _rows_of(state, rows)
     month = day_date(last).year * 12 + day_date(last).month - 1
-    tariff = None
+    tariff, chosen = None, contiguous(rows)
     for low, high, tariff in _by_version(versions, first, last):
         if loads.grid.interval_s // 60 not in tariff.interval.accepts_min:
             continue
-        a, b = (
-            loads.grid.offsets[low - loads.grid.first_day],
-            loads.grid.offsets[high + 1 - loads.grid.first_day],
-        )
+        edges = [low - loads.grid.first_day, high + 1 - loads.grid.first_day]
+        a, b = loads.grid.offsets[edges].tolist()
+        first_run, last_run = np.searchsorted(classify(tariff, loads.grid).run_day, edges).tolist()
         window = Window(
             grid=day_grid(loads.grid.zone, loads.grid.interval_s, low, high - low + 1),
-            imported=loads.imported[rows, a:b],
-            exported=None if loads.exported is None else loads.exported[rows, a:b],
+            imported=loads.imported[chosen, a:b],
+            exported=None if loads.exported is None else loads.exported[chosen, a:b],
+            runs=loads.runs(tariff, rows)[:, first_run:last_run] if loads.exported is None else None,
             month=month,
             billed_days=last - first + 1,
             events=events,
@@ -442,9 +470,9 @@ def _determinants(loads: Loads, tariff: Tariff, chosen: object) -> pa.Table:
     width = len(periods.names)
     occurs = np.zeros((loads.grid.days, width), np.bool_)
     occurs[periods.run_day, periods.run_period] = True
-    sums = [daily_sums(run_sums(loads.imported[rows], periods), periods, loads.grid.days)]
+    sums = [daily_sums(loads.runs(tariff, rows), periods, loads.grid.days)]
     if loads.exported is not None:
-        sums.append(daily_sums(run_sums(loads.exported[rows], periods), periods, loads.grid.days))
+        sums.append(daily_sums(loads.runs(tariff, rows, exported=True), periods, loads.grid.days))
     values = np.concatenate(sums, axis=2)
     present = np.concatenate([occurs] * len(sums), axis=1)
     series, day = np.nonzero(mask)

@@ -17,7 +17,7 @@ import numpy as np
 from models.calendar import DayGrid
 from models.days import half_away
 from models.series import Int
-from models.tou import Periods, classify, event_slots
+from models.tou import Periods, classify, event_slots, run_sums
 from schemas.tariff import (
     Demand,
     Energy,
@@ -87,6 +87,7 @@ class Window:
         billed_days: Days of the whole bill; more than the grid's where versions change inside it.
         events: Days of each event.
         power_factor: Of each service point, None where unknown.
+        runs: Import of each run of one period within a day, where it is known already; shape (n, runs).
     """
 
     grid: DayGrid
@@ -96,6 +97,7 @@ class Window:
     billed_days: int
     events: Mapping[str, frozenset[int]] = field(default_factory=dict)
     power_factor: Sequence[Decimal | None] | None = None
+    runs: Int | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,10 @@ class _Bill:
             if load is None:
                 continue
             priced = sorted(charge.rates)
-            sums = tier_sums(load, self.periods, priced, charge, self.window.grid.days)
+            runs = self.window.runs if charge.direction == "import" and self.fed is None else None
+            if runs is None:
+                runs = run_sums(load, self.periods)
+            sums = tier_sums(runs, self.periods, priced, charge, self.window.grid.days)
             for p, name in enumerate(priced):
                 for tier, rate in enumerate(charge.of_period(name)):
                     quantity = self.register(sums[:, p, tier])
@@ -318,11 +323,11 @@ def _netted(window: Window) -> tuple[Int, Int | None]:
     return np.maximum(net, 0), np.maximum(-net, 0)
 
 
-def tier_sums(load: Int, periods: Periods, priced: Sequence[str], charge: Energy, days: int) -> Int:
+def tier_sums(runs: Int, periods: Periods, priced: Sequence[str], charge: Energy, days: int) -> Int:
     """Energy by priced period and tier, exact.
 
     Args:
-        load: Shape (n, slots). [micro-kWh]
+        runs: Energy of each run of ``periods``, shape (n, runs). [micro-kWh]
         periods: Periods of the slots.
         priced: Periods the charge prices, in the order of the result.
         charge: Its tiers.
@@ -331,7 +336,6 @@ def tier_sums(load: Int, periods: Periods, priced: Sequence[str], charge: Energy
     Returns:
         Shape (n, periods, tiers). [micro-kWh] The sum over tiers is the energy of the period.
     """
-    runs = np.add.reduceat(load, periods.edges, axis=1)
     wanted = np.array([periods.names.index(name) for name in priced], np.int64)
     mine = [np.flatnonzero(periods.run_period == code) for code in wanted]
     if charge.tiers is None:

@@ -191,7 +191,8 @@ def _with_externals(facts: SeriesFacts, estimates: Estimates) -> Estimates:
         return estimates
     slot = np.flatnonzero(facts.external & facts.have)
     series, column = np.divmod(slot, facts.grid.slots)
-    slot = slot[facts.expected[series, facts.grid.day_of_slot[column]] & ~np.isin(slot, estimates.slot)]
+    scalable = facts.expected[series, facts.grid.day_of_slot[column]] & ~facts.instantaneous[series]
+    slot = slot[scalable & ~np.isin(slot, estimates.slot)]
     every = np.concatenate([estimates.slot, slot])
     order = np.argsort(every, kind="stable")
     values = np.concatenate([estimates.value, facts.value.ravel()[slot]])

@@ -23,7 +23,15 @@ from pipelines.console import progress
 from pipelines.detect import current_features, detect_parts
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
-from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shard
+from pipelines.shard_job import (
+    ProcessJob,
+    ShardRange,
+    ShardReceipt,
+    masters,
+    prices,
+    process_shards,
+    shard_ranges,
+)
 from pipelines.workers import Workers, workers
 from schemas.errors import MeterbeamError
 from schemas.lake import BILLS, DEAD_LETTERS, DIRTY_DAYS, RAW_FILES, SERIES
@@ -132,7 +140,8 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         raw = _all_raw(lake, receipts, run)
         last_closed = _last_closed(lake, raw, options)
         job = _job(lake, run, raw, last_closed, pack, options)
-        shards = _process(pool, lake, job, tally)
+        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers)
+        shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
         parts += _bills(run, lake, job, shards, parts, tally)
@@ -282,7 +291,7 @@ def _ingest_transform(**settings: Any) -> Any:
 def _process_transform(job: ProcessJob) -> Any:
     from transforms.process_transform import ProcessShards
 
-    return ProcessShards(process_shard, job)
+    return ProcessShards(process_shards, job)
 
 
 def _all_raw(lake: Lake, receipts: list[IngestReceipt], run: Run) -> pa.Table:
@@ -305,6 +314,10 @@ def _all_raw(lake: Lake, receipts: list[IngestReceipt], run: Run) -> pa.Table:
     ]
     rows.sort(key=lambda row: (row["kind"], row["name"]))
     return pa.concat_tables([_known_raw(lake).rows, pa.Table.from_pylist(rows, schema=RAW_FILES.schema)])
+
+
+def _readings(raw: pa.Table) -> int:
+    return sum(raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))["readings"].to_pylist())
 
 
 def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions) -> int | None:
@@ -367,18 +380,18 @@ def _rules_text(pack: RulePack) -> str:
     return pack.model_dump_json(by_alias=True)
 
 
-def _process(pool: Workers, lake: Lake, job: ProcessJob, tally: Tally) -> list[ShardReceipt]:
+def _process(pool: Workers, ranges: list[ShardRange], job: ProcessJob, tally: Tally) -> list[ShardReceipt]:
     receipts: list[ShardReceipt] = []
-    shards = list(range(lake.config.shards))
-    with progress("Process", total=len(shards), unit="shards") as advance:
-        for receipt in pool.run("ProcessShards", partial(_process_transform, job), shards, lambda _: 1.0):
+    transform = partial(_process_transform, job)
+    with progress("Process", total=sum(len(r.numbers) for r in ranges), unit="shards") as advance:
+        for receipt in pool.run("ProcessShards", transform, ranges, lambda r: float(len(r.numbers))):
             receipts.append(receipt)
             tally.processed += receipt.account
             tally.days += receipt.days
             for rule, count in receipt.findings.items():
                 tally.findings[rule] = tally.findings.get(rule, 0) + count
-            advance(1)
-    return sorted(receipts, key=lambda receipt: receipt.shard)
+            advance(len(receipt.shards.numbers))
+    return sorted(receipts, key=lambda receipt: receipt.shards.first)
 
 
 def _bills(

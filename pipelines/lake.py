@@ -21,7 +21,7 @@ from deltalake import DeltaTable
 from models.calendar import day_date
 from models.sharding import shard_of_id
 from pipelines.commit import Run, begun
-from pipelines.parts import shard_of_part, whole_file
+from pipelines.parts import shards_of_part, whole_file
 from schemas.errors import MeterbeamError
 from schemas.lake import RUNS, LakeTable, lake_table
 
@@ -287,7 +287,7 @@ class Lake:
         wanted = None
         if meters is not None:
             shards = {shard_of_id(meter, self.config.shards) for meter in meters}
-            files = [file for file in files if shard_of_part(file.path) in (None, *shards)]
+            files = [file for file in files if _may_hold(file, shards)]
             wanted = ds.field("meter_id").isin(pa.array(meters, pa.string()))
         if days is not None:
             first, last = (d if isinstance(d, date) else day_date(d) for d in days)
@@ -312,6 +312,11 @@ class Lake:
             MeterbeamError: Another run holds the lake; says which process, since when.
         """
         return begun(self)
+
+
+def _may_hold(file: DataFile, shards: set[int]) -> bool:
+    span = shards_of_part(file.path)
+    return span is None or any(shard in span for shard in shards)
 
 
 def latest(rows: pa.Table, table: LakeTable) -> pa.Table:

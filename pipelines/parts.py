@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from models.sharding import shard_of_id
 from schemas.lake import LakeTable
 
-__all__ = ["PartFile", "fsync_folder", "shard_of_part", "whole_file", "write_part"]
+__all__ = ["PartFile", "fsync_folder", "shards_of_part", "whole_file", "write_part"]
 
 ROW_GROUP = 16_384
 """Rows of a row group: 45 meter-years of days; the unit that a query reads or skips."""
@@ -27,7 +27,7 @@ STATISTICS = frozenset({"int8", "int16", "int32", "int64", "string", "date32[day
 METERS_A_GROUP = 1024
 """Distinct meters a row group's Bloom filter is sized for (1.2 kB); more only make it less sharp."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_SHARD = re.compile(r"\.s(\d+)\.parquet$")
+_SHARDS = re.compile(r"\.s(\d+)-(\d+)\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class PartFile:
 def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Table) -> PartFile:
     """Write one part under a name that depends on (table, run, name) and the content alone.
 
-    A part whose meters all lie in one shard says so in its name, and a read of some meters skips the
-    others. Row groups follow the chunks' order; rows sorted by month, then meter, make both a query of a
-    meter and one of a day skip most of them.
+    A part whose meters all lie in a few neighbouring shards says so in its name, and a read of meters of
+    other shards skips it. Row groups follow the chunks' order; rows sorted by month, then meter, make both a
+    query of a meter and one of a day skip most of them.
 
     Args:
         lake: Folder of the lake.
@@ -63,8 +63,8 @@ def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Ta
     folder = lake / "tables" / table.name
     folder.mkdir(parents=True, exist_ok=True)
     stored = _as_stored(table, rows, run_no)
-    shard = _only_shard(lake, stored)
-    path = f"part-{run_no:06d}-{name}{'' if shard is None else f'.s{shard:04d}'}.parquet"
+    span = _shards_of(lake, stored)
+    path = f"part-{run_no:06d}-{name}{'' if span is None else '.s{:04d}-{:04d}'.format(*span)}.parquet"
     with whole_file(folder / path) as out:
         pq.write_table(
             stored,
@@ -81,10 +81,10 @@ def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Ta
     return PartFile(table.name, path, stored.num_rows, size, _statistics(stored))
 
 
-def shard_of_part(path: str) -> int | None:
-    """The shard all meters of a part lie in, where its name says so."""
-    found = _SHARD.search(path)
-    return int(found[1]) if found else None
+def shards_of_part(path: str) -> range | None:
+    """The shards all meters of a part lie in, where its name says so."""
+    found = _SHARDS.search(path)
+    return range(int(found[1]), int(found[2]) + 1) if found else None
 
 
 @contextmanager
@@ -116,17 +116,14 @@ def _shards(lake: Path) -> int | None:
     return int(json.loads(config.read_text("utf-8"))["shards"]) if config.exists() else None
 
 
-def _only_shard(lake: Path, rows: pa.Table) -> int | None:
+def _shards_of(lake: Path, rows: pa.Table) -> tuple[int, int] | None:
+    """First and last shard of the rows' meters; None where a read could not skip the part for it."""
     shards = _shards(lake)
     if shards is None or "meter_id" not in rows.schema.names or not rows.num_rows:
         return None
-    first: int | None = None
-    for meter in pc.unique(rows["meter_id"]).to_pylist():
-        shard = shard_of_id(meter, shards)
-        if first is not None and shard != first:
-            return None
-        first = shard
-    return first
+    found = {shard_of_id(meter, shards) for meter in pc.unique(rows["meter_id"]).to_pylist()}
+    span = min(found), max(found)
+    return None if span == (0, shards - 1) and shards > 1 else span
 
 
 def _bloom(table: LakeTable) -> dict[str, dict[str, float]] | None:

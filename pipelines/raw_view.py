@@ -20,7 +20,7 @@ from pipelines.lake import Lake
 from schemas.arrow import DICTIONARY
 from schemas.lake import RAW_FILES, UTC
 from schemas.records import Kind
-from transforms.raw_codec import raw_shards, read_raw_shard
+from transforms.raw_codec import raw_shards, read_raw_shards
 
 __all__ = [
     "RAW_READINGS",
@@ -247,7 +247,7 @@ class RawReadings(ds.Dataset):
         for shard in sorted(by_shard):
             if chosen is not None and shard not in chosen:
                 continue
-            blocks, _ = read_raw_shard(by_shard[shard], Kind.INTERVALS, shard)
+            blocks, _ = read_raw_shards(by_shard[shard], Kind.INTERVALS, [shard])
             if meters is not None:
                 blocks = blocks.filter(pc.is_in(blocks["meter_id"], pa.array(sorted(meters), pa.string())))
             if not blocks.num_rows:

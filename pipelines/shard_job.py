@@ -1,9 +1,11 @@
-"""The work of one shard: raw files in, parts of the lake's tables out."""
+"""The work of a few shards: raw files in, parts of the lake's tables out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
-from transforms.raw_codec import read_raw_shard
+from transforms.raw_codec import read_raw_shards
 
 RawNames = tuple[tuple[str, bool], ...]
 """Names of raw files, and whether each came with this run."""
@@ -69,11 +71,41 @@ class ProcessJob:
 
 
 @dataclass(frozen=True)
-class ShardReceipt:
-    """What became of one shard.
+class ShardRange:
+    """Consecutive shards worked on together; results do not depend on which ones are.
 
     Attributes:
-        shard: Its number.
+        first, last: Their numbers, inclusive.
+        count: Shards of the lake.
+    """
+
+    first: int
+    last: int
+    count: int
+
+    def __contains__(self, meter: str) -> bool:
+        return self.first <= shard_of_id(meter, self.count) <= self.last
+
+    @property
+    def numbers(self) -> range:
+        """Every shard."""
+        return range(self.first, self.last + 1)
+
+
+def shard_ranges(count: int, readings: int, at_once: int, workers: int) -> list[ShardRange]:
+    """All shards of a lake in ranges of about ``at_once`` readings, at least one range a worker."""
+    most = min(max(at_once * count // max(readings, 1), 1), -(-count // max(workers, 1)))
+    ranges = -(-count // most)
+    edges = [count * number // ranges for number in range(ranges + 1)]
+    return [ShardRange(first, end - 1, count) for first, end in pairwise(edges)]
+
+
+@dataclass(frozen=True)
+class ShardReceipt:
+    """What became of a range of shards.
+
+    Attributes:
+        shards: Which.
         parts: Parts written.
         account: Readings new, repeated, superseded.
         series: Range of results of every series.
@@ -84,7 +116,7 @@ class ShardReceipt:
         bills: Shares of bills, where every day was computed.
     """
 
-    shard: int
+    shards: ShardRange
     parts: tuple[PartFile, ...]
     account: Account
     series: pa.Table
@@ -95,25 +127,26 @@ class ShardReceipt:
     bills: pa.Table | None = None
 
 
-def process_shard(shard: int, job: ProcessJob) -> ShardReceipt:
-    """Process one shard; the same raw files give the same parts under the same names."""
+def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
+    """Process a range of shards; the same raw files give the same parts under the same names."""
     lake = _lake(job.lake, job.run_no)
-    inputs = _inputs(shard, job, lake)
-    scope, left = _scope(shard, inputs, job, lake)
+    inputs = _inputs(shards, job, lake)
+    scope, left = _scope(shards, inputs, job, lake)
     shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
-    meters = master_meters(job, lake).get(shard, [])
+    of_shard = master_meters(job, lake)
+    meters = sorted(meter for shard in shards.numbers for meter in of_shard.get(shard, ()))
     made = shard_results(shard_run, meters, prices(job), bills=job.whole)
     rows = made.days
     if lake.files(DAYS.name):
-        rows = revise(rows, current_days(lake, scope, _Served(shard, lake.config.shards)), DAYS)
+        rows = revise(rows, current_days(lake, scope, shards.__contains__), DAYS)
     written = (
         (DAYS, rows),
         (DETERMINANTS, _changed(DETERMINANTS, made.determinants, lake, scope)),
         (FEATURES, _changed(FEATURES, made.features, lake, _weeks(scope))),
     )
-    name = f"{shard:04d}"
+    name = f"{shards.first:04d}"
     return ShardReceipt(
-        shard=shard,
+        shards=shards,
         parts=tuple(
             write_part(Path(job.lake), table, job.run_no, name, changed)
             for table, changed in written
@@ -143,7 +176,7 @@ def prices(job: ProcessJob) -> Prices:
 
 @lru_cache(maxsize=1)
 def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str], ...]:
-    rows = _read(lake, Kind.TARIFFS, names, 0).to_pylist()
+    rows = _read(lake, Kind.TARIFFS, names).to_pylist()
     held: dict[tuple[str, str], tuple[int, str]] = {}
     for row in rows:
         key, order = (row["tariff_id"], row["version"]), (row["received_at"] or NEVER, row["yaml"])
@@ -153,7 +186,7 @@ def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str],
 
 @lru_cache(maxsize=1)
 def _events(lake: str, names: RawNames) -> Events:
-    return event_days(_read(lake, Kind.TARIFF_EVENTS, names, 0))
+    return event_days(_read(lake, Kind.TARIFF_EVENTS, names))
 
 
 def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> pa.Table:
@@ -164,24 +197,15 @@ def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> p
     return revise(rows, current_rows(lake, table, scope), table)
 
 
-@dataclass(frozen=True)
-class _Served:
-    shard: int
-    shards: int
-
-    def __call__(self, meter: str) -> bool:
-        return shard_of_id(meter, self.shards) == self.shard
-
-
 @lru_cache(maxsize=1)
 def _lake(path: str, run_no: int) -> Lake:
     return Lake.open(Path(path))
 
 
-def _read(lake: str, kind: Kind, names: RawNames, shard: int) -> pa.Table:
-    """Rows of one shard of raw files of a kind, with a ``fresh`` column."""
+def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) -> pa.Table:
+    """Rows of some shards of raw files of a kind, with a ``fresh`` column; kinds without meters lie in 0."""
     folder = Path(lake) / "raw" / kind.value
-    table, rows = read_raw_shard([folder / name for name, _ in names], kind, shard)
+    table, rows = read_raw_shards([folder / name for name, _ in names], kind, shards)
     fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
     return table.append_column("fresh", pa.array(fresh))
 
@@ -189,7 +213,7 @@ def _read(lake: str, kind: Kind, names: RawNames, shard: int) -> pa.Table:
 @lru_cache(maxsize=1)
 def masters(lake: str, names: RawNames) -> tuple[MasterData, frozenset[str]]:
     """Master data of all shards, and the meters whose service points came with this run."""
-    table = _read(lake, Kind.SERVICE_POINTS, names, 0)
+    table = _read(lake, Kind.SERVICE_POINTS, names)
     touched = set(table.filter(table["fresh"])["service_point_id"].to_pylist())
     ids = zip(table["service_point_id"].to_pylist(), table["meter_id"].to_pylist(), strict=True)
     meters = frozenset(meter for point, meter in ids if point in touched)
@@ -210,14 +234,14 @@ def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
     return found
 
 
-def _inputs(shard: int, job: ProcessJob, lake: Lake) -> ShardInputs:
-    intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shard)
+def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
+    intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shards.numbers)
     master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     history = lake.config.history_from
     return ShardInputs(
         intervals=intervals,
-        registers=_read(job.lake, Kind.REGISTERS, job.raw.get(Kind.REGISTERS, ()), shard),
-        events=_read(job.lake, Kind.EVENTS, job.raw.get(Kind.EVENTS, ()), shard),
+        registers=_read(job.lake, Kind.REGISTERS, job.raw.get(Kind.REGISTERS, ()), shards.numbers),
+        events=_read(job.lake, Kind.EVENTS, job.raw.get(Kind.EVENTS, ()), shards.numbers),
         master=master,
         zone=lake.config.timezone,
         last_closed=job.last_closed,
@@ -227,11 +251,10 @@ def _inputs(shard: int, job: ProcessJob, lake: Lake) -> ShardInputs:
     )
 
 
-def _scope(shard: int, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:
+def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:
     """Dirty days to compute now, and those that stay dirty."""
     ranges = ranges_of(inputs)
     dirty = DirtyDays()
-    served = _Served(shard, lake.config.shards)
     if job.everything:
         mark_everything(dirty, inputs, ranges)
     else:
@@ -241,13 +264,13 @@ def _scope(shard: int, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tupl
             dirty,
             inputs,
             ranges,
-            _former(lake, served),
+            _former(lake, shards),
             touched,
             longest,
             closed_since=job.former_closed,
         )
         for row in lake.table(DIRTY_DAYS.name).to_pylist():
-            if served(row["meter_id"]):
+            if row["meter_id"] in shards:
                 name = (row["meter_id"], row["channel"])
                 dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
     closed = closed_only(dirty.merged(), inputs.last_closed)
@@ -273,12 +296,12 @@ def dirty_rows(scope: Scope) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=DIRTY_DAYS.schema)
 
 
-def _former(lake: Lake, served: _Served) -> dict[Name, Days]:
+def _former(lake: Lake, shards: ShardRange) -> dict[Name, Days]:
     """Ranges at the end of the last run."""
     return {
         (row["meter_id"], row["channel"]): (epoch_day(row["first_day"]), epoch_day(row["last_day"]))
         for row in lake.table(SERIES.name).to_pylist()
-        if served(row["meter_id"])
+        if row["meter_id"] in shards
     }
 
 

@@ -1,4 +1,4 @@
-"""Process as a Beam transform: one call to ``process_shard`` an element."""
+"""Process as a Beam transform: one call to ``process_shards`` an element."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from apache_beam.pvalue import PCollection
 
 
 @dataclass
-class ProcessShards(beam.PTransform[PCollection[int], PCollection[Any]]):
+class ProcessShards(beam.PTransform[PCollection[Any], PCollection[Any]]):
     """Validate, estimate and bill shards of the raw zone.
 
-    Bounded; the element is a shard number; emits one receipt a shard, in any order. A shard processed
+    Bounded; the element is a range of shards; emits one receipt each, in any order. A range processed
     again writes the same parts under the same names.
 
     Attributes:
-        process: A module-level function (shard, job) → receipt.
+        process: A module-level function (shards, job) → receipt.
         job: What to do; small, picklable.
     """
 
-    process: Callable[[int, Any], Any]
+    process: Callable[[Any, Any], Any]
     job: Any
 
-    def expand(self, shards: PCollection[int]) -> PCollection[Any]:
+    def expand(self, shards: PCollection[Any]) -> PCollection[Any]:
         """Label the one step."""
-        return shards | "ProcessShard" >> beam.Map(self.process, self.job)  # type: ignore[no-any-return, no-untyped-call]
+        return shards | "ProcessShards" >> beam.Map(self.process, self.job)  # type: ignore[no-any-return, no-untyped-call]

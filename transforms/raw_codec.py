@@ -26,7 +26,7 @@ from schemas.arrow import RAW, RAW_INTERVALS
 from schemas.errors import MeterbeamError
 from schemas.records import Kind
 
-__all__ = ["decode_raw_intervals", "encode_raw_intervals", "raw_shards", "read_raw_shard", "write_raw_file"]
+__all__ = ["decode_raw_intervals", "encode_raw_intervals", "raw_shards", "read_raw_shards", "write_raw_file"]
 
 Int = NDArray[np.int64]
 
@@ -290,11 +290,11 @@ def raw_shards(path: Path, kind: Kind) -> list[int]:
     return _shards(path, pq.read_schema(path))
 
 
-def read_raw_shard(paths: Sequence[Path], kind: Kind, shard: int) -> tuple[pa.Table, Int]:
-    """The rows of one shard of raw files; reads that shard's batches only.
+def read_raw_shards(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) -> tuple[pa.Table, Int]:
+    """The rows of some shards of raw files; reads those shards' batches only.
 
     Returns:
-        A table in the kind's raw schema, file after file, empty where they have none of that shard; and
+        A table in the kind's raw schema, file after file, empty where they have none of those shards; and
         how many rows came from each file, shape (files,).
 
     Raises:
@@ -305,16 +305,14 @@ def read_raw_shard(paths: Sequence[Path], kind: Kind, shard: int) -> tuple[pa.Ta
     for number, path in enumerate(paths):
         status = path.stat()
         file = _opened(str(path), kind, status.st_mtime_ns, status.st_size)
-        at = file.batch_of.get(shard)
-        if at is None:
-            continue
-        piece = (
-            file.reader.get_batch(at)
-            if kind is Kind.INTERVALS
-            else file.reader.read_row_group(at, use_threads=False).cast(RAW[kind])
-        )
-        rows[number] = piece.num_rows
-        pieces.append(piece)
+        for at in sorted(file.batch_of[shard] for shard in shards if shard in file.batch_of):
+            piece = (
+                file.reader.get_batch(at)
+                if kind is Kind.INTERVALS
+                else file.reader.read_row_group(at, use_threads=False).cast(RAW[kind])
+            )
+            rows[number] += piece.num_rows
+            pieces.append(piece)
     if kind is Kind.INTERVALS:
         return decode_raw_intervals(pieces), rows
     return pa.concat_tables([RAW[kind].empty_table(), *pieces]).unify_dictionaries(), rows

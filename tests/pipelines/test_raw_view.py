@@ -23,7 +23,7 @@ from schemas.arrow import RAW_INTERVALS
 from schemas.records import Kind
 from tests.pipelines.lake_days import new_lake
 from tests.pipelines.raw_records import publish_raw
-from transforms.raw_codec import read_raw_shard
+from transforms.raw_codec import read_raw_shards
 
 T0 = 1_772_323_200
 METERS = ("m1", "m2", "m3")
@@ -170,11 +170,11 @@ def test_a_query_of_one_meter_reads_one_shard(tmp_path: Path, monkeypatch: pytes
     publish_raw(lake, Kind.INTERVALS, [block(meter_id=meter, start=T0 + 86_400) for meter in meters])
     read: list[tuple[str, int]] = []
 
-    def counted(paths: Sequence[Path], kind: Kind, shard: int) -> Any:
-        read.extend((path.name, shard) for path in paths)
-        return read_raw_shard(paths, kind, shard)
+    def counted(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) -> Any:
+        read.extend((path.name, shard) for path in paths for shard in shards)
+        return read_raw_shards(paths, kind, shards)
 
-    monkeypatch.setattr("pipelines.raw_view.read_raw_shard", counted)
+    monkeypatch.setattr("pipelines.raw_view.read_raw_shards", counted)
     mine = shard_of_id("m7", 64)
     with connect(lake) as connection:
         found = connection.execute("SELECT count(*), min(start), max(value) FROM raw WHERE meter_id = 'm7'")

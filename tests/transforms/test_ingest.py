@@ -31,7 +31,7 @@ from tests.transforms.avro_files import (
 from transforms import dead_letters, ingest
 from transforms.avro_container import Block, FramingError, read_header, walk, write_varint
 from transforms.ingest import IngestReceipt, OnError, ingest_split, plan_splits
-from transforms.raw_codec import raw_shards, read_raw_shard
+from transforms.raw_codec import raw_shards, read_raw_shards
 
 SHARDS = 8
 SCHEMA = avro_schema("IntervalBlock")
@@ -56,7 +56,7 @@ def stored(receipts: list[IngestReceipt], raw: Path, kind: Kind = Kind.INTERVALS
     tables: list[pa.Table] = []
     for file in [file for receipt in receipts for file in receipt.files]:
         path = raw / kind / file.name
-        parts = {shard: read_raw_shard([path], kind, shard)[0] for shard in raw_shards(path, kind)}
+        parts = {shard: read_raw_shards([path], kind, [shard])[0] for shard in raw_shards(path, kind)}
         assert path.stat().st_size == file.size
         assert sum(part.num_rows for part in parts.values()) == file.stats.rows
         if kind is Kind.INTERVALS:

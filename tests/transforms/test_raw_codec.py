@@ -19,7 +19,7 @@ from transforms.raw_codec import (
     decode_raw_intervals,
     encode_raw_intervals,
     raw_shards,
-    read_raw_shard,
+    read_raw_shards,
     write_raw_file,
 )
 
@@ -106,7 +106,7 @@ def test_each_shard_reads_its_own_rows(shards: list[int]) -> None:
         assert [p.name for p in Path(folder).iterdir()] == ["raw.arrow"]
         assert raw_shards(path, Kind.INTERVALS) == sorted(set(shards))
         for shard in range(7):
-            found, rows_of = read_raw_shard([path], Kind.INTERVALS, shard)
+            found, rows_of = read_raw_shards([path], Kind.INTERVALS, [shard])
             assert rows_of.tolist() == [found.num_rows]
             assert found.schema == RAW_INTERVALS
             assert found.to_pylist() == [r for r, s in zip(rows, shards, strict=True) if s == shard]
@@ -132,9 +132,9 @@ def test_other_kinds_round_trip(kind: Kind, tmp_path: Path) -> None:
         path, kind, pa.Table.from_pylist([one, nulls, one], schema=schema), np.array([3, 1, 3], np.int32)
     )
     assert raw_shards(path, kind) == [1, 3]
-    assert read_raw_shard([path], kind, 3)[0].equals(pa.Table.from_pylist([one, one], schema=schema))
-    assert read_raw_shard([path], kind, 1)[0].to_pylist() == [nulls]
-    assert read_raw_shard([path], kind, 0)[0].equals(schema.empty_table())
+    assert read_raw_shards([path], kind, [3])[0].equals(pa.Table.from_pylist([one, one], schema=schema))
+    assert read_raw_shards([path], kind, [1])[0].to_pylist() == [nulls]
+    assert read_raw_shards([path], kind, [0])[0].equals(schema.empty_table())
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     with pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
     with pytest.raises(MeterbeamError, match=r"other\.arrow: found no list of shards"):
-        read_raw_shard([path], Kind.INTERVALS, 0)
+        read_raw_shards([path], Kind.INTERVALS, [0])
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
