@@ -5,24 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.series import Int
-from models.week_table import Float, WeekTable
+from models.week_table import WeekTable
+from models.weekly_features import NAMES, Float, baseline_weeks
 
-BASELINE_WEEKS = 4
 WORST_WEEKS = 3
 CANDIDATE_WEEKS = 6
 """Weeks of each meter that are scored: those farthest from its own baseline."""
-METERS_AT_ONCE = 256
-"""Meters whose intermediate numbers are held together: they stay small, whatever the fleet."""
+MOST_LEARNT = 1 << 16
+"""Weeks a forest learns from at most, evenly spread over the meters."""
 TREES = 200
 MAD_TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for normal values."""
 SEED = 0
-NAMES = (
-    "level", "peak", "base load", "zero share", "clipped share", "roughness", "autocorrelation",
-    "likeness to its own profile", "distance to its own profile", "variation", "night share", "evening share",
-)  # fmt: skip
 SUSPICIOUS_SIDE = np.array([-1, -1, -1, 1, 1, -1, 0, -1, 1, 0, 0, 0])
 """−1: lower is suspicious, 1: higher is, 0: either."""
 
@@ -37,55 +34,13 @@ class ChangeScores:
         drop: Fall of the level against the own baseline and the population, as a share, shape (m,).
         lost: Energy the meter would have measured more at its own baseline. [kWh]
         deviation: One-sided deviations of each week; (m, w, features).
-        features: What they deviate from; (m, w, features).
     """
 
     score: Float
     first_week: Int
     drop: Float
     lost: Float
-    deviation: Float
-    features: Float
-
-
-def weekly_features(table: WeekTable) -> Float:
-    """Twelve features a meter-week; (m, w, 12). NaN where the meter has no week."""
-    count = len(table.meters)
-    features = np.empty((count, len(table.weeks), len(NAMES)))
-    for low in range(0, count, METERS_AT_ONCE):
-        rows = np.arange(low, min(low + METERS_AT_ONCE, count))
-        features[rows] = _weekly_features(table.chosen(rows))
-    return features
-
-
-def _weekly_features(table: WeekTable) -> Float:
-    n = table.numbers
-    have = np.maximum(n["have"], 1).astype(np.float64)
-    total = table.lists["day_total"].sum(axis=2).astype(np.float64)
-    mean = np.maximum(total / have, 1.0)
-    hours = table.lists["hours"].astype(np.float64)
-    hourly = hours / np.maximum(hours.sum(axis=2, keepdims=True), 1.0)
-    own = _baseline(hourly, table)
-    thousandths = np.maximum(mean / 1000, 1e-3)
-    variance = np.maximum(n["squares"] / have / thousandths**2 - 1, 0)
-    covariance = n["lagged"] / have / thousandths**2 - 1
-    columns = [
-        np.log(mean + 1000),
-        np.log(np.maximum(table.lists["day_max"].max(axis=2), 0) + 1000),
-        np.log(np.maximum(_positive_min(table), 0) + 1000),
-        table.lists["day_zeros"].sum(axis=2) / have,
-        n["near_peak"] / have,
-        n["variation"] / have / thousandths,
-        covariance / np.maximum(variance, 1e-3),
-        _correlation(hourly, own[:, None, :]),
-        np.abs(hourly - own[:, None, :]).sum(axis=2),
-        np.sqrt(variance),
-        hourly[:, :, :6].sum(axis=2),
-        hourly[:, :, 17:22].sum(axis=2),
-    ]
-    features = np.stack(columns, axis=2)
-    features[~table.there] = np.nan
-    return features
+    deviation: NDArray[np.float32]
 
 
 def change_scores(table: WeekTable) -> ChangeScores:
@@ -94,18 +49,11 @@ def change_scores(table: WeekTable) -> ChangeScores:
     Args:
         table: Customer meters of the theft population, sorted by id.
     """
-    features = weekly_features(table)
-    count, weeks = features.shape[:2]
-    base_weeks = min(BASELINE_WEEKS, max(weeks // 2, 1))
-    shift = features - nan_median(features[:, :base_weeks], 1)[:, None, :]
-    shift -= nan_median(shift, 0)[None, :, :]  # the population's movement: weather, holidays
-    pooled = MAD_TO_SIGMA * nan_median(np.abs(shift).reshape(count * weeks, -1), 0)
-    own = MAD_TO_SIGMA * nan_median(np.abs(shift[:, :base_weeks]), 1)
-    scale = np.sqrt(own**2 + pooled**2) + 1e-9
-    z = np.clip(np.nan_to_num(shift / scale[:, None, :]), -8, 8)
-    side = np.where(SUSPICIOUS_SIDE == 0, np.abs(z), np.maximum(z * SUSPICIOUS_SIDE, 0))
+    count, weeks = table.there.shape
+    base_weeks = baseline_weeks(weeks)
+    side, level_shift = _one_sided(table.features, base_weeks)
     after = side[:, base_weeks:] if weeks > base_weeks else side
-    late = np.nan_to_num(shift[:, base_weeks:, 0] if weeks > base_weeks else shift[:, :, 0])
+    late = level_shift[:, base_weeks:] if weeks > base_weeks else level_shift
     worst = _worst(_forest(after))
     level = (
         -np.sort(late, axis=1)[:, : max(WORST_WEEKS, late.shape[1] // 2)].mean(axis=1)
@@ -117,26 +65,47 @@ def change_scores(table: WeekTable) -> ChangeScores:
     first = _first_week(late)
     first = np.where(first >= 0, first + offset, first)
     lost = _lost(table, late, first, offset)
-    return ChangeScores(
-        _robust(worst) + 0.5 * drop_z, first, 1 - np.exp(-np.maximum(level, 0)), lost, side, features
-    )
+    return ChangeScores(_robust(worst) + 0.5 * drop_z, first, 1 - np.exp(-np.maximum(level, 0)), lost, side)
 
 
-def strangeness(known: Float, rows: Float) -> Float:
+def _one_sided(features: NDArray[np.float32], base_weeks: int) -> tuple[NDArray[np.float32], Float]:
+    """How far each week deviates to the suspicious side, and the shift of its level; (m, w, 12), (m, w).
+
+    In robust standard deviations from the meter's own baseline, after the population's movement of the
+    same week (weather, holidays) is taken out. One feature at a time: nothing else is held.
+    """
+    side = np.empty(features.shape, np.float32)
+    level = np.zeros(features.shape[:2])
+    for k, towards in enumerate(SUSPICIOUS_SIDE.tolist()):
+        column = features[:, :, k].astype(np.float64)
+        shift = column - nan_median(column[:, :base_weeks], 1)[:, None]
+        shift -= nan_median(shift, 0)[None, :]
+        pooled = MAD_TO_SIGMA * nan_median(np.abs(shift).ravel(), 0)
+        own = MAD_TO_SIGMA * nan_median(np.abs(shift[:, :base_weeks]), 1)
+        scale = np.sqrt(own**2 + pooled**2) + 1e-9
+        z = np.clip(np.nan_to_num(shift / scale[:, None]), -8, 8)
+        side[:, :, k] = np.abs(z) if towards == 0 else np.maximum(z * towards, 0)
+        if NAMES[k] == "level":
+            level = np.nan_to_num(shift)
+    return side, level
+
+
+def strangeness(known: NDArray[np.floating], rows: NDArray[np.floating]) -> Float:
     """Anomaly of rows by an isolation forest over known ones, higher is stranger; (n,)."""
     from sklearn.ensemble import IsolationForest  # seconds to import: only who scores pays
 
     if len(known) < 2:
         return np.zeros(len(rows))
-    forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(known)
+    sample = known[:: -(-len(known) // MOST_LEARNT)]
+    forest = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(sample)
     scores: Float = -forest.score_samples(rows)
     return scores
 
 
-def _forest(side: Float) -> Float:
+def _forest(side: NDArray[np.float32]) -> Float:
     """Anomaly of each meter's strangest weeks, −inf for its others; (m, w).
 
-    The forest learns from all weeks; only as many are scored as could be among the worst.
+    The forest learns from weeks of all meters; only as many are scored as could be among the worst.
     """
     meters, weeks, width = side.shape
     flat = side.reshape(-1, width)
@@ -183,28 +152,6 @@ def _lost(table: WeekTable, late: Float, first: Int, offset: int) -> Float:
     counted = (first[:, None] >= 0) & (weeks[None, :] >= first[:, None])
     lost: Float = np.where(counted, missing, 0).sum(axis=1)
     return lost
-
-
-def _baseline(values: Float, table: WeekTable) -> Float:
-    weeks = min(BASELINE_WEEKS, max(values.shape[1] // 2, 1))
-    known = table.there[:, :weeks, None]
-    counts = np.maximum(known.sum(axis=1), 1)
-    mean: Float = np.where(known, values[:, :weeks], 0).sum(axis=1) / counts
-    return mean
-
-
-def _positive_min(table: WeekTable) -> Float:
-    hours = table.lists["hours"].astype(np.float64)
-    lowest: Float = hours.min(axis=2) / 7
-    return lowest
-
-
-def _correlation(a: Float, b: Float) -> Float:
-    a = a - a.mean(axis=2, keepdims=True)
-    b = b - b.mean(axis=2, keepdims=True)
-    product = (a * b).sum(axis=2)
-    result: Float = product / np.sqrt((a**2).sum(axis=2) * (b**2).sum(axis=2) + 1e-12)
-    return result
 
 
 def nan_median(values: Float, axis: int) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from models.calendar import day_date
-from models.change_queue import NAMES, ChangeScores, change_scores
+from models.change_queue import ChangeScores, change_scores
 from models.faults import Fault, find_faults, leaving
 from models.series import Int
 from models.state_queue import StateScores, state_scores
-from models.week_table import Float, WeekTable, week_table
+from models.week_table import WeekTable, week_table
+from models.weekly_features import NAMES, Float
 from schemas.lake import CHANGE_QUEUE, FAULTS, STATE_QUEUE
 
 FEWEST_METERS = 5
@@ -22,8 +24,9 @@ FEWEST_WEEKS = 3
 
 @dataclass(frozen=True)
 class DetectResult:
-    """Queues and faults, with the columns of their tables."""
+    """Queues and faults, with the columns of their tables, and how many meters were looked at."""
 
+    meters: int
     change_queue: pa.Table
     state_queue: pa.Table
     faults: pa.Table
@@ -43,11 +46,12 @@ class Place:
     since: int
 
 
-def detect(features: pa.Table, places: dict[str, Place], as_of: date) -> DetectResult:
+def detect(pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place], as_of: date) -> DetectResult:
     """Rank every customer meter and name the faults.
 
     Args:
-        features: Rows of the ``features`` table up to the moment.
+        pieces: Rows of the ``features`` table up to the moment, all of a meter in one piece.
+        weeks: Mondays of all pieces, ascending.
         places: Service point of each meter; empty in a lake without master data.
         as_of: Last local day the features tell of.
 
@@ -55,23 +59,26 @@ def detect(features: pa.Table, places: dict[str, Place], as_of: date) -> DetectR
         The same result for any order of the rows and any sharding. The queues are empty where there are
         fewer than five meters or three weeks: then nothing can be compared.
     """
-    table = week_table(features)
+    table = week_table(pieces, weeks)
+    count = len(table.meters)
     customer = [not places or _role(meter, places) == "customer" for meter in table.meters]
-    everyone = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
-    faults = find_faults(everyone) if len(everyone.weeks) else []
-    kept = np.flatnonzero(~leaving(faults, len(everyone.meters)))
-    population = everyone.chosen(kept)
+    feeders = _feeders(table, places)
+    table = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
+    faults = find_faults(table) if len(table.weeks) else []
+    fault_rows = _fault_rows(table, faults)
+    kept = np.flatnonzero(~leaving(faults, len(table.meters)))
+    against = _against(table, kept, faults, places)
+    table = table.chosen(kept, ("day_total",))  # only what the queues need is held from here on
     queues = (CHANGE_QUEUE.content.empty_table(), STATE_QUEUE.content.empty_table())
-    if len(population.meters) >= FEWEST_METERS and len(population.weeks) >= FEWEST_WEEKS:
-        change = change_scores(population)
-        feeder_of = [places[m].feeder_id if m in places else None for m in population.meters]
-        state = state_scores(population, change, _feeders(table, places), feeder_of)
-        against = _against(everyone, kept, faults, places)
+    if len(table.meters) >= FEWEST_METERS and len(table.weeks) >= FEWEST_WEEKS:
+        change = change_scores(table)
+        feeder_of = [places[m].feeder_id if m in places else None for m in table.meters]
+        state = state_scores(table, change, feeders, feeder_of)
         queues = (
-            _queue(population, change.score, change, _change_reasons(population, change), against, as_of),
-            _queue(population, state.score, change, _state_reasons(state, change), against, as_of),
+            _queue(table, change.score, change, _change_reasons(table, change), against, as_of),
+            _queue(table, state.score, change, _state_reasons(state, change), against, as_of),
         )
-    return DetectResult(*queues, _fault_rows(everyone, faults))
+    return DetectResult(count, *queues, fault_rows)
 
 
 def _role(meter: str, places: dict[str, Place]) -> str | None:
@@ -80,9 +87,9 @@ def _role(meter: str, places: dict[str, Place]) -> str | None:
 
 def _feeders(table: WeekTable, places: dict[str, Place]) -> dict[str, Float]:
     """Daily energy through each feeder meter."""
-    days = table.days("day_total").astype(np.float64)
+    days = table.days("day_total")
     return {
-        str(places[meter].feeder_id): days[row]
+        str(places[meter].feeder_id): days[row].astype(np.float64)
         for row, meter in enumerate(table.meters)
         if _role(meter, places) == "feeder" and places[meter].feeder_id
     }

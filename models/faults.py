@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.series import Bool, Int
-from models.week_table import WEEK, Float, WeekTable
+from models.week_table import WEEK, WeekTable
+from models.weekly_features import METERS_AT_ONCE, Float
 
 MICRO = 1_000_000
-METERS_AT_ONCE = 256
 FEW_NEGATIVES = 8
 """Fewer negative slots than this are glitches, not a meter that runs backwards."""
 LEAVES_POPULATION = frozenset({"dead_meter", "negative", "duplicate", "multiplier_x10", "unit_error"})
@@ -97,9 +98,9 @@ def _dead(days: Days) -> list[Fault]:
 def _negative(table: WeekTable, days: Days) -> list[Fault]:
     """Negative slots; a meter that has many of them runs backwards and leaves the population."""
     found = []
-    for row in np.flatnonzero(table.numbers["negatives"].sum(axis=1) > 0).tolist():
-        weeks = np.flatnonzero(table.numbers["negatives"][row])
-        count, lowest = int(table.numbers["negatives"][row].sum()), int(days.low[row].min())
+    for row in np.flatnonzero(table.negatives.sum(axis=1) > 0).tolist():
+        weeks = np.flatnonzero(table.negatives[row])
+        count, lowest = int(table.negatives[row].sum()), int(days.low[row].min())
         name, severity = ("negative", "error") if count >= FEW_NEGATIVES else ("negative_values", "warning")
         evidence = f"{count} negative slots, down to {lowest / MICRO:.3f}"
         since, until = int(table.weeks[weeks[0]]), int(table.weeks[weeks[-1]]) + 6
@@ -132,7 +133,7 @@ def _largest_steps(days: Days) -> tuple[Float, Int]:
     return step, place.astype(np.int64)
 
 
-def _steps(known: Bool, total: Int) -> tuple[Float, Int]:
+def _steps(known: Bool, total: NDArray[np.integer]) -> tuple[Float, Int]:
     """`_largest_steps` of some meters."""
     # Days without use repeat the one before, so that windows stay whole.
     last = np.maximum.accumulate(np.where(known, np.arange(known.shape[1]), -1), axis=1)
@@ -194,8 +195,7 @@ def _steady(days: Days, row: int, clean: Bool) -> bool:
 
 def _duplicates(table: WeekTable, days: Days) -> list[Fault]:
     """Two meters with the same series, slot by slot, for at least a week."""
-    with np.errstate(over="ignore"):
-        signature = (table.lists["day_hash"] * np.arange(1, WEEK + 1)).sum(axis=2)
+    signature = table.signature
     used = table.there & (table.lists["day_max"].max(axis=2) > 0) & (signature != 0)
     row, week = np.nonzero(used)
     key = signature[row, week]

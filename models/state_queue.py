@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.change_queue import MAD_TO_SIGMA, ChangeScores, nan_median, strangeness
-from models.week_table import Float, WeekTable
+from models.week_table import WeekTable
+from models.weekly_features import Float
 
 SIDE = np.array([-1, -1, -1, 1, 1, -1, 0, -1, 1, 0, 0, 0, -1, 1])
 RIDGE = 0.05
@@ -39,7 +41,7 @@ def state_scores(
         feeders: Daily energy through each feeder meter, (d,) on the table's days. [micro-kWh]
         feeder_of: Feeder of each meter.
     """
-    static = _static(table, change.features)
+    static = _static(table)
     centred = static - np.median(static, axis=0) if len(static) else static
     spread = MAD_TO_SIGMA * np.median(np.abs(centred), axis=0) + 1e-9 if len(static) else 1.0
     z = np.clip(centred / spread, -8, 8)
@@ -49,20 +51,21 @@ def state_scores(
     return StateScores(score + np.nan_to_num(share) * 4.0, share)
 
 
-def _static(table: WeekTable, weekly: Float) -> Float:
+def _static(table: WeekTable) -> Float:
     """Fourteen features of the whole period: medians over the weeks, and how days differ."""
-    medians = nan_median(weekly, 1)
+    columns = range(table.features.shape[2])
+    medians = [nan_median(table.features[:, :, k].astype(np.float64), 1) for k in columns]
     days = np.maximum(table.days("day_total").astype(np.float64), 0)
     mean = np.maximum(days.mean(axis=1), 1.0)
     variation = days.std(axis=1) / mean
     spread = (
         (np.quantile(days, 0.9, axis=1) - np.quantile(days, 0.1, axis=1)) / mean if days.size else variation
     )
-    return np.column_stack([medians, np.log(mean), variation + 0.5 * spread])
+    return np.column_stack([*medians, np.log(mean), variation + 0.5 * spread])
 
 
 def feeder_shares(
-    days: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    days: NDArray[np.integer],
     feeders: dict[str, Float],
     feeder_of: list[str | None],
 ) -> Float:

@@ -1,80 +1,148 @@
-"""The ``features`` table as dense arrays: meters by weeks, sorted, whatever the order of its rows."""
+"""What detection knows of each meter-week: dense arrays, meters by weeks, whatever the order of the rows.
+
+Built piece by piece, so that no more than the result is ever held of a large fleet.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.series import Bool, Int
+from models.weekly_features import NAMES, weekly_features
 
-Float = NDArray[np.float64]
 WEEK = 7
+DAILY = {
+    "day_total": np.int64,
+    "day_max": np.int64,
+    "day_min": np.int64,
+    "day_zeros": np.int16,
+    "day_have": np.int16,
+}
+"""Daily columns that are kept, as small as they can be: a day has at most 1,500 slots of a minute."""
+
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class WeekTable:
-    """Features of m meters in w consecutive weeks; 0 where a meter has no row.
+    """Features of m meters in w weeks; 0 where a meter has no row.
 
     Attributes:
         meters: Sorted ids, shape (m,).
         weeks: Epoch days of the Mondays, ascending, shape (w,).
         there: Whether the meter has the week; (m, w).
-        numbers: Scalar columns, (m, w) each.
-        lists: List columns, (m, w, 7) or (m, w, 24) each.
+        negatives: Slots with a value below zero; (m, w).
+        signature: Equal for equal weeks, 0 for a week of zeros; (m, w).
+        lists: The columns of ``DAILY``, (m, w, 7) each.
+        features: ``models.weekly_features`` of each week, NaN where there is none; (m, w, 12).
     """
 
     meters: list[str]
     weeks: Int
     there: Bool
-    numbers: dict[str, Int]
-    lists: dict[str, Int]
+    negatives: NDArray[np.int32]
+    signature: Int
+    lists: Columns
+    features: NDArray[np.float32]
 
-    def chosen(self, rows: Int) -> WeekTable:
-        """Some of the meters."""
+    def chosen(self, rows: Int, daily: Sequence[str] = tuple(DAILY)) -> WeekTable:
+        """Some of the meters, with some of the daily columns; all meters are not copied."""
         if len(rows) == len(self.meters):
-            return self
+            return replace(self, lists={name: self.lists[name] for name in daily})
         return WeekTable(
             [self.meters[row] for row in rows.tolist()],
             self.weeks,
             self.there[rows],
-            {name: part[rows] for name, part in self.numbers.items()},
-            {name: part[rows] for name, part in self.lists.items()},
+            self.negatives[rows],
+            self.signature[rows],
+            {name: self.lists[name][rows] for name in daily},
+            self.features[rows],
         )
 
-    def days(self, name: str) -> Int:
-        """A daily list column in calendar order; (m, 7 · w)."""
-        return self.lists[name].reshape(len(self.meters), -1)
+    def days(self, name: str) -> NDArray[np.integer]:
+        """A daily column in calendar order; (m, 7 · w)."""
+        return self.lists[name].reshape(len(self.meters), WEEK * len(self.weeks))
 
 
-def week_table(features: pa.Table, channel: str = "import") -> WeekTable:
-    """Dense arrays of one channel's rows."""
-    rows = features.filter(pa.compute.equal(features["channel"], channel))
-    ids = rows["meter_id"].to_pylist()
-    meters = sorted(set(ids))
-    position = {meter: i for i, meter in enumerate(meters)}
-    row = np.array([position[meter] for meter in ids], np.int64)
-    week = rows["week"].cast(pa.int32()).to_numpy().astype(np.int64)
-    weeks = np.unique(week)
-    column = np.searchsorted(weeks, week)
+def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") -> WeekTable:
+    """Dense arrays of one channel's rows.
+
+    Args:
+        pieces: Rows of the ``features`` table; all rows of a meter in one piece.
+        weeks: Mondays of all pieces, ascending.
+        channel: The channel.
+    """
+    meters: list[str] = []
+    parts: list[Columns] = [_nothing(weeks)]
+    for piece in pieces:
+        names, columns = _dense(piece.filter(pc.equal(piece["channel"], channel)), weeks)
+        meters += names
+        parts.append(columns)
+    order = np.array(sorted(range(len(meters)), key=meters.__getitem__), np.int64)
+    # A column at a time: its pieces are dropped when it is whole.
+    whole = {name: np.concatenate([part.pop(name) for part in parts])[order] for name in list(parts[0])}
+    return WeekTable(
+        [meters[i] for i in order.tolist()],
+        weeks,
+        whole["there"],
+        whole["negatives"],
+        whole["signature"],
+        {name: whole[name] for name in DAILY},
+        whole["features"],
+    )
+
+
+def _nothing(weeks: Int) -> Columns:
+    """The columns of no meters."""
+    shape = (0, len(weeks))
+    numbers = {"there": np.bool_, "negatives": np.int32, "signature": np.int64}
+    return {
+        **{name: np.zeros(shape, kind) for name, kind in numbers.items()},
+        **{name: np.zeros((*shape, WEEK), kind) for name, kind in DAILY.items()},
+        "features": np.zeros((*shape, len(NAMES)), np.float32),
+    }
+
+
+def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
+    """Meters of one piece, and their columns."""
+    if not rows.num_rows:
+        return [], _nothing(weeks)
+    ids = _array(rows["meter_id"]).dictionary_encode()
+    meters = ids.dictionary.to_pylist()
+    row = ids.indices.to_numpy()
+    column = np.searchsorted(weeks, rows["week"].cast(pa.int32()).to_numpy().astype(np.int64))
     shape = (len(meters), len(weeks))
     there = np.zeros(shape, np.bool_)
     there[row, column] = True
-    numbers: dict[str, Int] = {}
-    lists: dict[str, Int] = {}
+    found: Columns = {}
     for field in rows.schema:
-        if field.name in ("meter_id", "channel", "week"):
-            continue
         if pa.types.is_list(field.type):
-            flat = rows[field.name].combine_chunks().flatten().to_numpy()
-            width = len(flat) // rows.num_rows if rows.num_rows else WEEK
-            lists[field.name] = np.zeros((*shape, width), np.int64)
-            lists[field.name][row, column] = flat.reshape(rows.num_rows, width)
+            flat = _array(rows[field.name]).flatten().to_numpy().reshape(rows.num_rows, -1)
         elif pa.types.is_integer(field.type):
-            numbers[field.name] = np.zeros(shape, np.int64)
-            numbers[field.name][row, column] = rows[field.name].to_numpy()
-    numbers["have"] = numbers["slots"] - numbers["missing"]
-    lists["day_have"] = lists["day_slots"] - lists["day_missing"]
-    return WeekTable(meters, weeks, there, numbers, lists)
+            flat = rows[field.name].to_numpy()
+        else:
+            continue
+        found[field.name] = np.zeros((*shape, *flat.shape[1:]), flat.dtype)
+        found[field.name][row, column] = flat
+    found["have"] = found["slots"] - found["missing"]
+    found["day_have"] = found["day_slots"] - found["day_missing"]
+    with np.errstate(over="ignore"):
+        signature = (found["day_hash"] * np.arange(1, WEEK + 1)).sum(axis=2)
+    return meters, {
+        "there": there,
+        "negatives": found["negatives"],
+        "signature": signature,
+        **{name: found[name].astype(kind, copy=False) for name, kind in DAILY.items()},
+        "features": weekly_features(there, found).astype(np.float32),
+    }
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)

@@ -20,7 +20,7 @@ from models.calendar import day_date, epoch_day, local_days
 from models.place import Account
 from pipelines.account_bills import account_parts, revised_bills, touched_accounts
 from pipelines.console import progress
-from pipelines.detect import current_features, detect_parts
+from pipelines.detect import FeaturePieces, detect_parts
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
 from pipelines.shard_job import (
@@ -426,7 +426,7 @@ def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], d
     """Queues and faults over the lake's features and those just written."""
     folder = Path(job.lake)
     master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
-    features = current_features(Lake.open(folder), written)
+    features = FeaturePieces(Lake.open(folder), written)
     return detect_parts(folder, job.run_no, features, master, job.last_closed)
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from numpy.typing import NDArray
 
 from models.calendar import day_date
-from models.detect import DetectResult, Place, detect
+from models.detect import Place, detect
 from models.master import MasterData
 from pipelines.lake import Lake, latest
-from pipelines.parts import PartFile, write_part
+from pipelines.parts import PartFile, shards_of_part, write_part
 from schemas.features import FEATURES
 from schemas.lake import CHANGE_QUEUE, DETECT_RUNS, FAULTS, STATE_QUEUE
 
@@ -54,14 +60,14 @@ def places_of(master: MasterData) -> dict[str, Place]:
 
 
 def detect_parts(
-    lake: Path, run_no: int, features: pa.Table, master: MasterData, as_of: int
+    lake: Path, run_no: int, features: FeaturePieces, master: MasterData, as_of: int
 ) -> tuple[list[PartFile], dict[str, Any]]:
     """Run detection and write its parts.
 
     Args:
         lake: Folder of the lake.
         run_no: The run that will publish them.
-        features: Current rows of the ``features`` table.
+        features: The ``features`` table.
         master: Service points.
         as_of: Last closed epoch day.
 
@@ -69,13 +75,12 @@ def detect_parts(
         Parts and the summary.
     """
     moment: date = day_date(max(as_of, 0))
-    result: DetectResult = detect(features, places_of(master), moment)
-    meters = len(set(features["meter_id"].to_pylist()))
+    result = detect(features, features.weeks, places_of(master), moment)
     tables = (
         (CHANGE_QUEUE, result.change_queue),
         (STATE_QUEUE, result.state_queue),
         (FAULTS, result.faults),
-        (DETECT_RUNS, pa.table({"as_of": [moment], "meters": [meters]}, schema=DETECT_RUNS.content)),
+        (DETECT_RUNS, pa.table({"as_of": [moment], "meters": [result.meters]}, schema=DETECT_RUNS.content)),
     )
     parts = [write_part(lake, table, run_no, "detect", rows) for table, rows in tables if rows.num_rows]
     summary = {
@@ -86,19 +91,58 @@ def detect_parts(
     return parts, summary
 
 
-def current_features(lake: Lake, written: list[PartFile]) -> pa.Table:
-    """Features of the lake with those a run has just written; only the columns detection reads."""
-    columns = [*READ, "revision", "withdrawn"]
-    rows = [lake.current(FEATURES.name, columns=columns)]
-    paths = [
-        str(lake.path / "tables" / FEATURES.name / part.path)
-        for part in written
-        if part.table == FEATURES.name
-    ]
-    if paths:
-        rows.append(ds.dataset(paths, schema=FEATURES.schema).to_table(columns=columns, use_threads=False))
-    joined = pa.concat_tables(rows)
-    if joined.num_rows and rows[0].num_rows:
-        joined = latest(joined, FEATURES)
-    gone = joined["withdrawn"]
-    return joined.filter(pa.compute.invert(gone)) if pa.compute.any(gone).as_py() else joined
+@dataclass(frozen=True)
+class FeaturePieces:
+    """Current rows of the ``features`` table, a few meters at a time, with those a run has just written.
+
+    Iterated once or several times; each piece is read when it is asked for.
+
+    Attributes:
+        lake: Read at its last complete run.
+        written: Parts of the run at work.
+    """
+
+    lake: Lake
+    written: Sequence[PartFile] = ()
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        folder = self.lake.path / "tables" / FEATURES.name
+        mine = [str(folder / part.path) for part in self.written if part.table == FEATURES.name]
+        return [*self.lake.files(FEATURES.name), *mine]
+
+    @cached_property
+    def weeks(self) -> NDArray[np.int64]:
+        """Mondays of all rows, ascending."""
+        found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
+        days = pa.array(found, pa.date32()).cast(pa.int32())
+        return np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Pieces; all rows of a meter are in one."""
+        columns = [*READ, "revision", "withdrawn"]
+        for paths in _of_same_shards(self._paths):
+            rows = self._read(paths, columns)
+            if len(paths) > 1:
+                rows = latest(rows, FEATURES)
+            gone = rows["withdrawn"]
+            yield rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
+
+    @staticmethod
+    def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        rows = ds.dataset(list(paths), schema=FEATURES.schema)
+        return rows.to_table(columns=list(columns), use_threads=False)
+
+
+def _of_same_shards(paths: Sequence[str]) -> list[list[str]]:
+    """Files in groups such that no shard has rows in two of them."""
+    everywhere = range(1 << 20)
+    spans = sorted(((shards_of_part(path) or everywhere, path) for path in paths), key=lambda s: s[0].start)
+    groups: list[list[str]] = []
+    end = 0
+    for span, path in spans:
+        if not groups or span.start >= end:
+            groups.append([])
+        groups[-1].append(path)
+        end = max(end, span.stop)
+    return groups

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.calendar import epoch_day
 from pipelines.backfill import code_version
-from pipelines.detect import current_features, detect_parts
+from pipelines.detect import FeaturePieces, detect_parts
 from pipelines.lake import Lake
 from pipelines.shard_job import masters
 from schemas.errors import MeterbeamError
@@ -32,7 +32,7 @@ def detect_lake(folder: Path) -> dict[str, Any]:
         files = lake.table("raw_files", ["kind", "name"]).to_pylist()
         names = tuple((row["name"], False) for row in files if row["kind"] == Kind.SERVICE_POINTS)
         master, _ = masters(str(folder), names)
-        parts, found = detect_parts(folder, run.run_no, current_features(lake, []), master, epoch_day(closed))
+        parts, found = detect_parts(folder, run.run_no, FeaturePieces(lake), master, epoch_day(closed))
         last = runs.slice(runs.num_rows - 1).to_pylist()[0]
         facts = {name: last[name] for name in ("rules", "tariffs", "last_closed")}
         run.commit(

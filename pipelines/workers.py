@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from typing import Any
 from uuid import uuid4
+
+import pyarrow as pa
 
 from schemas.errors import MeterbeamError
 
@@ -67,7 +71,7 @@ class Workers:
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a module's function in one of the processes."""
         try:
-            return self._pool.submit(function, *arguments).result()
+            return self._pool.submit(_call, function, arguments).result()
         except BrokenProcessPool as error:
             raise _ended_early(function.__name__) from error
 
@@ -117,13 +121,16 @@ def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
 
 
 def _start(plugins: list[str]) -> None:
-    import pyarrow as pa
-
     from pipelines.plugins import load_plugins
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     load_plugins(plugins)
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    give_back()  # what was left of the receipts of the step before
+    return function(*arguments)
 
 
 def _import_beam() -> None:
@@ -152,7 +159,17 @@ def _run_pipeline(label: str, transform: Callable[[], Any], elements: list[Any])
             | label >> transform()
             | f"Gather{label}" >> Gather(token)
         )
-    return gathered(token)
+    receipts = gathered(token)
+    give_back()
+    return receipts
+
+
+def give_back() -> None:
+    """Return freed memory to the system: the next step asks for other sizes, and would grow the heap."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # glibc only; elsewhere the allocator decides by itself
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _balanced(elements: Sequence[Any], weight: Callable[[Any], float], count: int) -> list[list[Any]]:

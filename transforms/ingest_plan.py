@@ -77,6 +77,15 @@ def opened(path: str | Path) -> Iterator[Buffer]:
         raise MeterbeamError(str(path), error.strerror or str(error), "a file that can be read") from error
 
 
+def _digest(path: str) -> str:
+    """SHA-256 of a file, in hex; read rather than mapped, so that a large file does not count as memory."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MeterbeamError(str(path), error.strerror or str(error), "a file that can be read") from error
+
+
 @lru_cache(maxsize=64)
 def _decoder(schema: str, mapping: str, timezone: str) -> Decoder:
     return Decoder(schema, FieldMapping.model_validate_json(mapping), timezone)
@@ -116,8 +125,9 @@ def plan_splits(
 
 
 def _plan_file(path: str, target_bytes: int, mapping: FieldMapping) -> list[FileSplit]:
+    digest = _digest(path)
     with opened(path) as data:
-        size, digest, rows = len(data), hashlib.sha256(data).hexdigest(), 0
+        size, rows = len(data), 0
         try:
             header = read_header(data, path)
             items = list(walk(data, header))

@@ -329,7 +329,8 @@ def _opened(path: str, kind: Kind, _changed: int, _size: int) -> _RawFile:
     """An open raw file: every shard reads every file, and opening costs as much as reading."""
     if kind is Kind.INTERVALS:
         options = pa.ipc.IpcReadOptions(use_threads=False)
-        reader = pa.ipc.open_file(pa.memory_map(path), options=options)
+        # Read, not mapped: mapped pages of the whole raw zone would count as this process's memory.
+        reader = pa.ipc.open_file(pa.OSFile(path), options=options)
         shards = _shards(Path(path), reader.schema)
     else:
         reader = pq.ParquetFile(path)
