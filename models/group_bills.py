@@ -71,5 +71,7 @@ def bill_group(
     for row, (meter, channel) in enumerate(names):
         if channel == "export" and meter in position:
             wanted[position[meter]] |= computed.wanted[row]
+    # A day before the billed channel's range has no determinants, whatever else is measured on it.
+    wanted &= computed.group.facts.expected[np.array(list(bought.values()), np.int64)]
     determinants = daily_determinants(loads, mine, book, wanted)
     return bill_loads(loads, mine, book, events, last_closed), determinants.cast(DETERMINANTS.content)

@@ -10,13 +10,14 @@ dirty day whose reach lies wholly in there is computed; any other is handed on a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from models.assemble import Name, ShardInputs, first_readings
 from models.calendar import local_midnight
@@ -25,20 +26,45 @@ from models.feature_run import monday
 from models.master import MICROS, MasterData, master_data
 from models.shard_results import Prices, ShardResults, shard_results
 from models.shard_run import CONTEXT_BACK, ShardRun
-from models.shard_scope import EVER, Scope, closed_only, mark_new_facts, ranges_of, split
+from models.shard_scope import (
+    EVER,
+    Scope,
+    closed_only,
+    mark_everything,
+    mark_new_facts,
+    ranges_of,
+    split,
+    whole_meters,
+)
 from schemas.arrow import RAW
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 
-__all__ = ["HELD", "Flushed", "LedgerRules", "LedgerState", "ShardLedger"]
+__all__ = ["HELD", "Flushed", "LedgerIndex", "LedgerRules", "LedgerState", "ShardLedger"]
 
 BACK = 36
 """Days of raw kept beyond ``hot_days``: a result's own reach and the day ahead."""
 OUTAGE_DAYS = 15
 """A power-down and its restore lie at most 7 days apart and act as far as 7 days: kept that much longer."""
-HELD = (Kind.INTERVALS, Kind.REGISTERS, Kind.EVENTS, Kind.SERVICE_POINTS)
-"""Kinds of records a ledger takes."""
 FRESH = "fresh"
+DATED = {Kind.INTERVALS: "start", Kind.REGISTERS: "read_at", Kind.EVENTS: "occurred_at"}
+"""Kinds that are forgotten behind the horizon, and the column that tells when they lie there."""
+PRICED = (Kind.TARIFFS, Kind.TARIFF_EVENTS)
+HELD = (*DATED, Kind.SERVICE_POINTS, *PRICED)
+"""Kinds of records a ledger takes."""
+KEYS = {
+    Kind.INTERVALS: ["meter_id", "channel", "start"],
+    Kind.REGISTERS: ["meter_id", "channel", "read_at"],
+    Kind.EVENTS: ["meter_id", "event_type", "occurred_at"],
+    Kind.SERVICE_POINTS: ["service_point_id", "valid_from"],
+    Kind.TARIFFS: ["tariff_id", "version"],
+    Kind.TARIFF_EVENTS: ["event", "local_date"],
+}
+"""Columns in which exact repeats agree first."""
+
+
+def _no_prices(tariffs: pa.Table, events: pa.Table) -> Prices:
+    return Prices()
 
 
 @dataclass(frozen=True)
@@ -48,7 +74,7 @@ class LedgerRules:
     Attributes:
         zone: Time zone of the lake.
         pack: Rules in force.
-        prices: Tariffs and events.
+        prices: Tariffs and events from the records of the two kinds that were received.
         hot_days: Local days, counted back from the last closed one, that late data may change here.
         history_from: First epoch day expected of every service point, or None.
         cells: Most slots held densely at once.
@@ -56,10 +82,28 @@ class LedgerRules:
 
     zone: str
     pack: RulePack
-    prices: Prices = field(default_factory=Prices)
+    prices: Callable[[pa.Table, pa.Table], Prices] = _no_prices
     hot_days: int = 35
     history_from: int | None = None
     cells: int = 1 << 21
+
+
+@dataclass
+class LedgerIndex:
+    """The small part of what a ledger remembers.
+
+    Attributes:
+        first_readings: Second and interval length of the first reading ever of each series, as of the
+            last flush.
+        last_closed: Last closed epoch day; −1 before the first.
+        flushed_through: Last closed epoch day at the last flush.
+        floor: First epoch day whose raw is complete here; ``EVER`` while nothing was forgotten.
+    """
+
+    first_readings: dict[Name, tuple[int, int]] = field(default_factory=dict)
+    last_closed: int = -1
+    flushed_through: int = -1
+    floor: int = EVER
 
 
 @dataclass
@@ -68,19 +112,20 @@ class LedgerState:
 
     Attributes:
         raw: Records of each kind in its raw schema, with ``fresh``: not looked at yet.
-        first_readings: Second and interval length of the first reading ever of each series.
-        former: Range of results of each series at the last flush.
-        last_closed: Last closed epoch day; −1 before the first.
-        flushed_through: Last closed epoch day at the last flush.
-        floor: First epoch day whose raw is complete here; ``EVER`` while nothing was forgotten.
+        index: The rest.
     """
 
     raw: dict[Kind, pa.Table] = field(default_factory=lambda: {kind: _nothing(kind) for kind in HELD})
-    first_readings: dict[Name, tuple[int, int]] = field(default_factory=dict)
-    former: dict[Name, Days] = field(default_factory=dict)
-    last_closed: int = -1
-    flushed_through: int = -1
-    floor: int = EVER
+    index: LedgerIndex = field(default_factory=LedgerIndex)
+
+    @classmethod
+    def rebuilt(cls, kept: Mapping[Kind, pa.Table], index: LedgerIndex, rules: LedgerRules) -> LedgerState:
+        """State after a flush, from all that flushes ever kept; what lies behind the horizon is left out."""
+        state = cls(index=replace(index, first_readings=dict(index.first_readings)))
+        for kind, rows in kept.items():
+            rows = rows.filter(pa.array(~behind(kind, rows, index.last_closed, rules)))
+            state.raw[kind] = rows.append_column(FRESH, pa.repeat(pa.scalar(False), rows.num_rows))
+        return state
 
 
 @dataclass(frozen=True)
@@ -93,6 +138,9 @@ class Flushed:
         beyond: Dirty days whose reach has left the state: for a backfill.
         ranges: Range of results of every series.
         last_closed: Last closed epoch day.
+        whole_since: First epoch day whose findings about meters as a whole are all among the results.
+        kept: Fresh records that are part of the state from now on, without repeats, in their raw schema.
+        first_readings: Those of ``LedgerIndex`` that are new or moved.
     """
 
     scope: Scope
@@ -100,6 +148,9 @@ class Flushed:
     beyond: Scope
     ranges: dict[Name, Days]
     last_closed: int
+    whole_since: int
+    kept: dict[Kind, pa.Table]
+    first_readings: dict[Name, tuple[int, int]]
 
 
 def _nothing(kind: Kind) -> pa.Table:
@@ -124,61 +175,82 @@ class ShardLedger:
         Args:
             kind: One of ``HELD``.
             rows: In its raw schema. Of service points every version of each point that ever named a
-                meter of this shard must come, whichever shard the version's own meter lies in.
+                meter of this shard must come, whichever shard the version's own meter lies in; tariffs
+                and their events go to every shard.
         """
-        if not rows.num_rows:
-            return
-        rows = rows.append_column(FRESH, pa.repeat(pa.scalar(True), rows.num_rows))
-        self.state.raw[kind] = pa.concat_tables([self.state.raw[kind], rows])
-        if kind is Kind.INTERVALS:
-            for name, first in first_readings(rows).items():
-                held = self.state.first_readings.get(name)
-                self.state.first_readings[name] = min(first, held) if held else first
+        if rows.num_rows:
+            rows = rows.append_column(FRESH, pa.repeat(pa.scalar(True), rows.num_rows))
+            self.state.raw[kind] = pa.concat_tables([self.state.raw[kind], rows])
 
     def close(self, through: int) -> None:
         """Close the local days up to an epoch day; days never open again."""
-        self.state.last_closed = max(self.state.last_closed, through)
+        self.state.index.last_closed = max(self.state.index.last_closed, through)
 
     @property
     def restless(self) -> bool:
         """Whether a flush could yield anything."""
-        state = self.state
-        fresh = any(pc.any(table[FRESH]).as_py() for table in state.raw.values())
-        return fresh or state.last_closed > state.flushed_through
+        index = self.state.index
+        fresh = any(pc.any(table[FRESH]).as_py() for table in self.state.raw.values())
+        return fresh or index.last_closed > index.flushed_through
 
     def flush(self) -> Flushed:
         """Compute the closed days that new facts can reach, and forget what lies behind the horizon."""
-        state, rules = self.state, self.rules
-        self._drop_repeats()
-        master = master_data(state.raw[Kind.SERVICE_POINTS].drop_columns([FRESH]))
-        inputs = self._inputs(master)
+        raw, index, rules = self.state.raw, self.state.index, self.rules
+        for kind, table in raw.items():
+            raw[kind] = _without_repeats(table, KEYS[kind])
+        former = ranges_of(self._inputs(index.flushed_through, settled=True))
+        found = first_readings(raw[Kind.INTERVALS].filter(pc.field(FRESH)))
+        new = {
+            name: first
+            for name, first in found.items()
+            if name not in index.first_readings or first < index.first_readings[name]
+        }
+        index.first_readings |= new
+        inputs = self._inputs(index.last_closed)
         ranges = ranges_of(inputs)
-        dirty = DirtyDays()
-        longest = rules.pack.registers.max_read_gap_days
-        mark_new_facts(
-            dirty, inputs, ranges, state.former, self._touched(), longest, closed_since=state.flushed_through
-        )
-        wanted = closed_only(dirty.merged(), state.last_closed)
+        touched = whole_meters(self._dirty(inputs, ranges, former), {*ranges, *index.first_readings})
+        wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
+        prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
         run = ShardRun(inputs, rules.pack, scope)
-        results = shard_results(run, sorted(master.spans), rules.prices, bills=False)
-        state.former, state.flushed_through = ranges, state.last_closed
-        self._settle()
-        return Flushed(scope, self._whole_weeks(results, scope), beyond, ranges, state.last_closed)
+        results = self._whole_weeks(shard_results(run, sorted(inputs.master.spans), prices, bills=False))
+        whole_since = index.floor if index.floor == EVER else index.floor + 1
+        kept = self._settle()
+        index.flushed_through = index.last_closed
+        return Flushed(scope, results, beyond, ranges, index.last_closed, whole_since, kept, new)
 
-    def _inputs(self, master: MasterData) -> ShardInputs:
-        state, rules = self.state, self.rules
+    def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
+        """Days that new facts can reach."""
+        dirty = DirtyDays()
+        longest = self.rules.pack.registers.max_read_gap_days
+        since = self.state.index.flushed_through
+        mark_new_facts(dirty, inputs, ranges, former, self._touched(), longest, closed_since=since)
+        if any(pc.any(self.state.raw[kind][FRESH]).as_py() for kind in PRICED):
+            mark_everything(dirty, inputs, ranges)
+        return dirty.merged()
+
+    def _inputs(self, last_closed: int, *, settled: bool = False) -> ShardInputs:
+        """The shard's records; ``settled``: as they were at the last flush, master data and range only."""
+        raw, rules = self.state.raw, self.rules
+        points = raw[Kind.SERVICE_POINTS]
+        if settled:
+            points = points.filter(pc.invert(points[FRESH]))
+        tables = {kind: _nothing(kind) if settled else raw[kind].unify_dictionaries() for kind in DATED}
         return ShardInputs(
-            intervals=state.raw[Kind.INTERVALS].unify_dictionaries(),
-            registers=state.raw[Kind.REGISTERS].unify_dictionaries(),
-            events=state.raw[Kind.EVENTS].unify_dictionaries(),
-            master=master,
+            intervals=tables[Kind.INTERVALS],
+            registers=tables[Kind.REGISTERS],
+            events=tables[Kind.EVENTS],
+            master=self._master(points),
             zone=rules.zone,
-            last_closed=state.last_closed,
-            first_readings=state.first_readings,
+            last_closed=last_closed,
+            first_readings=self.state.index.first_readings,
             history_from=rules.history_from,
             cells=rules.cells,
         )
+
+    @staticmethod
+    def _master(points: pa.Table) -> MasterData:
+        return master_data(points.drop_columns([FRESH]))
 
     def _touched(self) -> set[str]:
         """Meters of the service points that came anew."""
@@ -189,7 +261,7 @@ class ShardLedger:
 
     def _computable(self, wanted: Scope, inputs: ShardInputs) -> Mapping[Name, Days]:
         """Days of each series whose whole reach, read intervals included, lies in state."""
-        floor, last = self.state.floor, self.state.last_closed
+        floor, last = self.state.index.floor, self.state.index.last_closed
         if floor == EVER:
             return dict.fromkeys(wanted, (EVER, last))
         longest = self.rules.pack.registers.max_read_gap_days
@@ -200,67 +272,80 @@ class ShardLedger:
             for first, second in pairwise(days):
                 if second - first <= longest + 1 and first - CONTEXT_BACK < floor and second >= low[name]:
                     low[name] = second + 1
-        return {name: (day, last) for name, day in low.items()}
+        of_meter: dict[str, int] = {}
+        for (meter, _), day in low.items():
+            of_meter[meter] = max(of_meter.get(meter, day), day)
+        return {name: (of_meter[name[0]], last) for name in low}
 
-    def _whole_weeks(self, results: ShardResults, scope: Scope) -> ShardResults:
+    def _whole_weeks(self, results: ShardResults) -> ShardResults:
         """Features of weeks that lie wholly in state; of others some measured days may be forgotten."""
-        if self.state.floor == EVER or not results.features.num_rows:
+        if self.state.index.floor == EVER or not results.features.num_rows:
             return results
-        first = monday(self.state.floor + 6)
+        first = monday(self.state.index.floor + 6)
         weeks = results.features["week"].cast(pa.int32())
         return replace(results, features=results.features.filter(pc.greater_equal(weeks, first)))
 
-    def _settle(self) -> None:
-        """Nothing is fresh any more; forget what lies behind the horizon."""
-        state = self.state
-        floor = state.last_closed - (self.rules.hot_days + BACK) + 1
-        starts = {
-            Kind.INTERVALS: floor,
-            Kind.REGISTERS: floor - self.rules.pack.registers.max_read_gap_days - 2,
-            Kind.EVENTS: floor - OUTAGE_DAYS,
-        }
-        for kind, table in state.raw.items():
-            if kind in starts:
-                old = self._ends(kind, table) <= local_midnight(self.rules.zone, max(starts[kind], 0))
-                if old.any():
-                    table = table.filter(pa.array(~old))
-                    state.floor = max(state.floor, floor)
+    def _settle(self) -> dict[Kind, pa.Table]:
+        """Forget what lies behind the horizon; nothing is fresh any more. Returns what was, and stays."""
+        raw, index = self.state.raw, self.state.index
+        kept = {}
+        for kind, table in raw.items():
+            old = behind(kind, table, index.last_closed, self.rules)
+            if old.any():
+                table = table.filter(pa.array(~old))
+                index.floor = max(index.floor, horizon(index.last_closed, self.rules))
+            fresh = table.filter(table[FRESH])
+            if fresh.num_rows:
+                kept[kind] = fresh.drop_columns([FRESH])
             settled = pa.repeat(pa.scalar(False), table.num_rows)
-            table = table.set_column(table.schema.get_field_index(FRESH), FRESH, settled)
-            state.raw[kind] = table.combine_chunks()
+            raw[kind] = table.set_column(table.schema.get_field_index(FRESH), FRESH, settled).combine_chunks()
+        return kept
 
-    def _ends(self, kind: Kind, table: pa.Table) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-        """First second after each record."""
-        if kind is not Kind.INTERVALS:
-            column = "read_at" if kind is Kind.REGISTERS else "occurred_at"
-            ends: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = table[column].to_numpy() // MICROS + 1
-            return ends
-        lengths = [
-            pc.fill_null(pc.list_value_length(table[name]), 0).to_numpy()
-            for name in ("values_int", "values_float")
-        ]
-        count = np.maximum(np.maximum(*lengths), 1).astype(np.int64)
-        return np.asarray(table["start"].to_numpy() + count * table["interval_s"].to_numpy())
 
-    def _drop_repeats(self) -> None:
-        """Drop fresh records that state already holds word for word: they change nothing."""
-        keys = {
-            Kind.INTERVALS: ["meter_id", "channel", "start"],
-            Kind.REGISTERS: ["meter_id", "channel", "read_at"],
-            Kind.EVENTS: ["meter_id", "event_type", "occurred_at"],
-            Kind.SERVICE_POINTS: ["service_point_id", "valid_from"],
-        }
-        for kind, key in keys.items():
-            table = self.state.raw[kind]
-            repeated = _repeats(table, key)
-            if repeated:
-                kept = np.ones(table.num_rows, np.bool_)
-                kept[repeated] = False
-                self.state.raw[kind] = table.filter(pa.array(kept))
+def horizon(last_closed: int, rules: LedgerRules) -> int:
+    """First epoch day whose raw a ledger keeps."""
+    return last_closed - (rules.hot_days + BACK) + 1
+
+
+def behind(kind: Kind, rows: pa.Table, last_closed: int, rules: LedgerRules) -> NDArray[np.bool_]:
+    """Records that lie wholly behind the horizon; shape (n,).
+
+    Reads are kept as much longer as a read interval may last, events as an outage may act.
+    """
+    if kind not in DATED or not rows.num_rows:
+        return np.zeros(rows.num_rows, np.bool_)
+    longer = {Kind.REGISTERS: rules.pack.registers.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
+    first = max(horizon(last_closed, rules) - longer.get(kind, 0), 0)
+    old: NDArray[np.bool_] = _ends(kind, rows) <= local_midnight(rules.zone, first)
+    return old
+
+
+def _ends(kind: Kind, table: pa.Table) -> NDArray[np.int64]:
+    """First second after each record; shape (n,)."""
+    at: NDArray[np.int64] = table[DATED[kind]].to_numpy()
+    if kind is not Kind.INTERVALS:
+        return at // MICROS + 1
+    lengths = [
+        pc.fill_null(pc.list_value_length(table[name]), 0).to_numpy()
+        for name in ("values_int", "values_float")
+    ]
+    count = np.maximum(np.maximum(*lengths), 1).astype(np.int64)
+    ends: NDArray[np.int64] = at + count * table["interval_s"].to_numpy()
+    return ends
+
+
+def _without_repeats(table: pa.Table, key: list[str]) -> pa.Table:
+    """The table without fresh records that it holds word for word already: they change nothing."""
+    repeated = _repeats(table, key)
+    if not repeated:
+        return table
+    kept = np.ones(table.num_rows, np.bool_)
+    kept[repeated] = False
+    return table.filter(pa.array(kept))
 
 
 def _repeats(table: pa.Table, key: list[str]) -> list[int]:
-    """Rows equal to an earlier one in every column but ``fresh``."""
+    """Rows equal to an earlier one in every column but ``fresh`` and ``source``."""
     if table.num_rows < 2 or not pc.any(table[FRESH]).as_py():
         return []
     plain = pa.table([_plain(table[name]) for name in key], names=key)
@@ -268,7 +353,7 @@ def _repeats(table: pa.Table, key: list[str]) -> list[int]:
     groups = plain.group_by(key, use_threads=False).aggregate([("row", "list")])["row_list"]
     shared = groups.filter(pc.greater(pc.list_value_length(groups), 1))
     found: list[int] = []
-    content = table.drop_columns([FRESH])
+    content = table.drop_columns([FRESH, "source"])
     for rows in shared.to_pylist():
         seen: list[str] = []
         for row, record in zip(rows, content.take(pa.array(rows)).to_pylist(), strict=True):

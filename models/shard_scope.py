@@ -73,6 +73,20 @@ def mark_new_facts(
     dirty.close_over_reads(reads, longest)
 
 
+def whole_meters(scope: Mapping[Name, Sequence[Days]], names: Collection[Name]) -> Scope:
+    """The same days on every channel of a meter: what joins channels (determinants) needs all of them.
+
+    Args:
+        scope: Days of each series.
+        names: Every series there is.
+    """
+    by_meter: dict[str, list[Days]] = {}
+    for (meter, _), days in scope.items():
+        by_meter.setdefault(meter, []).extend(days)
+    united = {meter: merge(days) for meter, days in by_meter.items()}
+    return {name: united[name[0]] for name in sorted({*names, *scope}) if name[0] in united}
+
+
 def closed_only(scope: Mapping[Name, Sequence[Days]], last_closed: int) -> Scope:
     """The days that have closed."""
     cut = {

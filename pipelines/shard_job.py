@@ -21,7 +21,15 @@ from models.master import MasterData, master_data
 from models.place import Account
 from models.shard_results import Prices, first_revisions, shard_results
 from models.shard_run import ShardRun
-from models.shard_scope import Scope, closed_only, mark_everything, mark_new_facts, ranges_of, split
+from models.shard_scope import (
+    Scope,
+    closed_only,
+    mark_everything,
+    mark_new_facts,
+    ranges_of,
+    split,
+    whole_meters,
+)
 from models.sharding import shard_of_id
 from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
@@ -273,7 +281,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
             if row["meter_id"] in shards:
                 name = (row["meter_id"], row["channel"])
                 dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
-    closed = closed_only(dirty.merged(), inputs.last_closed)
+    closed = closed_only(whole_meters(dirty.merged(), {*ranges, *inputs.first_readings}), inputs.last_closed)
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)

@@ -1,7 +1,12 @@
-"""Print one table: the backfill at three sizes and its rivals, measured in one run on this machine."""
+"""Print one table: the backfill at three sizes, its stages and its rivals, measured in one run.
+
+`python -m tests.bench [METERS]`: the 1 × size in meter-years (default 1,430: 50 million readings). The
+table is also written to bench-out/benchmarks.md.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -13,14 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
 from tests.bench.data import make
 
-METERS = 300
-"""Meter-years of the 1 × size: 10.5 million readings."""
+METERS = 1_430
 SIZES = (1, 2, 4)
+SMALL = 300
+"""Meter-years for the rivals, the stages and the single readings: ten million."""
+RIVALS = (
+    ("decode", "bare decode by the same reader, nothing else"),
+    ("polars", "Polars: gap fill and TOU sums only"),
+    ("duckdb", "DuckDB: gap fill and TOU sums only"),
+    ("textbook", "Beam, a row at a time: TOU sums only"),
+)
 TEN_MILLION = 1e7
+SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,24 @@ class Measured:
     cpu: float
     peak_mb: float
     out: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    readings: int
+    found: Measured
+
+    def markdown(self) -> str:
+        """As a table row."""
+        found = self.found
+        return (
+            f"| {self.what} | {self.readings:,} | {found.wall:.1f} | {found.cpu:.1f} "
+            f"| {found.cpu / self.readings * TEN_MILLION:.2f} | {self.readings / found.wall:,.0f} "
+            f"| {found.peak_mb:.0f} |"
+        )
 
 
 def measure(command: list[str]) -> Measured:
@@ -53,45 +84,93 @@ def measure(command: list[str]) -> Measured:
     return Measured(wall, cpu, peak, out.strip())
 
 
+def backfill(root: Path, meters: int, form: str = "blocks", codec: str = "snappy") -> Row:
+    """One whole backfill of so many meter-years."""
+    inputs, lake = root / f"in-{form}-{meters}", root / "lake"
+    readings = make(inputs, meters, codec, form)
+    command = [sys.executable, "-m", "pipelines.cli", "backfill", str(inputs), "--lake", str(lake)]
+    found = measure([*command, "--timezone", "Europe/Zurich", "--tariffs", str(SAMPLE), "--json"])
+    shutil.rmtree(lake)
+    return Row(f"backfill, {form}, {codec}", readings, found)
+
+
+def report(meters: int, root: Path) -> str:
+    """Measure everything; the page as Markdown."""
+    rows = [backfill(root, meters * size) for size in SIZES]
+    for size in SIZES:
+        shutil.rmtree(root / f"in-blocks-{meters * size}")
+    zstd = backfill(root, SMALL, codec="zstandard")
+    small = backfill(root, SMALL)
+    single = [backfill(root, number, form="rows") for number in (SMALL // 3, SMALL)]
+    inputs = root / f"in-blocks-{SMALL}"
+    rivals = []
+    for name, text in RIVALS:
+        found = measure([sys.executable, "-m", "tests.bench.rivals", name, str(inputs)])
+        rivals.append(Row(text, int(found.out.split()[-1]), found))
+    stages = measure(
+        [sys.executable, "-m", "tests.bench.stages", str(inputs), str(root / "lake"), str(SAMPLE)]
+    )
+    slope, fixed = _line(rows[0], rows[-1])
+    per_row, _ = _line(*single)
+    head = ["what", "readings", "wall s", "CPU s", "CPU s / 10 M", "readings / s", "peak MB a process"]
+    lines = [
+        (
+            f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} processors, "
+            f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB."
+        ),
+        "",
+        f"| {' | '.join(head)} |",
+        "|---|" + "---:|" * (len(head) - 1),
+        *(row.markdown() for row in [*rows, small, zstd, *single, *rivals]),
+        "",
+        (
+            f"Slope from {rows[0].readings / 1e6:.0f} to {rows[-1].readings / 1e6:.0f} million readings: "
+            f"**{slope:.2f} CPU s per 10 million**, fixed {fixed:.1f} CPU s. Single readings: "
+            f"**{per_row:.2f} CPU s per 10 million**."
+        ),
+        *_ratios(slope, rivals),
+        "",
+        "Stages of the 10-million backfill in one process:",
+        "",
+        "| stage | CPU s / 10 M |",
+        "|---|---:|",
+        *_stages(json.loads(stages.out)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(low: Row, high: Row) -> tuple[float, float]:
+    """CPU seconds per 10 million more readings, and those spent for none."""
+    slope = (high.found.cpu - low.found.cpu) / (high.readings - low.readings) * TEN_MILLION
+    return slope, low.found.cpu - slope * low.readings / TEN_MILLION
+
+
+def _ratios(slope: float, rivals: list[Row]) -> list[str]:
+    texts = []
+    for row in rivals[1:]:
+        cost = row.found.cpu / row.readings * TEN_MILLION
+        texts.append(f"{row.what.split(':')[0]} {cost / slope:.0f} ×")
+    return ["", "CPU of the others against this slope, for far less work: " + ", ".join(texts) + "."]
+
+
+def _stages(found: dict[str, object]) -> list[str]:
+    stages, readings = found["stages"], found["readings"]
+    assert isinstance(stages, dict)
+    assert isinstance(readings, int)
+    return [f"| {name} | {spent / readings * TEN_MILLION:.2f} |" for name, spent in stages.items()]
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write."""
     root = Path(tempfile.mkdtemp(prefix="bench-", dir=os.environ.get("METERBEAM_BENCH_DIR")))
-    table = Table("what", "readings", "wall s", "CPU s", "CPU s / 10 M", "readings / s", "peak MB a process")
-
-    def row(what: str, readings: int, found: Measured) -> None:
-        table.add_row(
-            what,
-            f"{readings:,}",
-            f"{found.wall:.1f}",
-            f"{found.cpu:.1f}",
-            f"{found.cpu / readings * TEN_MILLION:.2f}",
-            f"{readings / found.wall:,.0f}",
-            f"{found.peak_mb:.0f}",
-        )
-
-    sample = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
-    results: list[tuple[int, Measured]] = []
     try:
-        for size in SIZES:
-            readings = make(root / f"in-{size}", METERS * size)
-            command = [sys.executable, "-m", "pipelines.cli", "backfill", str(root / f"in-{size}")]
-            options = ["--lake", str(root / f"lake-{size}"), "--timezone", "Europe/Zurich"]
-            found = measure([*command, *options, "--tariffs", str(sample), "--json"])
-            results.append((readings, found))
-            row(f"backfill, {size} ×", readings, found)
-            shutil.rmtree(root / f"lake-{size}")
-        for rival in ("decode", "polars", "duckdb", "textbook"):
-            found = measure([sys.executable, "-m", "tests.bench.rivals", rival, str(root / "in-1")])
-            row(rival, int(found.out.split()[-1]), found)
+        text = report(int(sys.argv[1]) if len(sys.argv) > 1 else METERS, root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    console = Console(width=120)
-    console.print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} processors")
-    console.print(table)
-    (low, first), (high, last) = results[0], results[-1]
-    slope = (last.cpu - first.cpu) / (high - low) * TEN_MILLION
-    fixed = first.cpu - slope * low / TEN_MILLION
-    console.print(f"slope {slope:.2f} CPU s per 10 M readings, fixed {fixed:.1f} CPU s")
+    out = Path("bench-out")
+    out.mkdir(exist_ok=True)
+    (out / "benchmarks.md").write_text(text, "utf-8")
+    Console(width=140).print(Markdown(text))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import fastavro
 import numpy as np
 
 from models.calendar import DayGrid, epoch_day
-from pipelines.avro_write import ContainerWriter, text, write_blocks, write_records
+from pipelines.avro_write import ContainerWriter, text, write_blocks, write_readings, write_records
 from schemas.records import avro_schema
 
 ZONE = "Europe/Zurich"
@@ -18,8 +18,11 @@ DAYS = 365
 MICROS = 1_000_000
 
 
-def make(out: Path, meters: int, codec: str = "snappy") -> int:
-    """Write the files of some meters; returns the readings in them. One meter in two has a gap."""
+def make(out: Path, meters: int, codec: str = "snappy", form: str = "blocks") -> int:
+    """Write the files of some meters; returns the readings in them. One meter in two has a gap.
+
+    ``form`` is ``blocks`` (one message a meter-day) or ``rows`` (one a reading).
+    """
     out.mkdir(parents=True, exist_ok=True)
     grid = DayGrid(ZONE, 900, epoch_day(date(2025, 1, 1)), DAYS)
     rng = np.random.default_rng(0)
@@ -30,7 +33,8 @@ def make(out: Path, meters: int, codec: str = "snappy") -> int:
     readings = 0
     half = -(-meters // 2)
     for part in range(2):
-        with ContainerWriter(out / f"readings-{part}.avro", avro_schema("IntervalBlock"), codec) as writer:
+        record = "IntervalBlock" if form == "blocks" else "MeterReading"
+        with ContainerWriter(out / f"readings-{part}.avro", avro_schema(record), codec) as writer:
             for number in range(part * half, min((part + 1) * half, meters)):
                 load = (shape * rng.uniform(0.3, 2) * rng.gamma(3, 1 / 3, grid.slots)).astype(np.int64) + 5
                 counts = np.concatenate([[0], np.cumsum(load)])[grid.offsets] + MICROS
@@ -42,15 +46,28 @@ def make(out: Path, meters: int, codec: str = "snappy") -> int:
                     keep = np.ones(grid.slots, np.bool_)
                     keep[grid.offsets[day + 1] - lost : grid.offsets[day + 1]] = False
                     load, lengths[day] = load[keep], lengths[day] - lost
-                write_blocks(
-                    writer,
-                    heads=[text(name) + text("import")] * DAYS,
-                    starts=grid.day_starts[:-1],
-                    interval_s=900,
-                    values=load,
-                    lengths=lengths,
-                    received=(grid.day_starts[1:] + 3600) * MICROS,
-                )
+                head, received = text(name) + text("import"), (grid.day_starts[1:] + 3600) * MICROS
+                if form == "blocks":
+                    write_blocks(
+                        writer,
+                        heads=[head] * DAYS,
+                        starts=grid.day_starts[:-1],
+                        interval_s=900,
+                        values=load,
+                        lengths=lengths,
+                        received=received,
+                    )
+                else:
+                    kept = np.arange(grid.slots) if number % 2 == 0 else np.flatnonzero(keep)
+                    write_readings(
+                        writer,
+                        heads=[head],
+                        meter=np.zeros(len(load), np.int64),
+                        starts=grid.starts[kept],
+                        interval_s=900,
+                        values=load,
+                        received=np.repeat(received, lengths),
+                    )
                 readings += len(load)
                 registers += [
                     {"meter_id": name, "channel": "import", "read_at": int(at) * MICROS, "value": int(count),

@@ -44,7 +44,7 @@ def decode(folder: Path) -> int:
 def _reading_rows(record: dict[str, Any]) -> Iterator[tuple[tuple[str, Any, bool], int]]:
     for i, value in enumerate(record["values"]):
         local = (record["start"] + timedelta(seconds=i * record["interval_s"])).astimezone(ZoneInfo(ZONE))
-        yield (record["meter_id"], local.date(), local.hour in PEAK_HOURS), value
+        yield (record["meter_id"], local.date().isoformat(), local.hour in PEAK_HOURS), value
 
 
 def textbook(folder: Path) -> int:
@@ -79,9 +79,11 @@ def polars(folder: Path) -> int:
         full = slots.sort("meter_id", "at").upsample("at", every="15m", group_by="meter_id")
         full = full.with_columns(pl.col("meter_id").forward_fill(), pl.col("values").fill_null(0))
         local = full.with_columns(t=pl.col("at").dt.replace_time_zone("UTC").dt.convert_time_zone(ZONE))
-        local.group_by("meter_id", pl.col("t").dt.date(), pl.col("t").dt.hour().is_between(17, 21)).agg(
-            pl.col("values").sum()
-        )
+        local.group_by(
+            "meter_id",
+            pl.col("t").dt.date().alias("day"),
+            pl.col("t").dt.hour().is_between(17, 21).alias("peak"),
+        ).agg(pl.col("values").sum())
     return readings
 
 
@@ -97,7 +99,7 @@ def duckdb(folder: Path) -> int:
             connection.register("blocks", blocks)
             connection.execute(
                 """
-                CREATE TABLE slots AS SELECT meter_id, start + to_minutes(15 * i) AS at, v
+                CREATE TABLE slots AS SELECT meter_id, start + to_minutes(15 * i) AS moment, v
                 FROM (SELECT meter_id, start, unnest(values) AS v, unnest(range(len(values))) AS i
                       FROM blocks)
                 """
@@ -106,12 +108,12 @@ def duckdb(folder: Path) -> int:
             connection.execute(
                 """
                 CREATE TABLE sums AS
-                WITH every AS (SELECT meter_id, unnest(range(min(at), max(at) + INTERVAL 15 MINUTE,
-                                      INTERVAL 15 MINUTE)) AS at FROM slots GROUP BY 1),
-                     full_load AS (SELECT meter_id, at, coalesce(v, 0) AS v
-                                   FROM every LEFT JOIN slots USING (meter_id, at))
-                SELECT meter_id, (at AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Zurich')::DATE AS day,
-                       hour(at AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Zurich') BETWEEN 17 AND 21 AS peak,
+                WITH every AS (SELECT meter_id, unnest(range(min(moment), max(moment) + INTERVAL 15 MINUTE,
+                                      INTERVAL 15 MINUTE)) AS moment FROM slots GROUP BY 1),
+                     full_load AS (SELECT meter_id, moment, coalesce(v, 0) AS v
+                                   FROM every LEFT JOIN slots USING (meter_id, moment))
+                SELECT meter_id, (moment AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Zurich')::DATE AS day,
+                       hour(moment AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Zurich') BETWEEN 17 AND 21 AS peak,
                        sum(v)
                 FROM full_load GROUP BY ALL
                 """

@@ -1,0 +1,110 @@
+"""The committer's and the backfill's part beside a ledger, over plain dictionaries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from models.assemble import ShardInputs, first_readings
+from models.ledger import Flushed
+from models.master import master_data
+from models.shard_results import Prices, ShardResults, shard_results
+from models.shard_run import WHOLE_METER, ShardRun
+from models.shard_scope import Scope
+from pipelines.tariff_book import tariff_book
+from schemas.arrow import RAW
+from schemas.records import Kind
+from schemas.rulepack import RulePack, load_rule_pack
+from tests.models.ledger_worlds import ZONE, Record, tables
+
+SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
+PACK: RulePack = load_rule_pack("default")
+PRICES = Prices(tariff_book(str(SAMPLE), ()), {})
+TABLES = {"days": "local_day", "determinants": "local_day", "features": "week"}
+Key = tuple[str, str, int]
+
+
+def inputs_of(records: list[Record], last_closed: int) -> ShardInputs:
+    """Everything at once, as a backfill of one shard reads it."""
+    found = tables(records)
+
+    def table(kind: Kind) -> pa.Table:
+        rows = found.get(kind, RAW[kind].empty_table())
+        return rows.append_column("fresh", pa.repeat(pa.scalar(True), rows.num_rows))
+
+    intervals = table(Kind.INTERVALS)
+    return ShardInputs(
+        intervals=intervals,
+        registers=table(Kind.REGISTERS),
+        events=table(Kind.EVENTS),
+        master=master_data(found.get(Kind.SERVICE_POINTS)),
+        zone=ZONE,
+        last_closed=last_closed,
+        first_readings=first_readings(intervals),
+        history_from=None,
+        cells=1 << 16,
+    )
+
+
+def computed(records: list[Record], last_closed: int, scope: Scope | None = None) -> ShardResults:
+    """What a backfill computes for all days, or for some."""
+    inputs = inputs_of(records, last_closed)
+    return shard_results(
+        ShardRun(inputs, PACK, scope), sorted(inputs.master.spans), PRICES, bills=scope is None
+    )
+
+
+class Keeper:
+    """Current rows of every table by key, as the lake would hold them after each commit."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[Key, dict[str, Any]]] = {name: {} for name in TABLES}
+        self.revisions: dict[tuple[str, Key], int] = {}
+
+    def replace(self, scope: Scope, results: ShardResults, whole_since: int) -> None:
+        """Put new rows in the place of those in scope; count a revision only where one differs.
+
+        Args:
+            scope: Days computed of each series.
+            results: Their rows.
+            whole_since: First day whose findings about a meter as a whole are all there.
+        """
+        for name, day in TABLES.items():
+            new = {_key(row, day): row for row in getattr(results, name).to_pylist()}
+            held = self.rows[name]
+            for key in [key for key in held if key not in new and _inside(key, name, scope, whole_since)]:
+                del held[key]
+                self._revise(name, key)
+            for key, row in new.items():
+                if key[1] == WHOLE_METER and name == "days" and key[2] < whole_since:
+                    continue
+                if repr(held.get(key)) != repr(row):
+                    held[key] = row
+                    self._revise(name, key)
+
+    def _revise(self, name: str, key: Key) -> None:
+        self.revisions[name, key] = self.revisions.get((name, key), 0) + 1
+
+    def take(self, flushed: Flushed) -> None:
+        """Commit a flush."""
+        self.replace(flushed.scope, flushed.results, flushed.whole_since)
+
+
+def _key(row: dict[str, Any], day: str) -> Key:
+    return row["meter_id"], row.get("channel", ""), (row[day] - type(row[day])(1970, 1, 1)).days
+
+
+def _inside(key: Key, name: str, scope: Scope, whole_since: int) -> bool:
+    meter, channel, day = key
+    if name == "days" and channel == WHOLE_METER:
+        return day >= whole_since
+    for (one, other), days in scope.items():
+        if one == meter and (other == channel or name == "determinants"):
+            for first, last in days:
+                if name == "features":
+                    first, last = first - (first + 3) % 7, last - (last + 3) % 7
+                if first <= day <= last:
+                    return True
+    return False
