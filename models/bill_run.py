@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
-from models.billing import MICRO_DP, BillState, Line, Window, price_window
+from models.billing import MICRO_DP, BillState, Line, MissingPriceError, Window, price_window
 from models.calendar import DayGrid, day_date, day_grid, epoch_day
 from models.series import Bool, Int
 from models.tou import classify, daily_sums, run_sums
@@ -127,7 +127,7 @@ def bill_loads(
         for period in billing_periods(contract, int(loads.first_day[row]), last_closed):
             if period.first >= loads.grid.first_day:
                 groups[period.first, period.last, contract.tariff_id].append(period)
-    state = BillState({}, np.zeros(len(loads.meters), np.int64))
+    state = BillState.empty(len(loads.meters))
     bills: list[_Bills] = []
     for (first, last, tariff_id), periods in sorted(groups.items()):
         rows = np.array([row_of[period.contract.meter_id] for period in periods], np.int64)
@@ -146,6 +146,7 @@ class _Bills:
         totals: [10^-6 of the currency]
         missing: Slots without a value, whose bills are held.
         slots, estimated: Slots of the period, and those estimated.
+        lack: What else the bills need before they can be priced; empty for nothing.
     """
 
     periods: Sequence[BillingPeriod]
@@ -156,6 +157,7 @@ class _Bills:
     missing: Int
     slots: int
     estimated: Int
+    lack: str
 
 
 def _bill(
@@ -173,8 +175,8 @@ def _bill(
     totals: Int | None = None
     own = _rows_of(state, rows)
     month = day_date(last).year * 12 + day_date(last).month - 1
-    tariff, chosen = None, contiguous(rows)
-    for low, high, tariff in _by_version(versions, first, last):
+    tariff, chosen, lack = None, contiguous(rows), ""
+    for low, high, tariff in version_stretches(versions, first, last):
         if loads.grid.interval_s // 60 not in tariff.interval.accepts_min:
             continue
         edges = [low - loads.grid.first_day, high + 1 - loads.grid.first_day]
@@ -189,12 +191,18 @@ def _bill(
             billed_days=last - first + 1,
             events=events,
         )
-        priced = price_window(tariff, window, own)
+        try:
+            priced = price_window(tariff, window, own)
+        except MissingPriceError as error:
+            lack = f"tariff {tariff.id}: {error}"
+            break
         dp = tariff.rounding.money_dp if tariff.rounding.money_at == "line" else MICRO_DP
         lines += [(tariff, line, dp) for line in priced.lines]
         whole = priced.total * 10 ** (MICRO_DP - tariff.rounding.money_dp)
         totals = whole if totals is None else totals + whole
         own = priced.state
+    if lack:
+        lines, totals, own = [], np.zeros(len(rows), np.int64), _rows_of(state, rows)
     if tariff is None or totals is None:
         return None
     _put_back(state, own, rows, len(loads.meters))
@@ -208,6 +216,7 @@ def _bill(
         missing=loads.missing[rows, days].sum(axis=1),
         slots=int(loads.grid.lengths[days].sum()),
         estimated=loads.estimated[rows, days].sum(axis=1).astype(np.int64),
+        lack=lack,
     )
 
 
@@ -220,7 +229,8 @@ def _parts(bills: Sequence[_Bills]) -> pa.Table:
     sizes = [len(part.periods) for part in bills]
     slots = np.repeat(np.array([part.slots for part in bills], np.int64), sizes)
     missing = np.concatenate([part.missing for part in bills])
-    held = missing > 0
+    lacks = [part.lack for part in bills for _ in part.periods]
+    held = (missing > 0) | (np.array(lacks, np.str_) != "")
     return pa.table(
         {
             "service_point_id": points,
@@ -233,8 +243,8 @@ def _parts(bills: Sequence[_Bills]) -> pa.Table:
             "currency": [part.tariff.currency for part in bills for _ in part.periods],
             "estimated_share": pa.nulls(len(periods), pa.float64()),
             "reason": [
-                f"{m} of {of} slots have no value" if m else ""
-                for m, of in zip(missing.tolist(), slots.tolist(), strict=True)
+                f"{m} of {of} slots have no value" if m else lack
+                for m, of, lack in zip(missing.tolist(), slots.tolist(), lacks, strict=True)
             ],
             "state": [state for part in bills for state in part.states],
             "lines": _line_lists(bills, points, held),
@@ -245,7 +255,7 @@ def _parts(bills: Sequence[_Bills]) -> pa.Table:
     )
 
 
-def _by_version(versions: Sequence[Tariff], first: int, last: int) -> list[tuple[int, int, Tariff]]:
+def version_stretches(versions: Sequence[Tariff], first: int, last: int) -> list[tuple[int, int, Tariff]]:
     """Stretches of days on which one version is in force; days without one are not priced."""
     edges = {first, last + 1}
     for tariff in versions:
@@ -266,13 +276,14 @@ def _by_version(versions: Sequence[Tariff], first: int, last: int) -> list[tuple
 
 
 def _rows_of(state: BillState, rows: Int) -> BillState:
-    return BillState({month: peaks[rows] for month, peaks in state.peaks_kw.items()}, state.credit[rows])
+    peaks = {month: all_rows[rows] for month, all_rows in state.peaks_kw.items()}
+    return BillState(peaks, state.credit[rows], state.surplus[rows])
 
 
 def _put_back(state: BillState, own: BillState, rows: Int, count: int) -> None:
     for month, peaks in own.peaks_kw.items():
         state.peaks_kw.setdefault(month, np.full(count, -1, np.int64))[rows] = peaks
-    state.credit[rows] = own.credit
+    state.credit[rows], state.surplus[rows] = own.credit, own.surplus
 
 
 def _states(own: BillState, rows: Int, tariff: Tariff) -> list[str | None]:
@@ -285,11 +296,14 @@ def _states(own: BillState, rows: Int, tariff: Tariff) -> list[str | None]:
             if p[i] >= 0
         }
         credit = int(own.credit[i])
-        if not peaks and not credit:
+        surplus = int(own.surplus[i])
+        if not peaks and not credit and not surplus:
             texts.append(None)
             continue
         state: dict[str, object] = {"past_peaks_kw": peaks} if peaks else {}
         state["credit"] = str(Decimal(credit).scaleb(-tariff.rounding.money_dp))
+        if surplus:
+            state["surplus_kwh"] = str(Decimal(surplus).scaleb(-MICRO_DP))
         texts.append(json.dumps(state))
     return texts
 
@@ -446,7 +460,7 @@ def daily_determinants(
         first = max(contract.first_day, loads.grid.first_day)
         if first > last:
             continue
-        for low, high, tariff in _by_version(tariffs[contract.tariff_id], first, last):
+        for low, high, tariff in version_stretches(tariffs[contract.tariff_id], first, last):
             if not any(tariff is other for other in used):
                 used.append(tariff)
             days[row, low - loads.grid.first_day : high + 1 - loads.grid.first_day] = used.index(tariff) + 1

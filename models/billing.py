@@ -1,7 +1,7 @@
 """Bills of one billing window for many service points at once, in integers.
 
-The steps are those of the usual order: energy by register, fixed, energy, adders, demand, percent, export
-credit, minimum, tax.
+The steps are those of the usual order: energy by register, fixed, energy, adders and series, demand,
+percent, export credit, minimum, credits, tax, true-up.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 
+from models.bill_quantities import peak_kw, tier_sums
 from models.calendar import DayGrid
-from models.days import half_away
+from models.money import Mode, round_fraction, rounded, scaled, times
 from models.series import Int
-from models.tou import Periods, classify, event_slots, run_sums
+from models.tou import classify, event_slots, run_sums
 from schemas.tariff import (
+    Credit,
     Demand,
     Energy,
     EnergyAdder,
+    EnergySeries,
     Export,
     Fixed,
     Minimum,
@@ -64,15 +66,31 @@ class BillState:
     Attributes:
         peaks_kw: Measured demand by month, (year · 12 + month − 1) → shape (n,), micro-kW, −1 = none.
         credit: Carried credit, shape (n,). [10^-money_dp]
+        surplus: Energy fed in beyond what was drawn since the last true-up, shape (n,). [micro-kWh]
     """
 
     peaks_kw: dict[int, Int]
     credit: Int
+    surplus: Int
 
     @staticmethod
     def empty(count: int) -> BillState:
         """No past."""
-        return BillState({}, np.zeros(count, np.int64))
+        return BillState({}, np.zeros(count, np.int64), np.zeros(count, np.int64))
+
+
+class MissingPriceError(ValueError):
+    """A slot has no price in a series that the tariff charges by.
+
+    Attributes:
+        series: Its id.
+        second: Start of the first such slot, UTC; None where there is no such series at all.
+    """
+
+    def __init__(self, series: str, second: int | None) -> None:
+        at = "" if second is None else f" at {second} s UTC"
+        super().__init__(f"no price of series {series}{at}")
+        self.series, self.second = series, second
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,7 @@ class Window:
         billed_days: Days of the whole bill; more than the grid's where versions change inside it.
         events: Days of each event.
         power_factor: Of each service point, None where unknown.
+        prices: Price of each slot of each series in force, shape (slots,); None where there is none.
         runs: Import of each run of one period within a day, where it is known already; shape (n, runs).
     """
 
@@ -97,6 +116,7 @@ class Window:
     billed_days: int
     events: Mapping[str, frozenset[int]] = field(default_factory=dict)
     power_factor: Sequence[Decimal | None] | None = None
+    prices: Mapping[str, Sequence[Decimal | None]] = field(default_factory=dict)
     runs: Int | None = None
 
 
@@ -120,6 +140,9 @@ def price_window(tariff: Tariff, window: Window, state: BillState) -> Priced:
 
     Returns:
         Lines with an amount (zero lines are left out where all n are zero), totals and the new state.
+
+    Raises:
+        MissingPriceError: A slot has no price in a series the tariff charges by.
     """
     bill = _Bill(tariff, window)
     bill.fixed()
@@ -129,16 +152,19 @@ def price_window(tariff: Tariff, window: Window, state: BillState) -> Priced:
     bill.percents()
     credit = bill.export(state)
     bill.minimum()
+    bill.credits(taxed=True)
     bill.tax()
+    bill.credits(taxed=False)
+    credit, surplus = bill.true_up(state, credit)
     total = (
         np.sum([line.amount for line in bill.lines], axis=0) if bill.lines else np.zeros(bill.count, np.int64)
     )
-    total = half_away(total, np.array([bill.finer]))
+    total = rounded(total, bill.finer, bill.mode)
     peaks = dict(state.peaks_kw)
     if peak is not None:
         peaks[window.month] = np.maximum(peaks.get(window.month, np.full(bill.count, -1)), peak)
     measured = np.full(bill.count, -1, np.int64) if peak is None else peak
-    return Priced(bill.lines, total, BillState(peaks, credit), measured)
+    return Priced(bill.lines, total, BillState(peaks, credit, surplus), measured)
 
 
 class _Bill:
@@ -148,18 +174,19 @@ class _Bill:
         self.tariff, self.window = tariff, window
         self.count = len(window.imported)
         self.rounding = tariff.rounding
+        self.mode: Mode = tariff.rounding.mode
         # Money is kept in cents, or in millionths where only the total is rounded.
         self.finer = 1 if self.rounding.money_at == "line" else 10 ** (MICRO_DP - self.rounding.money_dp)
         self.dp = self.rounding.money_dp if self.finer == 1 else MICRO_DP
         self.lines: list[Line] = []
         self.periods = classify(tariff, window.grid)
-        self.taken, self.fed = _netted(window)
+        self.taken, self.fed = _netted(tariff, window)
 
     def add(
         self, charge: str, period: str | None, tier: int, unit: str, quantity: Int, dp: int, rate: Decimal
     ) -> None:
         """Append quantity × rate, rounded."""
-        amount = times(quantity, dp, rate, self.dp)
+        amount = times(quantity, dp, rate, self.dp, self.mode)
         self.lines.append(Line(charge, period, tier, unit, quantity, dp, rate, amount))
 
     def amounts(self, charges: Sequence[str]) -> Int:
@@ -173,21 +200,29 @@ class _Bill:
 
     def fixed(self) -> None:
         """Step 6."""
-        own, billed = self.window.grid.days, self.window.billed_days
         for charge in self.of(Fixed):
             assert isinstance(charge, Fixed)
-            if charge.per == "day":
-                quantity, dp = Fraction(own), 0
-            else:
-                quantity, dp = month_share(charge.prorate, billed) * own / billed, MICRO_DP
-            scaled = round_fraction(quantity * 10**dp)
-            quantities = np.full(self.count, scaled, np.int64)
-            amount = round_fraction(quantity * Fraction(charge.amount) * 10**self.dp)
-            self.lines.append(
-                Line(
-                    charge.id, None, 0, charge.per, quantities, dp, charge.amount, np.full(self.count, amount)
-                )
-            )
+            self.due(charge, sign=1)
+
+    def credits(self, *, taxed: bool) -> None:
+        """Amounts taken off, before or after the tax."""
+        for charge in self.of(Credit):
+            assert isinstance(charge, Credit)
+            if charge.taxed == taxed:
+                self.due(charge, sign=-1)
+
+    def due(self, charge: Fixed | Credit, *, sign: int) -> None:
+        """Append an amount per day or per month."""
+        share, dp = self.share(charge.per, charge.prorate), 0 if charge.per == "day" else MICRO_DP
+        quantity = np.full(self.count, round_fraction(share * 10**dp), np.int64)
+        amount = sign * round_fraction(share * Fraction(charge.amount) * 10**self.dp, self.mode)
+        amounts = np.full(self.count, amount)
+        self.lines.append(Line(charge.id, None, 0, charge.per, quantity, dp, charge.amount, amounts))
+
+    def share(self, per: str, prorate: Prorate | None) -> Fraction:
+        """Days of the window, or its part of the month that the whole bill counts as."""
+        own, billed = self.window.grid.days, self.window.billed_days
+        return Fraction(own) if per == "day" else month_share(prorate, billed) * own / billed
 
     def energy(self) -> None:
         """Steps 4, 5 and 7."""
@@ -197,7 +232,7 @@ class _Bill:
             if load is None:
                 continue
             priced = sorted(charge.rates)
-            runs = self.window.runs if charge.direction == "import" and self.fed is None else None
+            runs = self.window.runs if load is self.window.imported else None
             if runs is None:
                 runs = run_sums(load, self.periods)
             sums = tier_sums(runs, self.periods, priced, charge, self.window.grid.days)
@@ -216,16 +251,44 @@ class _Bill:
 
     def register(self, micro: Int) -> Int:
         """Round a register's energy."""
-        return half_away(micro, np.array([10 ** (MICRO_DP - self.rounding.kwh_dp)]))
+        return rounded(micro, 10 ** (MICRO_DP - self.rounding.kwh_dp), self.mode)
 
     def adders(self) -> None:
         """Step 8."""
-        for charge in self.of(EnergyAdder):
-            assert isinstance(charge, EnergyAdder)
-            days = self.window.events.get(charge.event, frozenset())
-            hours = event_slots(self.tariff, charge.event, days, self.window.grid)
-            quantity = self.register(self.taken[:, hours].sum(axis=1))
-            self.add(charge.id, None, 0, "kWh", quantity, self.rounding.kwh_dp, charge.rate)
+        for charge in self.tariff.charges:
+            if isinstance(charge, EnergyAdder):
+                load = self.load(charge.direction)
+                days = self.window.events.get(charge.event, frozenset())
+                hours = event_slots(self.tariff, charge.event, days, self.window.grid)
+                quantity = self.register(load[:, hours].sum(axis=1))
+                self.add(charge.id, None, 0, "kWh", quantity, self.rounding.kwh_dp, charge.rate)
+            elif isinstance(charge, EnergySeries):
+                self.series(charge)
+
+    def series(self, charge: EnergySeries) -> None:
+        """Every slot at its own price; the amount is rounded once."""
+        prices = self.window.prices.get(charge.series)
+        if prices is None:
+            raise MissingPriceError(charge.series, None)
+        known = [price for price in prices if price is not None]
+        if len(known) < self.window.grid.slots:
+            lost = next(i for i, price in enumerate(prices) if price is None)
+            raise MissingPriceError(charge.series, int(self.window.grid.starts[lost]))
+        rates = [price * charge.multiplier + charge.adder for price in known]
+        decimals = max(scaled(rate)[1] for rate in rates)
+        each = np.array([int(rate.scaleb(decimals)) for rate in rates], object)
+        load = self.load(charge.direction)
+        unit = Fraction(10**self.dp, 10 ** (decimals + MICRO_DP))
+        exact = load.astype(object).dot(each).tolist()
+        amount = np.array([round_fraction(int(e) * unit, self.mode) for e in exact], np.int64)
+        quantity = self.register(load.sum(axis=1))
+        self.lines.append(Line(charge.id, None, 0, "kWh", quantity, self.rounding.kwh_dp, None, amount))
+
+    def load(self, direction: str) -> Int:
+        """Energy drawn or fed in, zeros where nothing can be; (n, slots)."""
+        if direction == "import":
+            return self.taken
+        return np.zeros_like(self.taken) if self.fed is None else self.fed
 
     def demand(self, state: BillState) -> Int | None:
         """Step 9; returns the measured demand [micro-kW] of the bill."""
@@ -254,7 +317,7 @@ class _Bill:
             ]
             kw = max(kw, Fraction(charge.ratchet.pct) * max(past, default=0))
         kw = max(kw, Fraction(floor))
-        return round_fraction(kw / 10 ** (MICRO_DP - self.rounding.kw_dp))
+        return round_fraction(kw / 10 ** (MICRO_DP - self.rounding.kw_dp), self.mode)
 
     def percents(self) -> None:
         """Step 10."""
@@ -267,30 +330,50 @@ class _Bill:
         credit = state.credit * self.finer
         for charge in self.of(Export):
             assert isinstance(charge, Export)
-            quantity, earned = np.zeros(self.count, np.int64), np.zeros(self.count, np.int64)
-            for name in sorted(charge.rate):
-                if self.fed is None:
-                    break
-                slots = self.periods.of_slot == self.periods.names.index(name)
-                register = self.register(self.fed[:, slots].sum(axis=1))
-                quantity += register
-                earned += times(register, self.rounding.kwh_dp, charge.rate[name], MICRO_DP)
-            earned = half_away(earned, np.array([10 ** (MICRO_DP - self.dp)]))
-            available = credit + earned
-            used = np.minimum(available, np.maximum(self.amounts(charge.applies_to), 0))
+            quantity, earned = self.earned(charge)
+            if charge.mode == "buy_all_sell_all":
+                used = earned
+            else:
+                available = credit + earned
+                used = np.minimum(available, np.maximum(self.amounts(charge.applies_to), 0))
+                credit = available - used if charge.carry == "dollars" else np.zeros(self.count, np.int64)
             self.lines.append(Line(charge.id, None, 0, "kWh", quantity, self.rounding.kwh_dp, None, -used))
-            credit = available - used if charge.carry == "dollars" else np.zeros(self.count, np.int64)
-        return half_away(credit, np.array([self.finer]))
+        return rounded(credit, self.finer, self.mode)
+
+    def earned(self, charge: Export) -> tuple[Int, Int]:
+        """Energy fed in, register by register, and what it earns."""
+        quantity, earned = np.zeros(self.count, np.int64), np.zeros(self.count, np.int64)
+        for name in sorted(charge.rate) if self.fed is not None else ():
+            slots = self.periods.of_slot == self.periods.names.index(name)
+            register = self.register(self.load("export")[:, slots].sum(axis=1))
+            quantity += register
+            earned += times(register, self.rounding.kwh_dp, charge.rate[name], MICRO_DP, self.mode)
+        return quantity, rounded(earned, 10 ** (MICRO_DP - self.dp), self.mode)
+
+    def true_up(self, state: BillState, credit: Int) -> tuple[Int, Int]:
+        """Step 15; returns the credit and the surplus of energy carried on."""
+        closing = [c for c in self.of(Export) if isinstance(c, Export) and c.true_up is not None]
+        if not closing:
+            return credit, state.surplus
+        surplus = state.surplus + self.load("export").sum(axis=1) - self.taken.sum(axis=1)
+        for charge in closing:
+            assert charge.true_up is not None
+            if self.window.month % 12 + 1 != charge.true_up.month:
+                continue
+            quantity = self.register(np.maximum(surplus, 0))
+            paid = times(quantity, self.rounding.kwh_dp, charge.true_up.rate, self.dp, self.mode)
+            name = f"{charge.id} true-up"
+            rate = charge.true_up.rate
+            self.lines.append(Line(name, None, 0, "kWh", quantity, self.rounding.kwh_dp, rate, -paid))
+            surplus, credit = np.zeros(self.count, np.int64), np.zeros(self.count, np.int64)
+        return credit, surplus
 
     def minimum(self) -> None:
         """Step 12."""
-        own, billed = self.window.grid.days, self.window.billed_days
         for charge in self.of(Minimum):
             assert isinstance(charge, Minimum)
-            share = (
-                Fraction(own) if charge.per == "day" else month_share(charge.prorate, billed) * own / billed
-            )
-            least = round_fraction(share * Fraction(charge.amount) * 10**self.dp)
+            share = self.share(charge.per, charge.prorate)
+            least = round_fraction(share * Fraction(charge.amount) * 10**self.dp, self.mode)
             missing = np.maximum(least - self.amounts(charge.covers), 0)
             self.lines.append(
                 Line(charge.id, None, 0, self.tariff.currency, missing, self.dp, Decimal(1), missing)
@@ -308,112 +391,21 @@ class _Bill:
                 continue
             taxed = [line.amount for line in self.lines if line.charge in charges]
             base = np.sum(taxed, axis=0) if taxed else np.zeros(self.count, np.int64)
-            each = [times(amount, self.dp, charge.rate, self.dp) for amount in taxed]
+            each = [times(amount, self.dp, charge.rate, self.dp, self.mode) for amount in taxed]
             amount = np.sum(each, axis=0) if each else base
             self.lines.append(
                 Line(charge.id, None, 0, self.tariff.currency, base, self.dp, charge.rate, amount)
             )
 
 
-def _netted(window: Window) -> tuple[Int, Int | None]:
-    """Import and export after netting by interval (step 3)."""
+def _netted(tariff: Tariff, window: Window) -> tuple[Int, Int | None]:
+    """Import and export, netted slot by slot where an export charge says so (step 3)."""
     if window.exported is None:
         return window.imported, None
+    if not any(isinstance(c, Export) and c.netting == "interval" for c in tariff.charges):
+        return window.imported, window.exported
     net = window.imported - window.exported
     return np.maximum(net, 0), np.maximum(-net, 0)
-
-
-def tier_sums(runs: Int, periods: Periods, priced: Sequence[str], charge: Energy, days: int) -> Int:
-    """Energy by priced period and tier, exact.
-
-    Args:
-        runs: Energy of each run of ``periods``, shape (n, runs). [micro-kWh]
-        periods: Periods of the slots.
-        priced: Periods the charge prices, in the order of the result.
-        charge: Its tiers.
-        days: Days the limits per day count for.
-
-    Returns:
-        Shape (n, periods, tiers). [micro-kWh] The sum over tiers is the energy of the period.
-    """
-    wanted = np.array([periods.names.index(name) for name in priced], np.int64)
-    mine = [np.flatnonzero(periods.run_period == code) for code in wanted]
-    if charge.tiers is None:
-        return np.stack([runs[:, at].sum(axis=1) for at in mine], axis=1)[:, :, None]
-    caps = [
-        round_fraction(Fraction(limit) * MICRO * (days if charge.tiers.unit == "kWh/day" else 1))
-        for limit in charge.tiers.limits
-    ]
-    edges = [0, *caps, np.iinfo(np.int64).max]
-    if charge.tiers.scope == "bill_total_chronological":
-        at = np.sort(np.concatenate(mine))
-        energy = runs[:, at]
-        before = np.cumsum(energy, axis=1) - energy
-        split = [
-            np.clip(high - before, 0, energy) - np.clip(low - before, 0, energy)
-            for low, high in _pairs(edges)
-        ]
-        return np.stack(
-            [
-                np.stack([part[:, periods.run_period[at] == code].sum(axis=1) for part in split], axis=1)
-                for code in wanted
-            ],
-            axis=1,
-        )
-    sums = np.stack([runs[:, at].sum(axis=1) for at in mine], axis=1)
-    if charge.tiers.scope == "per_period":
-        return np.stack([np.clip(sums, low, high) - low for low, high in _pairs(edges)], axis=2).clip(0)
-    return _prorata(sums, edges)
-
-
-def _pairs(edges: Sequence[int]) -> list[tuple[int, int]]:
-    return list(pairwise(edges))
-
-
-def _prorata(sums: Int, edges: Sequence[int]) -> Int:
-    """The bill's total by tier, each tier split over the periods by their share of the total.
-
-    Each period's running share ⌊period · filled / total⌋ is exact; its tiers sum to the period.
-    """
-    total = sums.sum(axis=1)
-    parts = []
-    filled_before = np.zeros_like(sums)
-    for _, high in _pairs(edges):
-        filled = np.minimum(total, high)
-        share = [
-            [int(e) * int(f) // int(t) if t else 0 for e in row]
-            for row, f, t in zip(sums.tolist(), filled.tolist(), total.tolist(), strict=True)
-        ]
-        upto = np.array(share, np.int64).reshape(sums.shape)
-        parts.append(upto - filled_before)
-        filled_before = upto
-    return np.stack(parts, axis=2)
-
-
-def peak_kw(load: Int, grid: DayGrid, periods: Periods, charge: Demand) -> Int:
-    """Highest window of the priced periods [micro-kW]; (n,).
-
-    A block starts on the clock, a sliding window at every slot; both belong to the period of their last
-    slot and lie within the grid.
-    """
-    width = charge.window_min * 60 // grid.interval_s
-    if width < 1:
-        width = 1
-    sums = np.zeros((len(load), grid.slots + 1), np.int64)
-    np.cumsum(load, axis=1, out=sums[:, 1:])
-    energy = sums[:, width:] - sums[:, :-width]
-    last = np.arange(width - 1, grid.slots)
-    counts = np.ones(len(last), np.bool_)
-    if charge.method == "block":
-        counts &= grid.starts[: len(last)] % (width * grid.interval_s) == 0
-    if charge.periods is not None:
-        codes = [periods.names.index(name) for name in charge.periods]
-        counts &= np.isin(periods.of_slot[last], codes)
-    if not counts.any():
-        return np.zeros(len(load), np.int64)
-    seconds = width * grid.interval_s
-    peak: Int = energy[:, counts].max(axis=1) * 3600 // seconds
-    return peak
 
 
 def month_share(prorate: Prorate | None, days: int) -> Fraction:
@@ -421,25 +413,3 @@ def month_share(prorate: Prorate | None, days: int) -> Fraction:
     if prorate is None or prorate.normal[0] <= days <= prorate.normal[1]:
         return Fraction(1)
     return Fraction(days, prorate.denom)
-
-
-def times(quantity: Int, quantity_dp: int, rate: Decimal, money_dp: int) -> Int:
-    """Quantity × rate in units of 10^-money_dp, half away from zero."""
-    sign, digits, exponent = rate.as_tuple()
-    assert isinstance(exponent, int)
-    number = int("".join(map(str, digits))) * (-1 if sign else 1)
-    power = money_dp + exponent - quantity_dp
-    if power >= 0:
-        grown: Int = quantity * (number * 10**power)
-        return grown
-    peak = int(np.abs(quantity).max(initial=0))
-    if 2 * peak * abs(number) + 10**-power < 1 << 62:
-        return half_away(quantity * number, np.array([10**-power]))
-    exact = [round_fraction(Fraction(int(q) * number, 10**-power)) for q in quantity.tolist()]
-    return np.array(exact, np.int64)
-
-
-def round_fraction(value: Fraction) -> int:
-    """Nearest integer, half away from zero."""
-    magnitude = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
-    return -magnitude if value < 0 else magnitude

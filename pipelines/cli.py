@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
+    "tariff": "Check a tariff, or price a load under one or several.",
     "report": "Write one self-contained HTML page about the lake.",
 }
 """Every command with its line in ``meterbeam --help``, in the order shown."""
@@ -119,11 +120,12 @@ def _mount(app: typer.Typer, name: str, settings: Path | None) -> None:
     module = importlib.import_module(f"pipelines.commands.{name}")
     group = getattr(module, "app", None)
     if isinstance(group, typer.Typer):
+        mounted = typer.Typer()
         for info in group.registered_commands:
             if info.callback is not None:
-                info.context_settings = settings_defaults(info.callback, settings)
-                info.callback = framed(info.callback)
-        app.add_typer(group, name=name, help=COMMANDS[name], no_args_is_help=True)
+                defaults = settings_defaults(info.callback, settings)
+                mounted.command(info.name, context_settings=defaults)(framed(info.callback))
+        app.add_typer(mounted, name=name, help=COMMANDS[name], no_args_is_help=True)
         return
     function: Callable[..., Any] = getattr(module, name)
     app.command(name, context_settings=settings_defaults(function, settings))(framed(function))

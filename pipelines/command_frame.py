@@ -116,9 +116,11 @@ def _flags(function: Callable[..., Any], parameter: str) -> tuple[str, ...]:
     """The option names that a parameter declares itself: ``("--from",)`` for ``from_``."""
     annotation = get_type_hints(function, include_extras=True).get(parameter)
     for extra in getattr(annotation, "__metadata__", ()):
-        declared = getattr(extra, "param_decls", None)
-        if declared:
-            return tuple(declared)
+        # Inside Annotated, typer keeps the first name in the place of the default.
+        names = (getattr(extra, "default", None), *(getattr(extra, "param_decls", None) or ()))
+        flags = tuple(str(name) for name in names if str(name).startswith("-"))
+        if flags:
+            return flags
     default = inspect.signature(function).parameters.get(parameter)
     declared = getattr(default.default, "param_decls", None) if default else None
     return tuple(declared or ())

@@ -47,7 +47,7 @@ def priced(bill: dict[str, Any]) -> tuple[Priced, Window]:
         for month, kw in bill["past_peaks_kw"].items()
     }
     credit = np.array([int(Decimal(bill["credit_in"]) * 100)], np.int64)
-    return price_window(tariff, window, BillState(peaks, credit)), window
+    return price_window(tariff, window, BillState(peaks, credit, np.zeros(1, np.int64))), window
 
 
 CASES = [pytest.param(bill, id=bill["case"]) for bill in BILLS]

@@ -1,0 +1,139 @@
+"""``meterbeam tariff``: check a tariff, price a load."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+_Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A tariff in YAML.")],
+    as_json: _Json = False,
+) -> None:
+    """Check a tariff: total cover of the calendar, no hidden period, no undefined name. Prints its calendar.
+
+    Example:
+        meterbeam tariff check home-tou.yaml
+    """
+    from pipelines.tariff_picture import calendar_picture
+    from schemas.tariff import load_tariff
+
+    tariff = load_tariff(file)
+    if as_json:
+        content = {
+            "tariff": tariff.id,
+            "version": tariff.version,
+            "periods": [period.id for period in tariff.calendar.periods],
+            "charges": [{"id": charge.id, "type": charge.type} for charge in tariff.charges],
+        }
+        typer.echo(json.dumps(content))
+        return
+    effective = f"from {tariff.effective.from_} to {tariff.effective.to or 'now'}"
+    typer.echo(f"{tariff.id}, version {tariff.version}, {effective}: complete\n")
+    typer.echo(calendar_picture(tariff))
+    typer.echo("\n" + "\n".join(f"{charge.id}: {charge.type}" for charge in tariff.charges))
+
+
+@app.command("price")
+def price(
+    tariff: Annotated[
+        Path, typer.Argument(metavar="TARIFF", help="A tariff in YAML, or a folder with its versions.")
+    ],
+    load: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Parquet or CSV with start_utc and import_micro_kwh or import_kwh; export likewise.",
+        ),
+    ],
+    from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First local day, inclusive.")],
+    to: Annotated[str, typer.Option("--to", metavar="DAY", help="Last local day, inclusive.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON of the bill before: past_peaks_kw, credit, power_factor."),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='JSON of event days: {"cpp": ["2026-07-14"]}.')
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Parquet or CSV with series_id, start_utc, price.")
+    ] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="TARIFF", help="Another tariff to rank beside it; may be repeated."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Price one load: every line of the bill, its total and the state that the next bill begins with.
+
+    Example:
+        meterbeam tariff price home-tou.yaml --load year.parquet --from 2026-03-01 --to 2026-03-31 --json
+
+    Raises:
+        MeterbeamError: A file cannot be used, or the load and the tariff do not fit.
+        UsageError: A day is none, or the last one lies before the first.
+    """
+    from pipelines.load_file import read_load
+    from pipelines.price_load import price_load, read_inputs, tariff_versions
+    from schemas.errors import UsageError
+
+    first, last = _day("--from", from_), _day("--to", to)
+    if last < first:
+        raise UsageError("--to", to, f"a day not before {from_}")
+    versions = [tariff_versions(path) for path in (tariff, *(compare or ()))]
+    inputs = read_inputs(first, last, state, events, prices)
+    slots = read_load(load)
+    bills = [price_load(each, slots, inputs) for each in versions]
+    ranked = sorted(
+        ({"tariff": bill["tariff"], "total": bill["total"], "currency": bill["currency"]} for bill in bills),
+        key=lambda bill: (float(bill["total"]), bill["tariff"]),
+    )
+    result = bills[0] if compare is None else {**bills[0], "compare": ranked}
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        sys.stdout.write(_text(result))
+
+
+def _day(option: str, text: str) -> date:
+    from schemas.errors import UsageError
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(option, repr(text), "a day such as 2026-03-01") from error
+
+
+def _text(bill: dict[str, Any]) -> str:
+    """A bill as aligned text."""
+    head = ("charge", "period", "tier", "quantity", "unit", "rate", "amount")
+    rows = [head, *(tuple(str(line[name] or "") for name in head) for line in bill["lines"])]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    right = {"tier", "quantity", "rate", "amount"}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(head, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    lines += [
+        "",
+        f"total {bill['total']} {bill['currency']} for {bill['billed_days']} days, {bill['slots']} slots",
+    ]
+    lines.append(f"state {json.dumps(bill['state'])}")
+    lines += [
+        f"{i}. {row['tariff']}: {row['total']} {row['currency']}"
+        for i, row in enumerate(bill.get("compare", ()), 1)
+    ]
+    return "\n".join(lines) + "\n"
