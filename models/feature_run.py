@@ -16,8 +16,9 @@ def monday(day: int) -> int:
 
 
 def touched_weeks(computed: Computed, last_closed: int) -> pa.Table | None:
-    """Rows of the ``features`` table for every week with a wanted day; None where there is none.
+    """Rows of the ``features`` table for every week with a day that was asked for; None where there is none.
 
+    Whether that day is expected plays no part: it may have left the range, and the week is another now.
     Measured values of expected, closed days only; head-end estimates are no measurements.
     """
     facts, grid = computed.group.facts, computed.group.facts.grid
@@ -31,9 +32,10 @@ def touched_weeks(computed: Computed, last_closed: int) -> pa.Table | None:
     expected = facts.expected[:, :days] & ~facts.instantaneous[:, None]
     features = week_features(facts.value[:, : cut.slots], have, cut, expected=expected)
     first = monday(grid.first_day)
-    wanted = np.zeros((facts.count, (grid.last_day - first) // WEEK + 1), np.bool_)
-    series, day = np.nonzero(computed.wanted)
-    wanted[series, (grid.first_day + day - first) // WEEK] = True
+    wanted = np.full((facts.count, (grid.last_day - first) // WEEK + 1), computed.asked is None)
+    for series, ranges in enumerate(computed.asked or ()):
+        for low, high in ranges:
+            wanted[series, max((low - first) // WEEK, 0) : max((high - first) // WEEK + 1, 0)] = True
     chosen = wanted[features[ROW], (features[WEEK_OF] - first) // WEEK]
     if not chosen.any():
         return None

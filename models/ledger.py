@@ -175,8 +175,9 @@ class ShardLedger:
         Args:
             kind: One of ``HELD``.
             rows: In its raw schema. Of service points every version of each point that ever named a
-                meter of this shard must come, whichever shard the version's own meter lies in; tariffs
-                and their events go to every shard.
+                meter of this shard must come, whichever shard the version's own meter lies in, and the
+                lake's first one, whosever it is: it ends the time in which every meter counts as served.
+                Tariffs and their events go to every shard.
         """
         if rows.num_rows:
             rows = rows.append_column(FRESH, pa.repeat(pa.scalar(True), rows.num_rows))
@@ -223,8 +224,17 @@ class ShardLedger:
         """Days that new facts can reach."""
         dirty = DirtyDays()
         longest = self.rules.pack.registers.max_read_gap_days
-        since = self.state.index.flushed_through
-        mark_new_facts(dirty, inputs, ranges, former, self._touched(), longest, closed_since=since)
+        points = self.state.raw[Kind.SERVICE_POINTS][FRESH]
+        mark_new_facts(
+            dirty,
+            inputs,
+            ranges,
+            former,
+            self._touched(),
+            longest,
+            closed_since=self.state.index.flushed_through,
+            first_master=len(points) > 0 and bool(pc.all(points).as_py()),
+        )
         if any(pc.any(self.state.raw[kind][FRESH]).as_py() for kind in PRICED):
             mark_everything(dirty, inputs, ranges)
         return dirty.merged()

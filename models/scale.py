@@ -85,7 +85,7 @@ def settle(
     placed = ~held & (method != Method.NONE)
     flat[pool.slot[placed]] = value[placed]
 
-    checkable = intervals.usable & (counts == 0) & _all_measured(facts, checked, kept, intervals)
+    checkable = intervals.usable & (counts == 0) & _all_measured(facts, checked, intervals)
     off = checkable & (np.abs(actual - intervals.advance) > tolerance)
     return Settled(
         final=final,
@@ -200,7 +200,7 @@ def _with_externals(facts: SeriesFacts, estimates: Estimates) -> Estimates:
     return Estimates(every[order], values[order], methods[order])
 
 
-def _all_measured(facts: SeriesFacts, checked: Screen, kept: Int, intervals: ReadIntervals) -> Bool:
+def _all_measured(facts: SeriesFacts, checked: Screen, intervals: ReadIntervals) -> Bool:
     """Intervals without an external slot, and without an absent or external shared slot; (m,)."""
     measured = np.ones(len(intervals.series), np.bool_)
     number, slot = shared_slots(intervals, facts.grid)
@@ -209,7 +209,6 @@ def _all_measured(facts: SeriesFacts, checked: Screen, kept: Int, intervals: Rea
         there = facts.external & facts.have
         doubtful |= there.ravel()[slot]
         external = np.flatnonzero(there)
-        external = external[~np.isin(external, kept)]
         holder = intervals.holding(*np.divmod(external, facts.grid.slots), facts.grid)
         measured[holder[holder >= 0]] = False
     measured[number[doubtful]] = False

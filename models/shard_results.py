@@ -56,12 +56,12 @@ def shard_results(run: ShardRun, meters: Sequence[str], prices: Prices, *, bills
     shares: list[pa.Table] = [PARTS.empty_table()]
     inputs = run.inputs
     for computed in run.groups():
-        if not computed.wanted.any():
-            continue
-        days.append(run.rows(computed))
         weeks = touched_weeks(computed, inputs.last_closed)
         if weeks is not None:
             features.append(weeks)
+        if not computed.wanted.any():
+            continue
+        days.append(run.rows(computed))
         if prices.book and not inputs.master.empty:
             billed, used = bill_group(
                 computed, inputs.master, inputs.zone, prices.book, prices.events, inputs.last_closed

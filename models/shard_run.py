@@ -38,11 +38,18 @@ WHOLE_METER = ""
 
 @dataclass(frozen=True)
 class Computed:
-    """One group with its result and the days that were asked for; (n, days)."""
+    """One group with its result.
+
+    Attributes:
+        group, result: The series and what VEE made of them.
+        wanted: Expected days that were asked for; (n, days).
+        asked: Days asked for of each series, expected or not; None for all.
+    """
 
     group: Group
     result: SeriesResult
     wanted: Bool
+    asked: list[list[Days]] | None
 
 
 @dataclass
@@ -76,7 +83,8 @@ class ShardRun:
         for group in assemble(self.inputs, self.assembly):
             group.facts = replace(group.facts, holidays=holidays)
             wanted = group.facts.expected & self._in_scope(group)
-            yield Computed(group, validate_and_estimate(group.facts, self.pack), wanted)
+            asked = None if self.scope is None else [self.scope.get(name, []) for name in group.names]
+            yield Computed(group, validate_and_estimate(group.facts, self.pack), wanted, asked)
 
     def _in_scope(self, group: Group) -> Bool:
         grid = group.facts.grid

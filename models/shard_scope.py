@@ -44,6 +44,7 @@ def mark_new_facts(
     longest: int,
     *,
     closed_since: int,
+    first_master: bool,
 ) -> None:
     """Mark what fresh records can reach (SEMANTICS, Dirty days and horizon).
 
@@ -56,6 +57,7 @@ def mark_new_facts(
         longest: Longest usable read interval. [days]
         closed_since: Last closed epoch day when results were last computed. Days that closed since then
             are dirty on every series, also where it has no range and only a finding to show.
+        first_master: Whether these are the lake's first service points: until then every meter was served.
     """
     channels: dict[str, list[str]] = {}
     for meter, channel in sorted(set(ranges) | set(inputs.first_readings)):
@@ -66,7 +68,7 @@ def mark_new_facts(
     changed_reads(dirty, inputs.registers, inputs.zone, reads)
     changed_ranges(dirty, former, ranges)
     for name in {*ranges, *inputs.first_readings, *reads}:
-        dirty.add(name, closed_since + 1, inputs.last_closed)
+        dirty.add(name, EVER if first_master else closed_since + 1, inputs.last_closed)
     for meter in channels.keys() & set(touched):
         for channel in channels[meter]:
             dirty.add((meter, channel), EVER, inputs.last_closed)

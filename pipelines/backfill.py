@@ -400,7 +400,7 @@ def _bills(
     """Account bills that are new or changed, as parts."""
     priced = prices(job)
     book, events = priced.book, priced.events
-    master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     if not book or master.empty:
         return []
     accounts = None
@@ -425,7 +425,7 @@ def _bills(
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
     folder = Path(job.lake)
-    master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     features = FeaturePieces(Lake.open(folder), written)
     return detect_parts(folder, job.run_no, features, master, job.last_closed)
 

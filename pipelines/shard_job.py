@@ -219,13 +219,14 @@ def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) 
 
 
 @lru_cache(maxsize=1)
-def masters(lake: str, names: RawNames) -> tuple[MasterData, frozenset[str]]:
-    """Master data of all shards, and the meters whose service points came with this run."""
+def masters(lake: str, names: RawNames) -> tuple[MasterData, frozenset[str], bool]:
+    """Master data of all shards, the meters whose service points came with this run, and whether all did."""
     table = _read(lake, Kind.SERVICE_POINTS, names)
     touched = set(table.filter(table["fresh"])["service_point_id"].to_pylist())
     ids = zip(table["service_point_id"].to_pylist(), table["meter_id"].to_pylist(), strict=True)
     meters = frozenset(meter for point, meter in ids if point in touched)
-    return master_data(table.drop_columns(["fresh"])), meters
+    first = table.num_rows > 0 and bool(pa.compute.all(table["fresh"]).as_py())
+    return master_data(table.drop_columns(["fresh"])), meters, first
 
 
 def master_meters(job: ProcessJob, lake: Lake) -> dict[int, list[str]]:
@@ -235,7 +236,7 @@ def master_meters(job: ProcessJob, lake: Lake) -> dict[int, list[str]]:
 
 @lru_cache(maxsize=1)
 def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
-    master, _ = masters(lake, names)
+    master, _, _ = masters(lake, names)
     found: dict[int, list[str]] = {}
     for meter in sorted(master.spans):
         found.setdefault(shard_of_id(meter, shards), []).append(meter)
@@ -244,7 +245,7 @@ def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
 
 def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
     intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shards.numbers)
-    master, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     history = lake.config.history_from
     return ShardInputs(
         intervals=intervals,
@@ -266,7 +267,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
     if job.everything:
         mark_everything(dirty, inputs, ranges)
     else:
-        _, touched = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+        _, touched, first_master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
         longest = job.pack.registers.max_read_gap_days
         mark_new_facts(
             dirty,
@@ -276,6 +277,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
             touched,
             longest,
             closed_since=job.former_closed,
+            first_master=first_master,
         )
         for row in lake.table(DIRTY_DAYS.name).to_pylist():
             if row["meter_id"] in shards:
