@@ -11,10 +11,10 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 CODE := schemas models transforms pipelines tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types layers unit bench lock clean
+.PHONY: help setup demo test test-nightly check lint format types layers unit bench lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install what the lock names
 
@@ -54,6 +54,9 @@ layers: $(STAMP) ## import-linter: who may import whom
 
 unit: $(STAMP) ## pytest (PYTEST_ARGS="-k name" to choose)
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-nightly: $(STAMP) ## The laws under many more random cases (an hour)
+	HYPOTHESIS_PROFILE=nightly METERBEAM_WORLDS=200 $(BIN)/pytest $(PYTEST_ARGS) tests/models tests/pipelines/test_backfill_worlds.py
 
 bench: $(STAMP) ## The benchmark table (minutes; not part of the tests)
 	$(BIN)/python -m tests.bench
