@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import pairwise
@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
 from models.billing import MICRO_DP, BillState, Line, MissingPriceError, Window, price_window
-from models.calendar import DayGrid, day_date, day_grid, epoch_day
+from models.calendar import day_date, day_grid, epoch_day
+from models.loads import Loads, contiguous
 from models.series import Bool, Int
-from models.tou import classify, daily_sums, run_sums
+from models.tou import classify, daily_sums
 from schemas.lake import BILL_LINE, BILLS, DETERMINANT
 from schemas.tariff import Tariff
 
@@ -33,59 +34,6 @@ PARTS = pa.schema(
     ]
 )
 """A service point's share of an account's bill."""
-
-
-@dataclass(frozen=True)
-class Loads:
-    """Final slots of n meters of one interval length.
-
-    Attributes:
-        grid: The days.
-        meters: Meter ids, shape (n,).
-        imported: Shape (n, slots). [micro-unit]
-        exported: Shape (n, slots), None where no meter exports. [micro-unit]
-        exports: Whether a meter has an export channel, shape (n,).
-        first_day: First epoch day of each meter's range, shape (n,).
-        missing: Slots without a value by day; (n, days).
-        estimated: Estimated and substituted slots by day; (n, days).
-    """
-
-    grid: DayGrid
-    meters: Sequence[str]
-    imported: Int
-    exported: Int | None
-    exports: Bool
-    first_day: Int
-    missing: Int
-    estimated: Int
-    _runs: dict[tuple[Tariff, bool], tuple[Int, Bool]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-
-    def runs(self, tariff: Tariff, rows: Int, *, exported: bool = False) -> Int:
-        """Energy of each run of one period within a day (``classify`` over the grid); (k, runs).
-
-        Each row is summed once a tariff, whatever asks for it.
-        """
-        load = self.exported if exported else self.imported
-        assert load is not None
-        periods = classify(tariff, self.grid)
-        if (tariff, exported) not in self._runs:
-            known = np.zeros(len(load), np.bool_)
-            self._runs[tariff, exported] = np.empty((len(load), len(periods.edges)), np.int64), known
-        sums, known = self._runs[tariff, exported]
-        new = np.unique(rows[~known[rows]])
-        if len(new):
-            sums[new] = run_sums(load[contiguous(new)], periods)
-            known[new] = True
-        return sums[contiguous(rows)]
-
-
-def contiguous(rows: Int) -> Int | slice:
-    """Rows as a slice where they follow each other: indexing with it copies nothing."""
-    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows
 
 
 Tariffs = Mapping[str, Sequence[Tariff]]

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from models.bill_cycles import Contract, contracts_of
-from models.bill_run import Events, Loads, Tariffs, bill_loads, daily_determinants
+from models.bill_run import Events, Tariffs, bill_loads, daily_determinants
 from models.days import per_day
+from models.loads import Loads
 from models.master import MasterData
 from models.shard_run import Computed
 from schemas.lake import DETERMINANTS

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.bill_cycles import contracts_of
-from models.bill_run import PARTS, Events, Loads, Tariffs, bill_loads, merge_account_bills
+from models.bill_run import PARTS, Events, Tariffs, bill_loads, merge_account_bills
 from models.calendar import day_grid
 from models.group_bills import BILLED, contracts
+from models.loads import Loads
 from models.master import MasterData
 from pipelines.lake import Lake, latest
 from pipelines.parts import PartFile

@@ -349,7 +349,7 @@ def _job(
         last_closed=-1 if last_closed is None else last_closed,
         former_closed=_former_closed(runs),
         pack=pack,
-        everything=former != _rules_text(pack) or _tariffs_changed(runs, options),
+        everything=former != _rules_text(pack) or _tariffs_changed(runs, options) or _tariffs_came(names),
         tariffs=None if options.tariffs is None else str(options.tariffs.resolve()),
         limits=limits,
         cells=options.cells,
@@ -359,6 +359,12 @@ def _job(
 def _former_closed(runs: pa.Table) -> int:
     day = runs["last_closed"][-1].as_py() if runs.num_rows else None
     return -1 if day is None else epoch_day(day)
+
+
+def _tariffs_came(names: dict[Kind, list[tuple[str, bool]]]) -> bool:
+    """Whether tariff versions or events came with this run: then every day is priced again."""
+    kinds = (Kind.TARIFFS, Kind.TARIFF_EVENTS)
+    return any(fresh for kind in kinds for _, fresh in names.get(kind, ()))
 
 
 def _tariffs_changed(runs: pa.Table, options: BackfillOptions) -> bool:

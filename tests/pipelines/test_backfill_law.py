@@ -99,3 +99,16 @@ def test_single_readings_equal_blocks(whole: Path, tmp_path: Path) -> None:
     rows = make_town(tmp_path / "rows", form="rows")
     run(tmp_path / "lake", rows, tariffs=rows / "tariffs")
     assert_equal(whole, tmp_path / "lake")
+
+
+def test_tariffs_that_come_later_price_every_day_again(town: Path, tmp_path: Path) -> None:
+    """A TariffVersion record received after the readings gives the bills it gives when it comes first."""
+    text = (town / "tariffs" / "home-tou.yaml").read_text("utf-8")
+    sent = {"tariff_id": "home-tou", "version": "1", "yaml": text}
+    tariff = write(tmp_path / "tariff.avro", "TariffVersion", [sent])
+    run(tmp_path / "once", town, tariff)
+    run(tmp_path / "later", town)
+    assert not tables(tmp_path / "later")["bills"]
+    run(tmp_path / "later", tariff)
+    assert tables(tmp_path / "once")["bills"]
+    assert_equal(tmp_path / "once", tmp_path / "later")

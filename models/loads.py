@@ -1,0 +1,68 @@
+"""Final slots of many meters, ready to be priced; the energy of each run is summed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.calendar import DayGrid
+from models.series import Bool, Int
+from models.tou import classify, run_sums
+from schemas.tariff import Tariff
+
+__all__ = ["Loads", "contiguous"]
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Final slots of n meters of one interval length.
+
+    Attributes:
+        grid: The days.
+        meters: Meter ids, shape (n,).
+        imported: Shape (n, slots). [micro-unit]
+        exported: Shape (n, slots), None where no meter exports. [micro-unit]
+        exports: Whether a meter has an export channel, shape (n,).
+        first_day: First epoch day of each meter's range, shape (n,).
+        missing: Slots without a value by day; (n, days).
+        estimated: Estimated and substituted slots by day; (n, days).
+    """
+
+    grid: DayGrid
+    meters: Sequence[str]
+    imported: Int
+    exported: Int | None
+    exports: Bool
+    first_day: Int
+    missing: Int
+    estimated: Int
+    _runs: dict[tuple[Tariff, bool], tuple[Int, Bool]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def runs(self, tariff: Tariff, rows: Int, *, exported: bool = False) -> Int:
+        """Energy of each run of one period within a day (``classify`` over the grid); (k, runs).
+
+        Each row is summed once a tariff, whatever asks for it.
+        """
+        load = self.exported if exported else self.imported
+        assert load is not None
+        periods = classify(tariff, self.grid)
+        if (tariff, exported) not in self._runs:
+            known = np.zeros(len(load), np.bool_)
+            self._runs[tariff, exported] = np.empty((len(load), len(periods.edges)), np.int64), known
+        sums, known = self._runs[tariff, exported]
+        new = np.unique(rows[~known[rows]])
+        if len(new):
+            sums[new] = run_sums(load[contiguous(new)], periods)
+            known[new] = True
+        return sums[contiguous(rows)]
+
+
+def contiguous(rows: Int) -> Int | slice:
+    """Rows as a slice where they follow each other: indexing with it copies nothing."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
