@@ -54,7 +54,7 @@ def _flags(name: str, words: list[str]) -> set[str]:
 def test_every_command_in_the_docs_exists(page: Path) -> None:
     """Commands, subcommands, options and make targets are real."""
     targets = set(
-        re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     )
     for line in _commands(page.read_text(encoding="utf-8")):
         words = shlex.split(re.split(r"\s[|>#;&]", line)[0].replace("…", ""))
