@@ -439,7 +439,7 @@ def _determinants(loads: Loads, tariff: Tariff, chosen: object) -> pa.Table:
     present = np.concatenate([occurs] * len(sums), axis=1)
     series, day = np.nonzero(mask)
     shown = present[day]
-    shown[:, width:] &= loads.exports[rows][series][:, None]
+    shown[:, width:] &= loads.exports[rows][series, day][:, None]
     at, code = np.nonzero(shown)
     offsets = np.concatenate([[0], np.cumsum(shown.sum(axis=1))]).astype(np.int32)
     names = pa.array([*periods.names] * len(sums), pa.string())

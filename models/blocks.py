@@ -54,7 +54,7 @@ class Blocks:
     micro: Int
     there: Bool
     bits: Int
-    code: NDArray[np.int16] | None
+    code: NDArray[np.int32] | None
 
     @property
     def values(self) -> int:
@@ -251,7 +251,7 @@ def few_unique(key: Int) -> tuple[Int, Int]:
     return used, number[key]
 
 
-def _qualities(table: pa.Table, length: Int) -> NDArray[np.int16] | None:
+def _qualities(table: pa.Table, length: Int) -> NDArray[np.int32] | None:
     """Quality code of each value in the order of the flat values; None where every list is absent."""
     column = table["quality"]
     if column.null_count == len(column):
@@ -264,12 +264,12 @@ def _qualities(table: pa.Table, length: Int) -> NDArray[np.int16] | None:
     lists = lists.take(pa.array(order))
     sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     total = length[order]
-    codes = np.zeros(int(total.sum()), np.int16)
+    codes = np.zeros(int(total.sum()), np.int32)
     stated = np.repeat(sizes == total, total)
     codes[stated] = (
         lists.flatten()
         .to_numpy(zero_copy_only=False)
-        .astype(np.int16)[np.repeat(sizes == total, np.where(sizes > 0, sizes, 0))]
+        .astype(np.int32)[np.repeat(sizes == total, np.where(sizes > 0, sizes, 0))]
     )
     return codes
 

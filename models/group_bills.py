@@ -28,12 +28,14 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
     meters = list(bought)
     rows = np.array(list(bought.values()), np.int64)
     sold = {name[0]: i for i, name in enumerate(names) if name[1] == "export" and name[0] in bought}
+    exports = np.zeros((len(meters), facts.grid.days), np.bool_)
     exported = None
     if sold:
         exported = np.zeros((len(meters), facts.grid.slots), np.int64)
         for position, meter in enumerate(meters):
             if meter in sold:
                 exported[position] = result.value[sold[meter]]
+                exports[position] = facts.expected[sold[meter]]
     quality = result.quality[rows]
     lost = (quality == Quality.MISSING) | (quality == Quality.FAILED)
     made = (quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED)
@@ -45,7 +47,7 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
         meters=meters,
         imported=result.value if len(rows) == len(result.value) else result.value[rows],
         exported=exported,
-        exports=np.array([meter in sold for meter in meters], np.bool_),
+        exports=exports,
         first_day=first,
         missing=np.where(expected, missing, facts.grid.lengths),
         estimated=per_day(np.add.reduce, made.view(np.int8), facts.grid).astype(np.int64),

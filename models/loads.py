@@ -24,7 +24,7 @@ class Loads:
         meters: Meter ids, shape (n,).
         imported: Shape (n, slots). [micro-unit]
         exported: Shape (n, slots), None where no meter exports. [micro-unit]
-        exports: Whether a meter has an export channel, shape (n,).
+        exports: Days in the range of a meter's export channel; (n, days).
         first_day: First epoch day of each meter's range, shape (n,).
         missing: Slots without a value by day; (n, days).
         estimated: Estimated and substituted slots by day; (n, days).

@@ -121,6 +121,7 @@ def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads
     missing = np.repeat(grid.lengths[None, :], len(meters), axis=0)
     estimated = np.zeros((len(meters), grid.days), np.int64)
     first_day = np.full(len(meters), last + 1, np.int64)
+    sells = np.zeros((len(meters), grid.days), np.bool_)
     row_of = {meter: row for row, meter in enumerate(meters)}
     by_channel: dict[str, list[int]] = defaultdict(list)
     for i, channel in enumerate(rows["channel"].to_pylist()):
@@ -139,12 +140,12 @@ def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads
         base = row * grid.slots + grid.offsets[day]
         assert target is not None
         target.ravel()[np.repeat(base - (np.cumsum(length) - length), length) + np.arange(len(flat))] = flat
+        if channel == "export":
+            sells[row, day] = True
         if channel in BILLED:
             missing[row, day] = _lost(part, length)
             estimated[row, day] = part["estimated_slots"].to_numpy()
             np.minimum.at(first_day, row, day + first)
-    exports = set(rows.filter(pc.equal(rows["channel"], "export"))["meter_id"].to_pylist())
-    sells = np.array([meter in exports for meter in meters], np.bool_)
     return Loads(grid, meters, imported, exported, sells, first_day, missing, estimated)
 
 
