@@ -138,6 +138,7 @@ def _bill(
             month=month,
             billed_days=last - first + 1,
             events=events,
+            closes=high == last,
         )
         try:
             priced = price_window(tariff, window, own)

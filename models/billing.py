@@ -106,6 +106,7 @@ class Window:
         events: Days of each event.
         power_factor: Of each service point, None where unknown.
         prices: Price of each slot of each series in force, shape (slots,); None where there is none.
+        closes: Whether the bill ends with this window; another version's window follows otherwise.
         runs: Import of each run of one period within a day, where it is known already; shape (n, runs).
     """
 
@@ -118,6 +119,7 @@ class Window:
     power_factor: Sequence[Decimal | None] | None = None
     prices: Mapping[str, Sequence[Decimal | None]] = field(default_factory=dict)
     runs: Int | None = None
+    closes: bool = True
 
 
 @dataclass(frozen=True)
@@ -358,7 +360,7 @@ class _Bill:
         surplus = state.surplus + self.load("export").sum(axis=1) - self.taken.sum(axis=1)
         for charge in closing:
             assert charge.true_up is not None
-            if self.window.month % 12 + 1 != charge.true_up.month:
+            if not self.window.closes or self.window.month % 12 + 1 != charge.true_up.month:
                 continue
             quantity = self.register(np.maximum(surplus, 0))
             paid = times(quantity, self.rounding.kwh_dp, charge.true_up.rate, self.dp, self.mode)

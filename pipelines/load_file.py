@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.calendar import DayGrid
 from schemas.errors import MeterbeamError
 
-__all__ = ["Load", "read_load"]
+__all__ = ["Load", "read_load", "utc_seconds"]
 
 Int = NDArray[np.int64]
 MICRO = 1_000_000
@@ -80,7 +80,7 @@ def read_load(path: Path) -> Load:
         )
     if not table.num_rows:
         raise MeterbeamError(where, "no rows", "a row for each slot")
-    starts = _seconds(table[START], where)
+    starts = utc_seconds(table[START], where)
     order = np.argsort(starts, kind="stable")
     starts = starts[order]
     steps = np.diff(starts)
@@ -109,8 +109,12 @@ def _table(path: Path) -> pa.Table:
         raise MeterbeamError(str(path), str(error), "a load in Parquet (.parquet) or CSV") from error
 
 
-def _seconds(column: pa.ChunkedArray, where: str) -> Int:
-    """UTC seconds of times, text or integers."""
+def utc_seconds(column: pa.ChunkedArray, where: str) -> Int:
+    """UTC seconds of the times of a ``start_utc`` column: timestamps, text, or seconds since 1970.
+
+    Raises:
+        MeterbeamError: One is empty, no time, or not on a whole second.
+    """
     if column.null_count:
         raise MeterbeamError(f"{where}, column {START}", "an empty cell", "a time in every row")
     try:

@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 from models.bill_run import version_stretches
 from models.billing import MICRO_DP, BillState, Line, MissingPriceError, Window, price_window
 from models.calendar import DayGrid, epoch_day
-from pipelines.load_file import Load
+from pipelines.load_file import Load, utc_seconds
 from schemas.errors import MeterbeamError
 from schemas.tariff import Tariff, load_tariff, load_tariffs
 
 __all__ = ["BillInputs", "price_load", "read_inputs", "tariff_versions"]
 
 MICRO = 1_000_000
+HOUR_S = 3600
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class BillInputs:
         surplus_kwh: Energy fed in beyond what was drawn since the last true-up.
         power_factor: None where unknown.
         events: Days of each event.
-        prices: (start, price) of each series, ascending; a price holds until the next one.
+        prices: (start, price) of each series, ascending; a price holds until the next one, an hour at most.
     """
 
     first: date
@@ -152,18 +153,23 @@ def _prices(path: Path) -> dict[str, tuple[list[int], list[Decimal]]]:
         if path.suffix.lower() == ".parquet":
             table = pq.read_table(path)
         else:
-            kinds = csv.ConvertOptions(column_types={"series_id": pa.string(), "price": pa.string()})
+            kinds = csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()))
             table = csv.read_csv(path, convert_options=kinds)
         rows = table.select(columns)
     except (pa.ArrowInvalid, KeyError, OSError) as error:
         raise MeterbeamError(str(path), str(error), f"the columns {', '.join(columns)}") from error
     found: dict[str, dict[int, Decimal]] = {}
-    moments = rows["start_utc"].cast(pa.timestamp("s", "UTC")).cast(pa.int64()).to_pylist()
+    moments = utc_seconds(rows["start_utc"], str(path)).tolist()
     for series, at, price in zip(
         rows["series_id"].to_pylist(), moments, rows["price"].to_pylist(), strict=True
     ):
-        if price is not None:
-            found.setdefault(series, {})[at] = _decimal(price, f"{path}, series {series}")
+        if price is None:
+            continue
+        known = found.setdefault(series, {})
+        number = _decimal(price, f"{path}, series {series}")
+        if known.setdefault(at, number) != number:
+            moment = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            raise MeterbeamError(f"{path}, series {series}", f"two prices at {moment}", "one price at a time")
     return {series: (sorted(by), [by[at] for at in sorted(by)]) for series, by in found.items()}
 
 
@@ -199,6 +205,7 @@ def price_load(versions: Sequence[Tariff], load: Load, inputs: BillInputs) -> di
             billed_days=last - first + 1,
             events={e: frozenset(epoch_day(day) for day in days) for e, days in inputs.events.items()},
             power_factor=[inputs.power_factor],
+            closes=high == last,
             prices={series: _at(grid, known) for series, known in inputs.prices.items()},
         )
         try:
@@ -258,12 +265,12 @@ def _check(
 
 
 def _at(grid: DayGrid, known: tuple[list[int], list[Decimal]]) -> list[Decimal | None]:
-    """Price at each slot: that of the latest start at or before it, at most an hour back."""
+    """Price at each slot: that of the latest start at or before it, less than an hour back."""
     starts, prices = known
     place = np.searchsorted(np.array(starts, np.int64), grid.starts, side="right") - 1
     found: list[Decimal | None] = []
     for second, at in zip(grid.starts.tolist(), place.tolist(), strict=True):
-        fits = at >= 0 and second - starts[at] < 3600
+        fits = at >= 0 and second - starts[at] < HOUR_S
         found.append(prices[at] if fits else None)
     return found
 

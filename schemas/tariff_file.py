@@ -27,6 +27,7 @@ def parse_tariff(text: str, where: str) -> Tariff:
         MeterbeamError: Names the file, the line, what stands there and what was expected.
     """
     try:
+        _no_key_twice(yaml.compose(text), where)
         return Tariff.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -77,6 +78,26 @@ def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
                     "versions that differ in number and in first day",
                 )
     return {name: [tariff for tariff, _ in versions] for name, versions in found.items()}
+
+
+def _no_key_twice(node: yaml.Node | None, where: str) -> None:
+    """YAML lets the last of two equal keys hold; in a tariff that would be a price nobody sees.
+
+    Raises:
+        MeterbeamError: A mapping has a key twice; names the line of the second.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _no_key_twice(item, where)
+    elif isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in seen:
+                found = f"a second {name!r}, after that of line {seen[name]}"
+                raise MeterbeamError(f"{where}, line {line}", found, "each field once")
+            seen[name] = line
+            _no_key_twice(value, where)
 
 
 def _said(error: ValidationError) -> tuple[Address, str, str]:

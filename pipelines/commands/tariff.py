@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,7 +97,7 @@ def price(
     bills = [price_load(each, slots, inputs) for each in versions]
     ranked = sorted(
         ({"tariff": bill["tariff"], "total": bill["total"], "currency": bill["currency"]} for bill in bills),
-        key=lambda bill: (float(bill["total"]), bill["tariff"]),
+        key=lambda bill: (Decimal(bill["total"]), bill["tariff"]),
     )
     result = bills[0] if compare is None else {**bills[0], "compare": ranked}
     if as_json:

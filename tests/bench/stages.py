@@ -27,7 +27,6 @@ STAGES = (
     ("process: Parquet", "pipelines.shard_job", "write_part"),
     ("bills of accounts", "pipelines.backfill", "_bills"),
     ("detect", "pipelines.backfill", "_detect"),
-    ("commit", "pipelines.commit", "_check_parts"),
 )
 
 

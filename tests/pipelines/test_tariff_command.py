@@ -245,6 +245,67 @@ def test_check_draws_the_calendar_and_names_the_line(
     assert "no period for 00:00–24:00 on a saturday" in error
 
 
+def test_a_field_twice_is_no_tariff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """YAML would let the last one hold: two rates of one period are refused, with both lines."""
+    rates = tariff(
+        tmp_path / "t.yaml",
+        '  - id: energy\n    type: energy\n    rates:\n      all: "0.1"\n      all: "0.4"\n',
+    )
+    assert main(["tariff", "check", str(rates)]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "t.yaml, line 13" in error
+    assert "a second 'all', after that of line 12" in error
+
+
+def test_the_true_up_closes_with_the_bill_not_with_a_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bill over two versions settles the year once, with what both of its parts fed in."""
+    folder = tmp_path / "versions"
+    folder.mkdir()
+    charge = (
+        '  - {id: export, type: export, rate: {all: "0"}, applies_to: [energy],'
+        ' true_up: {month: 6, rate: "0.05"}}\n'
+    )
+    both = '  - {id: energy, type: energy, rates: {all: "0.20"}}\n' + charge
+    one = tariff(folder / "1.yaml", both).read_text()
+    (folder / "1.yaml").write_text(one.replace("{from: 2026-01-01}", "{from: 2026-01-01, to: 2026-06-10}"))
+    two = one.replace("version: 1", "version: 2").replace("2026-01-01", "2026-06-11")
+    (folder / "2.yaml").write_text(two)
+    load = hours(tmp_path / "l.csv", date(2026, 6, 1), 30, lambda i: "0", "1")
+    found = priced(capsys, folder, "--load", load, "--from", "2026-06-01", "--to", "2026-06-30")
+    lines = [(line["charge"], line["quantity"], line["amount"]) for line in found["lines"]]
+    assert lines == [("export true-up", "720.000", "-36.00")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        pytest.param("day-ahead,soon,0.1\n", "column start_utc", id="no time"),
+        pytest.param("day-ahead,,0.1\n", "column start_utc", id="no time at all"),
+        pytest.param("day-ahead,2026-05-01T00:00:00Z,dear\n", "a decimal number", id="no price"),
+        pytest.param(
+            "day-ahead,2026-05-01T00:00:00Z,0.1\nday-ahead,2026-05-01T00:00:00Z,0.2\n",
+            "two prices",
+            id="twice",
+        ),
+    ],
+)
+def test_prices_that_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: str, said: str
+) -> None:
+    """One message that names the file; exit code 1."""
+    rates = tariff(tmp_path / "t.yaml", "  - {id: spot, type: energy_series, series: day-ahead}\n")
+    load = hours(tmp_path / "l.csv", date(2026, 5, 1), 1, lambda i: "1")
+    prices = tmp_path / "p.csv"
+    prices.write_text("series_id,start_utc,price\n" + rows)
+    days = ("--from", "2026-05-01", "--to", "2026-05-01")
+    assert main(["tariff", "price", str(rates), "--load", str(load), *days, "--prices", str(prices)]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "p.csv" in error
+    assert said in error
+
+
 def test_days_must_be_days(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Wrong usage ends with 2."""
     arguments = ["tariff", "price", str(EXAMPLE), "--load", str(tmp_path / "none.csv")]
