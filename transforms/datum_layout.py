@@ -94,4 +94,5 @@ def are_meter_readings(datums: Sequence[bytes]) -> Bool:
     cursors.number()
     for text in (False, True, False):  # received_at, source, sequence
         cursors.optional(text=text)
-    return cursors.sound & (cursors.at == cursors.ends)
+    whole: Bool = cursors.sound & (cursors.at == cursors.ends)
+    return whole

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.arrow import DEAD_LETTERS, RAW
+from schemas.arrow import DEAD_LETTERS
 from schemas.errors import MeterbeamError
 from schemas.mapping import FieldMapping
 from schemas.records import Kind, avro_schema
@@ -34,6 +34,8 @@ Address = Callable[[int], tuple[str, int]]
 """From the number of a datum in its batch to its source and offset; asked for dead letters only."""
 FRAME = 5
 """Bytes of Confluent framing: zero, and the schema's number in four."""
+FEW = 128
+"""So many datums that fail together are looked at one by one with the slow reader, to tell the bad ones."""
 LONGEST_DRAIN = 5
 """A Drain is one number of 32 bits; every other plain datum is longer."""
 
@@ -152,15 +154,37 @@ def decode_datums(
             for place in places:
                 batch.refuse(place, "message", f"{where}: {error}")
             continue
-        failed = _decode(batch, decoder, np.array(places, np.int64), FRAME if number is not None else 0)
-        if failed and number is None and schema == _shipped("IntervalBlock"):
-            # Laid out like no reading of ours, and no block either: perhaps a reading in an unusual form.
-            readings = decoder_for(_shipped("MeterReading"), fields, timezone, ended=True)
-            still = _decode(batch, readings, np.array(sorted(failed), np.int64), 0)
-            failed = {place: reason for place, reason in failed.items() if place in still}
-        for place, reason in failed.items():
-            batch.refuse(place, "message", f"found {reason}, expected one {decoder.plan.record}")
+        at = np.array(places, np.int64)
+        if number is None:
+            _decode_plain(batch, decoder, at, () if topic in known.plain else TOPICS[topic], fields)
+        else:
+            _refuse(batch, _decode(batch, decoder, at, FRAME), (decoder.plan.record,))
     return batch.result()
+
+
+def _decode_plain(
+    batch: _Batch, decoder: Decoder, places: Int, records: tuple[str, ...], mapping: FieldMapping
+) -> None:
+    """Decode plain messages; those laid out as no single reading may still be one in an unusual form.
+
+    Args:
+        batch: Takes what was decoded.
+        decoder: Of their schema.
+        places: Which messages.
+        records: What the topic carries in the contract's own schemas; none where another schema is given.
+        mapping: Foreign records.
+    """
+    failed = _decode(batch, decoder, places, 0)
+    if failed and decoder.plan.record == "IntervalBlock" and len(records) > 1:
+        readings = decoder_for(_shipped("MeterReading"), mapping, decoder.timezone, ended=True)
+        failed = _decode(batch, readings, np.array(sorted(failed), np.int64), 0)
+    _refuse(batch, failed, records or (decoder.plan.record,))
+
+
+def _refuse(batch: _Batch, failed: dict[int, str], records: tuple[str, ...]) -> None:
+    expected = f"one {' or '.join(records)} and no more"
+    for place, reason in failed.items():
+        batch.refuse(place, "message", f"found other bytes ({reason}), expected {expected}")
 
 
 @lru_cache(maxsize=64)
@@ -171,15 +195,19 @@ def _shipped(record: str) -> str:
 @lru_cache(maxsize=64)
 def _recursive(schema: str) -> bool:
     """Whether a record may hold records of its own schema: then no end mark can be put behind each."""
-    parsed = json.loads(schema)
+    try:
+        parsed = json.loads(schema)
+    except ValueError:  # the decoder says so, better
+        return False
     name = parsed.get("name") if isinstance(parsed, dict) else None
-    names = {json.dumps(name), json.dumps(f"{parsed.get('namespace')}.{name}")} if name else set()
-    return any(text in json.dumps(parsed["fields"]) for text in names if "fields" in parsed)
+    if not isinstance(name, str):
+        return False
+    names = {name, f"{parsed.get('namespace')}.{name}", name.rpartition(".")[2]}
+    fields = json.dumps(parsed.get("fields"))
+    return any(json.dumps(known) in fields for known in names)
 
 
-def _by_schema(
-    topic: str, batch: _Batch, known: WriterSchemas
-) -> dict[tuple[int | None, str], list[int]]:
+def _by_schema(topic: str, batch: _Batch, known: WriterSchemas) -> dict[tuple[int | None, str], list[int]]:
     """Places of the messages of each writer's schema; those of no known schema become dead letters."""
     own = known.plain.get(topic)
     groups: dict[tuple[int | None, str], list[int]] = {}
@@ -225,29 +253,60 @@ def _records_of(topic: str, payloads: Sequence[bytes | None], places: list[int])
 def _decode(batch: _Batch, decoder: Decoder, places: Int, skip: int) -> dict[int, str]:
     """Decode the messages at some places; those that cannot be decoded are returned with the reason.
 
+    Datums that decode together are those that decode alone: none holds the end mark, and as many marks as
+    there are datums were met, each where a record ends.
+
     Args:
         batch: Takes what was decoded.
         decoder: Of their schema.
         places: Which messages.
         skip: Bytes of framing before each datum.
     """
-    ended = decoder.ended
-    mark = DATUM_END if ended else b""
-    data = [(batch.payloads[place] or b"")[skip:] + mark for place in places.tolist()]
+    datums = [(batch.payloads[place] or b"")[skip:] for place in places.tolist()]
     failed: dict[int, str] = {}
-    left = [(0, len(places))]
+    left = _alone(decoder, datums)
     while left:
-        first, end = left.pop()
+        some = left.pop()
+        mark = DATUM_END if decoder.ended else b""
         try:
-            if end - first > 1 and not ended:
-                raise DecodeError("datums whose ends are not known")
-            decoded = decoder.fresh().decode(data[first:end], [1] * (end - first))
+            decoded = decoder.fresh().decode([datums[i] + mark for i in some], [1] * len(some))
         except (DecodeError, SchemaError) as error:
-            if end - first == 1:
-                failed[int(places[first])] = str(error)
+            if len(some) == 1:
+                failed[int(places[some[0]])] = str(error)
             else:
-                middle = (first + end) // 2
-                left += [(middle, end), (first, middle)]
-            continue
-        batch.take(decoder.kind, decoded, places[first:end])
+                left += _parted(decoder, datums, some)
+        else:
+            batch.take(decoder.kind, decoded, places[list(some)])
     return failed
+
+
+def _alone(decoder: Decoder, datums: Sequence[bytes]) -> list[Sequence[int]]:
+    """All datums as one group, and each whose end is not sure to be found as a group of its own."""
+    everyone = range(len(datums))
+    unsure = [i for i in everyone if not decoder.ended or DATUM_END in datums[i]]
+    return _apart(unsure, everyone) if unsure else [everyone]
+
+
+def _apart(some: Sequence[int], everyone: Sequence[int]) -> list[Sequence[int]]:
+    """Some in groups of their own, the others together."""
+    rest = sorted(set(everyone) - set(some))
+    groups: list[Sequence[int]] = [[i] for i in some]
+    return [*groups, rest] if rest else groups
+
+
+def _parted(decoder: Decoder, datums: Sequence[bytes], some: Sequence[int]) -> list[Sequence[int]]:
+    """Groups to try instead of one that failed: halves, or the suspects of a few alone and the rest."""
+    if len(some) <= FEW:
+        suspects = [i for i in some if not _readable(decoder, datums[i])]
+        if suspects:
+            return _apart(suspects, some)
+    middle = len(some) // 2
+    return [some[:middle], some[middle:]]
+
+
+def _readable(decoder: Decoder, datum: bytes) -> bool:
+    """Whether the slow reader finds one record in a datum: a hint, the verdict is the decoder's."""
+    try:
+        return len(list(decoder.reader.records(datum + DATUM_END, 1))) == 1
+    except DecodeError:
+        return False
