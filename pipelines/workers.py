@@ -6,11 +6,14 @@ import ctypes
 import gc
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -99,17 +102,26 @@ class _Here(Executor):
 
 
 @contextmanager
-def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
-    """Processes for the length of a run; with a count of 0 everything runs in this one."""
+def workers(count: int, plugins: Sequence[str], *, resident: bool = False) -> Iterator[Workers]:
+    """Processes for the length of a run; with a count of 0 everything runs in this one.
+
+    Args:
+        count: Number of processes.
+        plugins: Modules each process loads first.
+        resident: They serve several runs, and leave it to this process when to stop: an interrupt typed
+            at a terminal or sent to the whole group ends no step half-way.
+    """
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     if count == 0:
         yield Workers(_Here(), 1)
         return
     pool = ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=_start, initargs=(list(plugins),)
+        count, mp_context=get_context("spawn"), initializer=_start, initargs=(list(plugins), resident)
     )
     try:
+        if resident:
+            _start_all(pool, count)
         yield Workers(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -120,12 +132,34 @@ def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
                 os.environ[name] = value
 
 
-def _start(plugins: list[str]) -> None:
+def _start_all(pool: ProcessPoolExecutor, count: int) -> None:
+    """Start every process now, deaf to stop signals from its first moment on (a mask is inherited)."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        for _ in range(count):
+            pool.submit(_import_beam)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _start(plugins: list[str], resident: bool) -> None:
     from pipelines.plugins import load_plugins
 
+    if resident:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     load_plugins(plugins)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one it serves was killed: nobody else would tell it."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

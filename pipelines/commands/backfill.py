@@ -1,19 +1,24 @@
-"""``meterbeam backfill``: Avro files into a lake."""
+"""``meterbeam backfill``: Avro files, once or as they land, into a lake."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pipelines.backfill import BackfillOptions
 
 DATE = ["%Y-%m-%d"]
 
 
 def backfill(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN…", help="Avro files, or folders of them.")],
     lake: Annotated[Path, typer.Option(help="Folder of the lake; made if it is not there.")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="IN…", help="Avro files, or folders of them.")
+    ] = None,
     timezone: Annotated[
         str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
     ] = None,
@@ -32,26 +37,60 @@ def backfill(
         datetime | None,
         typer.Option(formats=DATE, help="Last closed local day; default: by the latest reading."),
     ] = None,
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="Process the days that lie dirty; IN is not looked at.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Watch the folders IN, and take in what lands, until stopped.")
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --follow: end when everything that has landed is in.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --follow: seconds between two looks.")] = 10.0,
+    settle: Annotated[
+        float, typer.Option(min=0.0, help="With --follow: seconds a file must not change before it is read.")
+    ] = 2.0,
+    patience: Annotated[
+        float,
+        typer.Option(min=0.0, help="With --follow: seconds to wait for the rest of a file."),
+    ] = 60.0,
+    detect_every: Annotated[
+        float, typer.Option(min=0.0, help="With --follow: least hours between two detect runs.")
+    ] = 24.0,
     on_error: Annotated[
-        str, typer.Option(help="stop: damaged input ends the run; dead-letter: it is kept aside.")
-    ] = "stop",
+        str | None,
+        typer.Option(
+            help="stop: damaged input ends the run (default); dead-letter: it is kept aside (with --follow)."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Independent processes.")] = 2,
     detect: Annotated[bool, typer.Option(help="Rank suspects and name faults at the end.")] = True,
     cells: Annotated[int, typer.Option(min=1 << 12, help="Most slots a worker holds at once.")] = 1 << 21,
 ) -> dict[str, Any]:
     """Ingest Avro meter events, validate, estimate, bill and publish them as one run.
 
+    With --follow: one run for whatever has landed, again and again. SIGINT and SIGTERM stop it at the end
+    of a run; killed at any moment, it goes on where the last run ended.
+
     Example:
         meterbeam backfill town/ --lake lake --timezone Europe/Zurich --tariffs town/tariffs
+        meterbeam backfill landing/ --follow --lake lake --timezone Europe/Zurich
+        meterbeam backfill --dirty --lake lake
     """
     from pipelines import backfill as runner
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
 
-    if on_error not in ("stop", "dead-letter"):
-        raise UsageError("--on-error", on_error, "stop or dead-letter")
+    if on_error not in (None, "stop", "dead-letter"):
+        raise UsageError("--on-error", str(on_error), "stop or dead-letter")
+    if dirty and follow:
+        raise UsageError("--dirty", "--follow beside it", "one of them (a follower processes dirty days too)")
+    if once and not follow:
+        raise UsageError("--once", "no --follow", "--follow beside it")
+    if not inputs and not dirty:
+        raise UsageError("IN…", "nothing", "Avro files, folders of them, or --dirty")
     options = runner.BackfillOptions(
-        inputs=tuple(inputs),
+        inputs=tuple(Path(name) for name in inputs or ()),
         lake=lake,
         timezone=timezone,
         shards=shards,
@@ -61,11 +100,22 @@ def backfill(
         from_day=None if from_ is None else from_.date(),
         to_day=None if to is None else to.date(),
         through=None if through is None else through.date(),
-        on_error="stop" if on_error == "stop" else "dead-letter",
+        on_error="dead-letter" if on_error == "dead-letter" or (on_error is None and follow) else "stop",
         workers=workers,
         mapping=mapping,
         cells=cells,
         detect=detect,
         plugins=tuple(loaded_plugins()),
     )
-    return runner.backfill(options)
+    if follow:
+        return _follow(options, once=once, every=every, settle=settle, patience=patience, hours=detect_every)
+    return runner.dirty_backfill(options) if dirty else runner.backfill(options)
+
+
+def _follow(
+    options: BackfillOptions, *, once: bool, every: float, settle: float, patience: float, hours: float
+) -> dict[str, Any]:
+    from pipelines.follow import FollowOptions, follow_folders
+
+    how = FollowOptions(every=every, detect_every=hours * 3600, once=once)
+    return follow_folders(options, how, settle=settle, patience=patience)
