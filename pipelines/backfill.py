@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from pipelines.parts import PartFile
 from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
 from pipelines.shard_ranges import ShardRange, busy_shards, shard_ranges
 from pipelines.tally import Tally
+from pipelines.tariff_store import keep_tariffs, kept_tariffs
 from pipelines.workers import Workers, workers
 from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
@@ -135,12 +135,12 @@ def run_once(
     """
     pack, mapping = load_rule_pack(options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
-        tally = Tally()
+        tally, tariffs = Tally(), _tariffs(lake, options)
         taken = IngestPass(run, arrivals, tally)
         taken.ingest(pool, mapping=mapping, on_error=options.on_error)
         raw = taken.raw_files()
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
-        job = _job(lake, run, raw, last_closed, pack, options)
+        job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
         ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers, busy)
         shards = _process(pool, ranges, job, tally)
@@ -153,7 +153,7 @@ def run_once(
             parts += queues
         replaced = {**arrivals.replaced, **_replaced(lake, shards)}
         summary = {**tally.summary(whole=len(busy) == lake.config.shards), **found}
-        facts = _run_facts(options, pack, last_closed, summary, arrivals.sources)
+        facts = _run_facts(pack, tariffs, last_closed, summary, arrivals.sources)
         run.commit([*parts, *taken.parts()], replaced, facts)
     return {
         "run": run.run_no,
@@ -221,7 +221,13 @@ def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions, new: bool)
 
 
 def _job(
-    lake: Lake, run: Run, raw: pa.Table, last_closed: int | None, pack: RulePack, options: BackfillOptions
+    lake: Lake,
+    run: Run,
+    raw: pa.Table,
+    last_closed: int | None,
+    pack: RulePack,
+    tariffs: str | None,
+    options: BackfillOptions,
 ) -> ProcessJob:
     names: dict[Kind, list[tuple[str, bool]]] = {}
     for row in raw.select(["kind", "name", "run_no"]).to_pylist():
@@ -239,9 +245,8 @@ def _job(
         last_closed=-1 if last_closed is None else last_closed,
         former_closed=_former_closed(runs),
         pack=pack,
-        everything=former != _rules_text(pack) or _tariffs_changed(runs, options) or _tariffs_came(names),
-        tariffs=None if options.tariffs is None else str(options.tariffs.resolve()),
-        tariffs_as_read=tariffs_text(options.tariffs),
+        everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
+        tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
         cells=options.cells,
     )
@@ -258,19 +263,17 @@ def _tariffs_came(names: dict[Kind, list[tuple[str, bool]]]) -> bool:
     return any(fresh for kind in kinds for _, fresh in names.get(kind, ()))
 
 
-def _tariffs_changed(runs: pa.Table, options: BackfillOptions) -> bool:
-    """Whether the tariff files differ from those of the last run; a run without any keeps its bills."""
-    if not runs.num_rows or options.tariffs is None:
-        return False
-    return bool(runs["tariffs"][-1].as_py() != tariffs_text(options.tariffs))
+def _tariffs(lake: Lake, options: BackfillOptions) -> str | None:
+    """The tariff files of this run: those it was given, or those of the last one."""
+    if options.tariffs is not None:
+        return keep_tariffs(lake.path, options.tariffs)
+    runs = lake.runs()
+    return runs["tariffs"][-1].as_py() if runs.num_rows else None
 
 
-def tariffs_text(folder: Path | None) -> str | None:
-    """Names and hashes of the tariff files, as kept in ``runs``."""
-    if folder is None:
-        return None
-    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
-    return json.dumps({path.name: sha256(path.read_bytes()).hexdigest()[:16] for path in files})
+def _tariffs_changed(runs: pa.Table, tariffs: str | None) -> bool:
+    """Whether the tariff files differ from those of the last run."""
+    return bool(runs.num_rows) and runs["tariffs"][-1].as_py() != tariffs
 
 
 def _rules_text(pack: RulePack) -> str:
@@ -279,8 +282,8 @@ def _rules_text(pack: RulePack) -> str:
 
 def _busy(job: ProcessJob, lake: Lake) -> Collection[int]:
     """Shards that what is new can have changed."""
-    _, touched, first = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
-    return busy_shards(job, lake, touched, first_master=first)
+    points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    return busy_shards(job, lake, points.meters, first_master=points.first)
 
 
 def _process(pool: Workers, ranges: list[ShardRange], job: ProcessJob, tally: Tally) -> list[ShardReceipt]:
@@ -303,7 +306,8 @@ def _bills(
     """Account bills that are new or changed, as parts."""
     priced = prices(job)
     book, events = priced.book, priced.events
-    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master = points.data
     if not book or master.empty:
         return []
     accounts = None
@@ -312,13 +316,9 @@ def _bills(
         parts = pa.concat_tables([PARTS.empty_table(), *shares])
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
-        accounts = touched_accounts(
-            master,
-            lake.config.timezone,
-            meters,
-            job.former_closed,
-            job.last_closed,
-        )
+        zone = lake.config.timezone
+        accounts = touched_accounts(master, zone, meters, job.former_closed, job.last_closed)
+        accounts |= points.accounts
         parts = account_parts(lake, days, master, book, events, accounts, job.last_closed)
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
@@ -328,14 +328,14 @@ def _bills(
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
     folder = Path(job.lake)
-    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
     return detect_parts(folder, job.run_no, features, master, job.last_closed)
 
 
 def _run_facts(
-    options: BackfillOptions,
     pack: RulePack,
+    tariffs: str | None,
     last_closed: int | None,
     summary: dict[str, Any],
     sources: list[str],
@@ -345,7 +345,7 @@ def _run_facts(
         "counts": json.dumps(summary),
         "code_version": code_version(),
         "rules": _rules_text(pack),
-        "tariffs": tariffs_text(options.tariffs),
+        "tariffs": tariffs,
         "last_closed": None if last_closed is None else day_date(last_closed),
     }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from models.master import MICROS
 from pipelines.console import progress
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
@@ -25,6 +27,8 @@ from transforms.ingest_plan import FileSplit, plan_splits
 __all__ = ["Arrivals", "IngestPass", "Mark", "input_files", "marks_of", "planned"]
 
 SPLIT_BYTES = 24 << 20
+FORESIGHT_S = 366 * 86_400
+"""A reading that carries no received_at closes no days if it starts this much later than the run."""
 Mark = tuple[int, int]
 """Size [B] and time of the last change [ns] of a file when it was looked at."""
 
@@ -208,6 +212,11 @@ def _by_file(splits: Sequence[FileSplit]) -> dict[str, list[FileSplit]]:
     return files
 
 
+def arrived_by() -> int:
+    """Latest start that a reading without received_at may have to close days, if it comes now. [us]."""
+    return (int(datetime.now(UTC).timestamp()) + FORESIGHT_S) * MICROS
+
+
 def _ingested(
     pool: Workers, lake: Lake, splits: list[FileSplit], mapping: FieldMapping | None, on_error: OnError
 ) -> list[IngestReceipt]:
@@ -219,6 +228,7 @@ def _ingested(
         timezone=lake.config.timezone,
         mapping=mapping,
         on_error=on_error,
+        arrived_by=arrived_by(),
     )
     receipts: list[IngestReceipt] = []
     with progress("Ingest", total=sum(split.rows for split in splits), unit="rows") as advance:

@@ -18,15 +18,12 @@ TariffBook = dict[str, list[Tariff]]
 
 
 @lru_cache(maxsize=4)
-def tariff_book(
-    folder: str | None, received: tuple[tuple[str, str, str], ...], _as_read: str | None = None
-) -> TariffBook:
+def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) -> TariffBook:
     """Tariffs of a folder and of received ``TariffVersion`` records, by id.
 
     Args:
         folder: YAML files, or None.
         received: (tariff_id, version, yaml) that hold.
-        _as_read: Names and hashes of the files: a book is read again when they change.
 
     Raises:
         MeterbeamError: A tariff is wrong; names it.

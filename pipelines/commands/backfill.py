@@ -78,6 +78,7 @@ def backfill(
         meterbeam backfill --dirty --lake lake
     """
     from pipelines import backfill as runner
+    from pipelines.console import note
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
 
@@ -109,7 +110,11 @@ def backfill(
     )
     if follow:
         return _follow(options, once=once, every=every, settle=settle, patience=patience, hours=detect_every)
-    return runner.dirty_backfill(options) if dirty else runner.backfill(options)
+    if not dirty:
+        return runner.backfill(options)
+    if inputs:
+        note("--dirty: IN is not looked at")
+    return runner.dirty_backfill(options)
 
 
 def _follow(
