@@ -22,24 +22,23 @@ __all__ = ["ShardRange", "busy_shards", "shard_ranges"]
 
 @dataclass(frozen=True)
 class ShardRange:
-    """Consecutive shards worked on together; results do not depend on which ones are.
+    """Shards worked on together; results do not depend on which ones are.
 
     Attributes:
-        first, last: Their numbers, inclusive.
+        numbers: Their numbers, ascending.
         count: Shards of the lake.
     """
 
-    first: int
-    last: int
+    numbers: tuple[int, ...]
     count: int
 
     def __contains__(self, meter: str) -> bool:
-        return self.first <= shard_of_id(meter, self.count) <= self.last
+        return shard_of_id(meter, self.count) in self.numbers
 
     @property
-    def numbers(self) -> range:
-        """Every shard."""
-        return range(self.first, self.last + 1)
+    def first(self) -> int:
+        """The least of them: names the range."""
+        return self.numbers[0]
 
 
 def shard_ranges(
@@ -54,24 +53,13 @@ def shard_ranges(
         workers: Number of processes.
         busy: Shards to work on; the others are in no range.
     """
-    most = min(max(at_once * count // max(readings, 1), 1), -(-len(busy) // max(workers, 1)) or 1)
-    ranges: list[ShardRange] = []
-    for first, last in _stretches(sorted(busy)):
-        pieces = -(-(last - first + 1) // most)
-        edges = [first + (last - first + 1) * number // pieces for number in range(pieces + 1)]
-        ranges += [ShardRange(low, high - 1, count) for low, high in pairwise(edges)]
-    return ranges
-
-
-def _stretches(numbers: list[int]) -> list[tuple[int, int]]:
-    """First and last of each stretch of consecutive numbers."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = found[-1][0], number
-        else:
-            found.append((number, number))
-    return found
+    if not busy:
+        return []
+    numbers = sorted(busy)
+    most = min(max(at_once * count // max(readings, 1), 1), -(-len(numbers) // max(workers, 1)))
+    ranges = -(-len(numbers) // most)
+    edges = [len(numbers) * number // ranges for number in range(ranges + 1)]
+    return [ShardRange(tuple(numbers[low:high]), count) for low, high in pairwise(edges)]
 
 
 def busy_shards(

@@ -63,8 +63,11 @@ class Workers:
             weight: Cost of an element, to balance the processes.
         """
         shares = _balanced(elements, weight, self._count * PIPELINES_A_WORKER)
-        futures = [self._pool.submit(_run_pipeline, label, transform, share) for share in shares if share]
+        futures: list[Future[list[Any]]] = []
         try:
+            futures.extend(
+                self._pool.submit(_run_pipeline, label, transform, share) for share in shares if share
+            )
             for future in as_completed(futures):
                 yield from future.result()
         except BrokenProcessPool as error:
