@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -19,14 +19,27 @@ from pipelines.console import note
 from pipelines.detect_run import detect_lake
 from pipelines.folder_source import FolderSource
 from pipelines.ingest_pass import Arrivals
+from pipelines.kafka_address import KafkaAddress
+from pipelines.kafka_reader import KafkaReader
+from pipelines.kafka_source import KafkaSource
 from pipelines.lake import Lake
 from pipelines.landing import landed_files
 from pipelines.lock import LakeBusyError
 from pipelines.workers import Workers, workers
 from schemas.errors import MeterbeamError
 from schemas.rulepack import load_rule_pack
+from schemas.writers import WriterSchemas
 
-__all__ = ["Clock", "FollowOptions", "Source", "Stop", "follow", "follow_folders", "stopped_by_signals"]
+__all__ = [
+    "Clock",
+    "FollowOptions",
+    "Source",
+    "Stop",
+    "follow",
+    "follow_folders",
+    "follow_kafka",
+    "stopped_by_signals",
+]
 
 SLICE = 0.2
 """Longest time that a request to stop goes unnoticed while waiting. [s]"""
@@ -249,11 +262,48 @@ def follow_folders(
     Raises:
         MeterbeamError: An input is no folder, a setting cannot be used, or a round cannot be published.
     """
-    load_rule_pack(options.rules)
-    mapping = field_mapping(options.mapping)
     for folder in options.inputs:
         landed_files(folder)
+    mapping = field_mapping(options.mapping)
     source = FolderSource(options.inputs, settle=settle, patience=patience, mapping=mapping)
+    return _followed(source, options, how)
+
+
+def follow_kafka(
+    address: KafkaAddress,
+    options: BackfillOptions,
+    how: FollowOptions,
+    *,
+    settings: Mapping[str, str],
+    writers: WriterSchemas,
+) -> dict[str, Any]:
+    """Follow topics of a Kafka cluster until a signal asks to stop.
+
+    Args:
+        address: The cluster and topics.
+        options: As of a backfill; ``inputs`` are not looked at.
+        how: When to look, when to detect, when to end.
+        settings: More settings of the client.
+        writers: Schemas of messages that are not written with the contract's own.
+
+    Returns:
+        The summary of all rounds.
+
+    Raises:
+        MeterbeamError: The cluster does not answer, a setting cannot be used, or a round cannot be published.
+    """
+    reader = KafkaReader(address, settings)
+    try:
+        reader.parts()  # a wrong address is told before a lake is made
+        mapping = field_mapping(options.mapping)
+        source = KafkaSource(reader, writers=writers, mapping=mapping, on_error=options.on_error)
+        return _followed(source, options, how)
+    finally:
+        reader.close()
+
+
+def _followed(source: Source, options: BackfillOptions, how: FollowOptions) -> dict[str, Any]:
+    load_rule_pack(options.rules)
     lake = open_lake(options)
     with stopped_by_signals() as stop, workers(options.workers, options.plugins, resident=True) as pool:
         return follow(source, lake, pool, options, how, clock=Clock(), stop=stop)

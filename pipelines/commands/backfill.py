@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from pipelines.backfill import BackfillOptions
 
 DATE = ["%Y-%m-%d"]
 
@@ -17,7 +14,10 @@ DATE = ["%Y-%m-%d"]
 def backfill(
     lake: Annotated[Path, typer.Option(help="Folder of the lake; made if it is not there.")],
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="IN…", help="Avro files, or folders of them.")
+        list[str] | None,
+        typer.Argument(
+            metavar="IN…", help="Avro files, folders of them, or kafka://HOST:PORT[/TOPIC,…] with --follow."
+        ),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
@@ -41,10 +41,13 @@ def backfill(
         bool, typer.Option("--dirty", help="Process the days that lie dirty; IN is not looked at.")
     ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Watch the folders IN, and take in what lands, until stopped.")
+        bool,
+        typer.Option(
+            "--follow", help="Watch the folders or topics IN, and take in what comes, until stopped."
+        ),
     ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="With --follow: end when everything that has landed is in.")
+        bool, typer.Option("--once", help="With --follow: end when everything that has come is in.")
     ] = False,
     every: Annotated[float, typer.Option(min=0.1, help="With --follow: seconds between two looks.")] = 10.0,
     settle: Annotated[
@@ -57,6 +60,13 @@ def backfill(
     detect_every: Annotated[
         float, typer.Option(min=0.0, help="With --follow: least hours between two detect runs.")
     ] = 24.0,
+    schemas: Annotated[
+        Path | None,
+        typer.Option(help="Kafka: folder of writers' schemas, NUMBER.avsc if framed, TOPIC.avsc if plain."),
+    ] = None,
+    kafka_config: Annotated[
+        Path | None, typer.Option(help="Kafka: file of client settings, name=value a line (log-in, TLS).")
+    ] = None,
     on_error: Annotated[
         str | None,
         typer.Option(
@@ -75,12 +85,16 @@ def backfill(
     Example:
         meterbeam backfill town/ --lake lake --timezone Europe/Zurich --tariffs town/tariffs
         meterbeam backfill landing/ --follow --lake lake --timezone Europe/Zurich
+        meterbeam backfill kafka://broker:9092 --follow --lake lake --timezone Europe/Zurich
         meterbeam backfill --dirty --lake lake
     """
     from pipelines import backfill as runner
     from pipelines.console import note
+    from pipelines.follow import FollowOptions, follow_folders, follow_kafka
+    from pipelines.kafka_address import is_kafka, kafka_address, kafka_settings
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
+    from schemas.writers import WriterSchemas, load_writers
 
     if on_error not in (None, "stop", "dead-letter"):
         raise UsageError("--on-error", str(on_error), "stop or dead-letter")
@@ -90,8 +104,13 @@ def backfill(
         raise UsageError("--once", "no --follow", "--follow beside it")
     if not inputs and not dirty:
         raise UsageError("IN…", "nothing", "Avro files, folders of them, or --dirty")
+    topics = [name for name in inputs or () if is_kafka(name)]
+    if topics and (not follow or len(inputs or ()) > 1):
+        raise UsageError("IN…", ", ".join(inputs or ()), "one kafka:// address with --follow, or files")
+    if not topics and (schemas or kafka_config):
+        raise UsageError("--schemas, --kafka-config", "no kafka:// address", "one as IN")
     options = runner.BackfillOptions(
-        inputs=tuple(Path(name) for name in inputs or ()),
+        inputs=() if topics else tuple(Path(name) for name in inputs or ()),
         lake=lake,
         timezone=timezone,
         shards=shards,
@@ -109,18 +128,14 @@ def backfill(
         plugins=tuple(loaded_plugins()),
     )
     if follow:
-        return _follow(options, once=once, every=every, settle=settle, patience=patience, hours=detect_every)
+        how = FollowOptions(every=every, detect_every=detect_every * 3600, once=once)
+        if not topics:
+            return follow_folders(options, how, settle=settle, patience=patience)
+        settings = kafka_settings(kafka_config)
+        writers = load_writers(schemas) if schemas else WriterSchemas()
+        return follow_kafka(kafka_address(topics[0]), options, how, settings=settings, writers=writers)
     if not dirty:
         return runner.backfill(options)
     if inputs:
         note("--dirty: IN is not looked at")
     return runner.dirty_backfill(options)
-
-
-def _follow(
-    options: BackfillOptions, *, once: bool, every: float, settle: float, patience: float, hours: float
-) -> dict[str, Any]:
-    from pipelines.follow import FollowOptions, follow_folders
-
-    how = FollowOptions(every=every, detect_every=hours * 3600, once=once)
-    return follow_folders(options, how, settle=settle, patience=patience)
