@@ -61,7 +61,7 @@ class Load:
             first = int(grid.starts[int(np.flatnonzero(~there)[0])])
             raise MeterbeamError(
                 self.where,
-                f"no value for {int((~there).sum())} of {grid.slots} slots, the first one at {utc_text(first)}",
+                f"no value for {(~there).sum()} of {grid.slots} slots, the first one at {utc_text(first)}",
                 f"every slot of {grid.interval_s // 60} minutes of the bill",
             )
         return place
@@ -96,13 +96,10 @@ def read_load(path: Path) -> Load:
         twice = utc_text(int(starts[1:][steps == 0][0]))
         raise MeterbeamError(where, f"two rows at {twice}", "one row a slot")
     lengths, counts = np.unique(steps, return_counts=True)
+    kinds = {"import": UNITS[unit], "export": UNITS[unit], **dict.fromkeys(REACTIVE, "kvarh")}
     values = {
         channel: _micro(table[name], where, name)[order]
-        for channel, suffix in (
-            ("import", UNITS[unit]),
-            ("export", UNITS[unit]),
-            *((c, "kvarh") for c in REACTIVE),
-        )
+        for channel, suffix in kinds.items()
         if (name := _named(table, channel, suffix))
     }
     return Load(

@@ -15,7 +15,7 @@ import numpy as np
 from models.bill_lines import BillLine, decimal_bills
 from models.bill_run import version_stretches
 from models.bill_state import month_number
-from models.billing import BillState, UnpriceableError, Window, price_window
+from models.billing import BillState, MissingPriceError, UnpriceableError, Window, price_window
 from models.calendar import DayGrid, epoch_day
 from pipelines.bill_inputs import BillInputs, EventFeed
 from pipelines.load_file import Load
@@ -72,9 +72,8 @@ def price_load(versions: Sequence[Tariff], load: Load, inputs: BillInputs) -> di
         try:
             priced = price_window(tariff, _window(tariff, grid, load, inputs), state)
         except UnpriceableError as error:
-            raise MeterbeamError(
-                f"tariff {tariff.id} on {load.where}", error.found, error.expected
-            ) from error
+            where = inputs.prices_file if isinstance(error, MissingPriceError) else load.where
+            raise MeterbeamError(f"{where}, tariff {tariff.id}", error.found, error.expected) from error
         state = priced.state
         lines += [_shown(tariff, line) for line in decimal_bills(priced)[0]]
         total += Decimal(int(priced.total[0])).scaleb(-tariff.rounding.money_dp)
@@ -122,9 +121,8 @@ def _moments(feed: EventFeed, zone: str) -> list[tuple[int, int]]:
     """Stretches as UTC seconds; moments without an offset are local."""
 
     def second(moment: datetime) -> int:
-        return int(
-            (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC).timestamp()
-        )
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+        return int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
 
     return [(second(low), second(high)) for low, high in feed.stretches]
 
@@ -140,7 +138,7 @@ def _check_days(
         )
         raise MeterbeamError(
             f"tariff {versions[0].id}",
-            f"{billed - covered} of {billed} days from {inputs.first} to {inputs.last} without a version in force",
+            f"{billed - covered} of the {billed} days {inputs.first} to {inputs.last} without a version",
             f"days within its versions: {known}",
         )
     first = versions[0]
@@ -181,12 +179,10 @@ def _check_events(tariff: Tariff, inputs: BillInputs) -> None:
                 raise MeterbeamError(where, found, "an end after its start")
         if known.max_per_year is not None:
             days = {*feed.days, *(low.date() for low, _ in feed.stretches)}
-            year, count = max(
-                Counter(day.year for day in days).items(), key=lambda item: item[1], default=(0, 0)
-            )
-            if count > known.max_per_year:
-                found = f"{count} days of {event} in {year}"
-                raise MeterbeamError(where, found, f"at most {known.max_per_year} a year")
+            for year, count in Counter(day.year for day in days).items():
+                if count > known.max_per_year:
+                    found = f"{count} days of {event} in {year}"
+                    raise MeterbeamError(where, found, f"at most {known.max_per_year} a year")
 
 
 def _state_in(versions: Sequence[Tariff], inputs: BillInputs, dp: int) -> BillState:
