@@ -113,7 +113,16 @@ def _made(place: Path, make: Callable[[Path], None]) -> Path:
 
 def _make_flink(new: Path) -> None:
     package = f"apache-flink-libraries=={FLINK_VERSION}"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--no-binary",
+        "apache-flink-libraries",
+    ]
     _run([*pip, "--dest", str(new), package], new, package)
     (archive,) = new.glob("*.tar.gz")
     with tarfile.open(archive) as members:
@@ -131,6 +140,8 @@ def _make_maven(new: Path, part: str) -> None:
     maven = _command("mvn", "Maven (on Debian: apt-get install maven)")
     shutil.copy(_HERE / part / "pom.xml", new / "pom.xml")
     _run([maven, "--quiet", "--batch-mode", "--no-transfer-progress", "package"], new, f"{part}/pom.xml")
+    for unshaded in new.glob("target/original-*.jar"):
+        unshaded.unlink()
 
 
 def _run(command: list[str], folder: Path, what: str) -> None:
@@ -139,4 +150,6 @@ def _run(command: list[str], folder: Path, what: str) -> None:
     )
     if done.returncode:
         last = "\n".join(done.stdout.strip().splitlines()[-12:])
-        raise MeterbeamError(what, f"exit code {done.returncode} of {command[0]}:\n{last}", "a package registry in reach")
+        raise MeterbeamError(
+            what, f"exit code {done.returncode} of {command[0]}:\n{last}", "a package registry in reach"
+        )
