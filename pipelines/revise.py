@@ -97,6 +97,8 @@ def current_rows(lake: Lake, table: LakeTable, scope: dict[Name, list[Days]]) ->
             "last": pa.array([last for _, _, last in spans], pa.date32()),
         }
     )
+    import duckdb
+
     day = "week" if "week" in table.key else "local_day"
     same_channel = "AND l.channel = c.channel" if "channel" in table.key else ""
     with duckdb.connect(config={"threads": 1}) as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from importlib import import_module
 
@@ -21,7 +20,3 @@ try:
         import_module(name)
 finally:
     logging.disable(logging.NOTSET)
-
-# What was imported stays: collecting garbage need not look at it again, nor copy its pages in each worker.
-gc.collect()
-gc.freeze()
