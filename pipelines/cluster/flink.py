@@ -25,6 +25,9 @@ from pipelines.cluster.process import Process, ProcessGroup, answers, free_ports
 
 __all__ = ["BeamServices", "FlinkCluster", "beam_services", "embedded_flink"]
 
+WORKER_VARIABLE = "METERBEAM_WORKER_COMMAND"
+"""Names the worker command of TaskManagers that do not share this machine's files."""
+
 _PROJECT = Path(__file__).resolve().parents[2]
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
@@ -227,7 +230,10 @@ def beam_services(folder: Path, rest: str, parts: Parts | None = None) -> Iterat
 
 
 def _worker_command(folder: Path) -> Path:
-    """A script that starts this Python with this project importable, whatever the working folder."""
+    """The command named in the environment, or a script that starts this Python with this project."""
+    named = os.environ.get(WORKER_VARIABLE)
+    if named:
+        return Path(named)
     script = folder / "python-worker.sh"
     path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH", "")]))
     script.write_text(
