@@ -33,7 +33,6 @@ def postgres_server() -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
-        text=True,
     )
     try:
         yield _reachable(server, f"host={folder} user=meterbeam dbname=postgres")

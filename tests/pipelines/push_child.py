@@ -13,8 +13,10 @@ from pipelines.postgres import push as pushing
 def main(lake: str, dsn: str, step: str) -> None:
     """Push a lake; at the step, kill -9."""
 
-    def reached(at: str) -> None:
-        if at == step:
+    last = step
+
+    def reached(step: str) -> None:
+        if step == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
     pushing.reached = reached
