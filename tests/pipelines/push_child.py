@@ -12,7 +12,6 @@ from pipelines.postgres import push as pushing
 
 def main(lake: str, dsn: str, step: str) -> None:
     """Push a lake; at the step, kill -9."""
-
     last = step
 
     def reached(step: str) -> None:
