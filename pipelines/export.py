@@ -133,9 +133,7 @@ def _news(options: ExportOptions, connection: duckdb.DuckDBPyConnection, since: 
         return True
     if not replaces(options.view):
         return _count(connection, "SELECT 1 FROM stored.runs_rows WHERE run_no > " + str(since)) > 0
-    found = connection.execute(anything_new(options.view, since)).fetchone()
-    assert found is not None
-    return bool(found[0])
+    return bool(connection.execute(anything_new(options.view, since)).fetchall()[0][0])
 
 
 def _write(
@@ -181,18 +179,15 @@ def _copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, form: 
     how = "FORMAT csv, HEADER" if form == "csv" else "FORMAT parquet, COMPRESSION zstd"
     target = str(draft).replace("'", "''")
     try:
-        found = connection.execute(f"COPY ({select}) TO '{target}' ({how})").fetchone()
+        found = connection.execute(f"COPY ({select}) TO '{target}' ({how})").fetchall()
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    assert found is not None
-    return int(found[0])
+    return int(found[0][0])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, select: str) -> int:
-    found = connection.execute(f"SELECT count(*) FROM ({select})").fetchone()
-    assert found is not None
-    return int(found[0])
+    return int(connection.execute(f"SELECT count(*) FROM ({select})").fetchall()[0][0])
 
 
 def _summary(
