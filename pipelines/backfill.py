@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -57,6 +58,7 @@ class BackfillOptions:
     cells: int = CELLS
     detect: bool = True
     plugins: tuple[str, ...] = ()
+    flink: str | None = None
 
 
 def backfill(options: BackfillOptions) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
     load_rule_pack(options.rules)
     paths = input_files(options.inputs)
     lake = open_lake(options)
-    with workers(options.workers, options.plugins) as pool:
+    with _pool(options) as pool:
         return run_once(lake, pool, options, planned(paths, mapping))
 
 
@@ -92,7 +94,7 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
         closed = _former_closed(lake.runs())
         day = last_closed_text(None if closed < 0 else closed)
         return {"run": lake.run_no, "lake": str(options.lake), "last_closed_day": day, "days_written": 0}
-    with workers(options.workers, options.plugins) as pool:
+    with _pool(options) as pool:
         return run_once(lake, pool, options, Arrivals(), sparing=True)
 
 
@@ -174,6 +176,15 @@ def _replaced(lake: Lake, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
         series = pa.concat_tables([series, former.filter(pa.array(alone))])
     order = [(name, "ascending") for name in ("meter_id", "channel", "interval_s")]
     return {SERIES.name: series.sort_by(order), DIRTY_DAYS.name: dirty}
+
+
+def _pool(options: BackfillOptions) -> AbstractContextManager[Workers]:
+    """Processes of this machine, or workers on a Flink cluster."""
+    if options.flink is None:
+        return workers(options.workers, options.plugins)
+    from pipelines.cluster.flink_workers import flink_workers
+
+    return flink_workers(options.flink, options.workers, options.lake / "receipts")
 
 
 def last_closed_text(day: int | None) -> str:

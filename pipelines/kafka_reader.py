@@ -22,6 +22,8 @@ Part = tuple[str, int]
 Span = tuple[int, int]
 """First offset that a partition still holds, and the one after its last."""
 CHUNK = 5_000
+GLANCE = 0.2
+"""Longest wait for more messages at a time. [s]"""
 ANSWER = 15.0
 """Longest wait for an answer of the cluster. [s]"""
 
@@ -148,11 +150,14 @@ class KafkaReader:
         taken = {part: Taken(start) for part, start in starts.items()}
         self._go_to(starts)
         left = {part for part, start in starts.items() if start < ends[part]}
-        count = 0
+        count, silence = 0, 0
         while left and count < most:
+            wanted = sum(ends[part] - taken[part].next_offset for part in left)
             with self._asking():
-                messages = self._consumer.consume(min(CHUNK, most - count), ANSWER)
-            if not messages:
+                # It waits for as many as are asked for, or for the time given.
+                messages = self._consumer.consume(min(CHUNK, most - count, wanted), GLANCE)
+            silence = 0 if messages else silence + 1
+            if silence * GLANCE >= ANSWER:
                 raise KafkaSilentError(
                     str(self._address), f"no message for {ANSWER:.0f} s", f"those of {len(left)} partitions"
                 )

@@ -74,6 +74,13 @@ def backfill(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Independent processes.")] = 2,
+    runner: Annotated[
+        str, typer.Option(help="local: processes of this machine; flink: a cluster, see --flink.")
+    ] = "local",
+    flink: Annotated[
+        str | None,
+        typer.Option(help="Flink's REST address, host:port; or embedded: one started for this run."),
+    ] = None,
     detect: Annotated[bool, typer.Option(help="Rank suspects and name faults at the end.")] = True,
     cells: Annotated[int, typer.Option(min=1 << 12, help="Most slots a worker holds at once.")] = 1 << 21,
 ) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def backfill(
         meterbeam backfill kafka://broker:9092 --follow --lake lake --timezone Europe/Zurich
         meterbeam backfill --dirty --lake lake
     """
-    from pipelines import backfill as runner
+    from pipelines import backfill as backfills
     from pipelines.console import note
     from pipelines.follow import FollowOptions, follow_folders, follow_kafka
     from pipelines.kafka_address import is_kafka, kafka_address, kafka_settings
@@ -104,12 +111,18 @@ def backfill(
         raise UsageError("--once", "no --follow", "--follow beside it")
     if not inputs and not dirty:
         raise UsageError("IN…", "nothing", "Avro files, folders of them, or --dirty")
+    if runner not in ("local", "flink"):
+        raise UsageError("--runner", runner, "local or flink")
+    if (runner == "flink") != (flink is not None):
+        raise UsageError(f"--runner {runner}", f"--flink {flink or 'not given'}", "both or neither")
+    if follow and flink is not None:
+        raise UsageError("--follow", "--runner flink", "--runner local")
     topics = [name for name in inputs or () if is_kafka(name)]
     if topics and (not follow or len(inputs or ()) > 1):
         raise UsageError("IN…", ", ".join(inputs or ()), "one kafka:// address with --follow, or files")
     if not topics and (schemas or kafka_config):
         raise UsageError("--schemas, --kafka-config", "no kafka:// address", "one as IN")
-    options = runner.BackfillOptions(
+    options = backfills.BackfillOptions(
         inputs=() if topics else tuple(Path(name) for name in inputs or ()),
         lake=lake,
         timezone=timezone,
@@ -126,6 +139,7 @@ def backfill(
         cells=cells,
         detect=detect,
         plugins=tuple(loaded_plugins()),
+        flink=flink,
     )
     if follow:
         how = FollowOptions(every=every, detect_every=detect_every * 3600, once=once)
@@ -135,7 +149,7 @@ def backfill(
         writers = load_writers(schemas) if schemas else WriterSchemas()
         return follow_kafka(kafka_address(topics[0]), options, how, settings=settings, writers=writers)
     if not dirty:
-        return runner.backfill(options)
+        return backfills.backfill(options)
     if inputs:
         note("--dirty: IN is not looked at")
-    return runner.dirty_backfill(options)
+    return backfills.dirty_backfill(options)
