@@ -22,11 +22,16 @@ GOOD = [datum(BLOCK, record) for record in RECORDS]
 UNKNOWN = datum(BLOCK, block_record("m", unit="furlong"))
 
 
-def batch(payloads: list[bytes | None], first: int = 100, **changes: Any) -> MessageBatch:
+def batch(
+    payloads: list[bytes | None],
+    first: int = 100,
+    cluster: str = "c",
+    topic: str = "readings",
+    partition: int = 4,
+) -> MessageBatch:
     """Messages of one partition, every second offset."""
     offsets = tuple(first + 2 * n for n in range(len(payloads)))
-    return MessageBatch(**({"cluster": "c", "topic": "readings", "partition": 4} | changes), offsets=offsets,
-                        payloads=tuple(payloads))  # fmt: skip
+    return MessageBatch(cluster, topic, partition, offsets, tuple(payloads))
 
 
 def ingested(given: MessageBatch, raw: Path, **options: Any) -> list[IngestReceipt]:
