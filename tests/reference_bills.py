@@ -227,6 +227,8 @@ class SlowBill:
         for charge in self.of("energy"):
             if charge.direction == "export" and self.load.exported is None:
                 continue
+            if self.load.month % 12 + 1 not in charge.months:
+                continue
             registers = self._tiers(charge)
             for name in sorted(charge.rates):
                 for tier, rate in enumerate(charge.of_period(name)):

@@ -77,7 +77,11 @@ def energies(draw: st.DrawFn, periods: list[str], name: str, netted: bool) -> di
     scopes = ["bill_total_prorata", "per_period"] + ([] if netted else ["bill_total_chronological"])
     limits = draw(st.sampled_from([[], ["3"], ["0.5", "12.345"]]))
     priced = draw(st.lists(st.sampled_from(periods), min_size=1, unique=True))
-    charge: dict[str, Any] = {"id": name, "type": "energy"}
+    charge: dict[str, Any] = {
+        "id": name,
+        "type": "energy",
+        "months": draw(st.just(list(range(1, 13))) | months),
+    }
     charge["rates"] = {p: [draw(cents) for _ in range(len(limits) + 1)] for p in priced}
     if limits:
         unit = draw(st.sampled_from(["kWh", "kWh/day", "kWh/kW", "kWh/kW/day"]))
