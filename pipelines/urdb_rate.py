@@ -86,8 +86,10 @@ class UrdbRate:
         if abs(number) >= 10**8:
             raise self.error(place, str(number), f"an amount below {10**8:,}")
         nearest = round(number, RATE_DP)
-        if nearest != number:
-            self.assumed.append(f"{place}: {number} is meant as {nearest:f}")
+        if nearest == number:
+            return number
+        nearest = nearest.normalize()
+        self.assumed.append(f"{place}: {number} is meant as {nearest:f}")
         return nearest
 
     def monthly(self, name: str) -> list[Decimal] | None:
