@@ -226,7 +226,8 @@ def _parts(hours: Int) -> NDArray[np.int32]:
     """Two hours each, in whole thousandths; (n, days, 12)."""
     limits = np.iinfo(np.int32)
     pairs = (hours[:, :, ::2] + hours[:, :, 1::2]) // MICRO_A_THOUSANDTH
-    return np.clip(pairs, limits.min, limits.max).astype(np.int32)
+    parts: NDArray[np.int32] = np.clip(pairs, limits.min, limits.max).astype(np.int32)
+    return parts
 
 
 @lru_cache(maxsize=1)
