@@ -95,7 +95,10 @@ class _TwiceError(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error."""
+    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error.
+
+    ``on``, ``off``, ``yes`` and ``no`` are names, as in YAML 1.2: a period is often called ``off``.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -109,7 +112,12 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    first: [
+        pair
+        for pair in pairs
+        if pair[0] != "tag:yaml.org,2002:timestamp"
+        and (pair[0] != "tag:yaml.org,2002:bool" or first in "tTfF")
+    ]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
