@@ -134,7 +134,9 @@ def _read(text: str) -> tuple[yaml.Node | None, Any]:
 
 def _said(error: ValidationError) -> tuple[Address, str, str]:
     """Address, found and expected of the first fault."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelt field is missing and unknown at once: the unknown name says more.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, MisfitError):
         return (*first["loc"], *raised.address), raised.found, raised.expected
