@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from pipelines.parts import whole_file
 from pipelines.urdb_calendar import Schedule, calendar_fields, read_schedule
 from pipelines.urdb_charges import (
     coincident_charges,
@@ -90,7 +91,8 @@ def import_rates(path: Path, out: Path, zone: str) -> Iterator[Path | MeterbeamE
             continue
         written[name] = where
         target = out / f"{name}.yaml"
-        target.write_text(text, "utf-8")
+        with whole_file(target) as file:
+            file.write(text.encode())
         yield target
 
 
