@@ -97,7 +97,7 @@ class FolderSource:
         if lake.run_no == self._run_no:
             return
         self._run_no = lake.run_no
-        inputs = lake.table(INPUTS.name)
+        inputs = lake.appended(INPUTS.name)
         columns = (
             inputs[name].to_pylist() for name in ("source", "source_hash", "size", "modified", "outcome")
         )

@@ -111,7 +111,7 @@ class IngestPass:
         self._run = run
         self._arrivals = arrivals
         self._tally = tally
-        self._known = run.lake.table(RAW_FILES.name)
+        self._known = run.lake.appended(RAW_FILES.name)
         self._stored = _readings_of_source(self._known)
         self._receipts: list[IngestReceipt] = []
         self._repeated: list[FileSplit] = []

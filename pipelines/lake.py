@@ -76,6 +76,7 @@ class Lake:
     def __init__(self, path: Path, config: LakeConfig) -> None:
         self.path = path
         self.config = config
+        self._appended: dict[str, tuple[frozenset[str], pa.Table]] = {}
         self.refresh()
 
     @classmethod
@@ -254,6 +255,24 @@ class Lake:
         """All rows of a table, superseded ones included."""
         return self._read(name, self.data_files(name), None, columns)
 
+    def appended(self, name: str) -> pa.Table:
+        """All rows of a table that only grows; a file that this lake has read once is not opened again.
+
+        So a process that makes many runs reads what is new, however many runs there were.
+        """
+        files = self.data_files(name)
+        if any(file.last_run > self.run_no for file in files):
+            return self.table(name)
+        paths = frozenset(file.path for file in files)
+        known, rows = self._appended.get(name, (frozenset(), lake_table(name).schema.empty_table()))
+        if not known <= paths:  # they were packed together meanwhile
+            known, rows = frozenset(), rows.slice(0, 0)
+        new = [file for file in files if file.path not in known]
+        if new:
+            rows = pa.concat_tables([rows, self._read(name, new, None, None)]).combine_chunks()
+            self._appended[name] = paths, rows
+        return rows
+
     def _read(self, name: str, files: list[DataFile], wanted: Any, columns: Sequence[str] | None) -> pa.Table:
         schema = lake_table(name).schema
         names = schema.names if columns is None else list(columns)
@@ -304,7 +323,7 @@ class Lake:
 
     def runs(self) -> pa.Table:
         """All runs, oldest first."""
-        return self.table(RUNS.name).sort_by("run_no")
+        return self.appended(RUNS.name).sort_by("run_no")
 
     def begin(self) -> AbstractContextManager[Run]:
         """Hold the lake for one run; what a killed run left half published is set back first.

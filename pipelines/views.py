@@ -107,7 +107,7 @@ def _rows(files: Sequence[str], schema: pa.Schema, base: Path | None, limits: Se
 
 def _received(lake: Lake, kind: Kind, base: Path | None) -> str:
     folder = lake.path.resolve() / "raw" / kind.value
-    known = lake.table(RAW_FILES.name, ["run_no", "kind", "name"]).to_pylist()
+    known = lake.appended(RAW_FILES.name).select(["run_no", "kind", "name"]).to_pylist()
     names = sorted((row["run_no"], row["name"]) for row in known if row["kind"] == kind.value)
     files = [str(folder / name) for _, name in names]
     return _rows(files, RAW[kind], base, [])

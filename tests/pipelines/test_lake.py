@@ -331,3 +331,16 @@ def test_the_lake_as_a_sink(tmp_path: Path) -> None:
         assert delivery.run_no == 1
     assert held(Lake.open(tmp_path)) == {("m1", 0): (5, 1)}
     assert isinstance(lake.finished, datetime)
+
+
+def test_rows_that_only_grow_are_read_once(tmp_path: Path) -> None:
+    """What was read before needs no file any more; a past run sees its own rows, a new lake all of them."""
+    lake = new_lake(tmp_path)
+    for number in range(3):
+        commit(lake, {("m1", number): (number, 1)})
+        assert lake.appended("runs").sort_by("run_no").equals(lake.table("runs").sort_by("run_no"))
+    assert lake.at(2).appended("runs").equals(lake.at(2).table("runs"))
+    assert lake.appended("runs").num_rows == 3
+    for path in lake.files("runs"):
+        Path(path).unlink()
+    assert lake.appended("runs")["run_no"].to_pylist() == [1, 2, 3]
