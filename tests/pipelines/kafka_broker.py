@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.writers import TOPICS
 from tests.requirements_gate import gate
 
-__all__ = ["Broker", "library_broker", "real_broker"]
+__all__ = ["Broker", "emptied", "library_broker", "real_broker"]
 
 
 @dataclass
@@ -79,6 +79,11 @@ def real_broker() -> Broker:
     server = os.environ.get("METERBEAM_KAFKA", "")
     how = "start a broker and set METERBEAM_KAFKA=host:port; its topics of the input contract are made anew"
     gate("kafka", bool(server), how)
+    return emptied(server)
+
+
+def emptied(server: str) -> Broker:
+    """A real cluster whose topics of the input contract are made anew."""
     admin = AdminClient({"bootstrap.servers": server})
     there = admin.list_topics(timeout=30).topics.keys() & TOPICS
     for gone in (admin.delete_topics(sorted(there)) if there else {}).values():
