@@ -140,7 +140,8 @@ class FlinkRest:
             given = self._get(f"/jobs/{job}")
             if given["state"] in _ENDED:
                 raise MeterbeamError(f"job {job}", f"{given['state']}: {self.failure(job)}", "a running job")
-            return all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in given["vertices"])
+            steps = [vertex["status"] in ("RUNNING", "FINISHED") for vertex in given["vertices"]]
+            return given["state"] == "RUNNING" and bool(steps) and all(steps)
 
         self._poll(running, seconds, f"job {job}", lambda: self.state(job), "every task running")
 

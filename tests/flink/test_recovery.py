@@ -128,6 +128,10 @@ def test_savepoint_cancel_resume(
     feed.send()
     feed.check()
     note_time("savepoint: first part exact")
+    until(lambda: flink.rest.figures(feed.job).watermark is not None, lambda: "no watermark")
+    figures = flink.rest.figures(feed.job)
+    assert figures.checkpoint is not None
+    assert figures.checkpoint.size > feed.sent  # the state holds every number, a byte at least each
     path = flink.rest.stop(feed.job)
     assert flink.rest.state(feed.job) == "CANCELED"
     feed.send()
