@@ -20,7 +20,7 @@ from pipelines.cluster.flink_settings import (
     FlinkSize,
     configuration,
 )
-from pipelines.cluster.process import Process, ProcessGroup, answers, free_ports, process_group
+from pipelines.cluster.process import START_SECONDS, Process, ProcessGroup, answers, free_ports, process_group
 
 __all__ = ["BeamServices", "FlinkCluster", "beam_services", "embedded_flink"]
 
@@ -60,7 +60,7 @@ class BeamServices:
                 *("--expansion-port", str(inner), "--artifacts-dir", str(folder / "artifacts")),
             ],
         )
-        server.wait_until(lambda: answers(jobs), 60)
+        server.wait_until(lambda: answers(jobs), START_SECONDS)
 
     @property
     def expansion_service(self) -> str:
@@ -85,7 +85,7 @@ class BeamServices:
                 "--experiments=use_deprecated_read",
             ],
         )
-        process.wait_until(lambda: answers(port), 60)
+        process.wait_until(lambda: answers(port), START_SECONDS)
         return f"127.0.0.1:{port}"
 
 
@@ -151,7 +151,7 @@ class FlinkCluster:
         """Start a killed JobManager anew, at the same address; TaskManagers find it by themselves."""
         self._group.stop(self._job_manager)
         self._job_manager = self._start_job_manager()
-        self._job_manager.wait_until(lambda: answers(self._rest_port), 60)
+        self._job_manager.wait_until(lambda: answers(self._rest_port), START_SECONDS)
 
     def latest_checkpoint(self, job: str) -> str | None:
         """Path of a job's last retained checkpoint, found on disk: also of a job that no JobManager knows."""
@@ -159,7 +159,7 @@ class FlinkCluster:
         latest = max(complete, key=lambda folder: int(folder.name.removeprefix("chk-")), default=None)
         return None if latest is None else latest.as_uri()
 
-    def wait_for_slots(self, seconds: float = 60.0) -> None:
+    def wait_for_slots(self, seconds: float = START_SECONDS) -> None:
         """Wait until the JobManager answers and every TaskManager has brought its slots.
 
         Raises:
