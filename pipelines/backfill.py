@@ -184,7 +184,7 @@ def _pool(options: BackfillOptions) -> AbstractContextManager[Workers]:
         return workers(options.workers, options.plugins)
     from pipelines.cluster.flink_workers import flink_workers
 
-    return flink_workers(options.flink, options.workers, options.lake / "receipts")
+    return flink_workers(options.flink, options.workers, options.plugins, options.lake / "receipts")
 
 
 def last_closed_text(day: int | None) -> str:

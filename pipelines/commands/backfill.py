@@ -16,7 +16,7 @@ def backfill(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="IN…", help="Avro files, folders of them, or kafka://HOST:PORT[/TOPIC,…] with --follow."
+            metavar="IN…", help="Avro files, folders of them, or kafka://HOST:PORT/TOPIC,… with --follow."
         ),
     ] = None,
     timezone: Annotated[
