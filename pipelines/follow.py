@@ -153,25 +153,27 @@ class _Follower:
     account: _Account = field(default_factory=_Account)
     detected: float | None = None
     owed: bool = False
+    again: bool = False
 
     def round(self) -> bool:
-        """Take in what is there; whether a run was published."""
+        """Take in what is there; whether a run took something in. ``again`` says that one could not."""
         began = self.clock.now()
+        self.again = False
         self.lake.refresh()
         arrivals = self.source.arrivals(self.lake, began)
         if arrivals is None:
+            if self._due(began):
+                self.detect(began)
             return False
         detect = self.options.detect and self._due(began)
         try:
             options = replace(self.options, detect=detect)
             summary = run_once(self.lake, self.pool, options, arrivals, sparing=True)
-        except LakeBusyError as error:
-            note(f"waiting: {error}")
-            return False
         except MeterbeamError as error:
-            if not self.source.changed(arrivals):
+            if not isinstance(error, LakeBusyError) and not self.source.changed(arrivals):
                 raise
-            note(f"again: {error}")
+            note(f"again later: {error}")
+            self.again = True
             return False
         self.source.published(arrivals)
         self.account.add(summary)
@@ -184,11 +186,17 @@ class _Follower:
     def _due(self, now: float) -> bool:
         return self.detected is None or now - self.detected >= self.how.detect_every
 
-    def finish(self) -> None:
-        """The detect run that was put off."""
-        if self.owed:
+    def detect(self, now: float) -> None:
+        """Make the detect run that was put off, if there is one."""
+        if not self.owed:
+            return
+        try:
             detect_lake(self.lake.path)
-            self.owed = False
+        except LakeBusyError as error:
+            note(f"again later: {error}")
+            self.again = True
+            return
+        self.owed, self.detected = False, now
 
     def _say(self, summary: dict[str, Any], seconds: float, lag: str) -> None:
         rate = summary["readings_in"] / max(seconds, 1e-3)
@@ -231,9 +239,10 @@ def follow(
     while not stop.asked:
         if follower.round():
             continue
-        if how.once and not source.waiting:
-            follower.finish()
-            break
+        if how.once and not source.waiting and not follower.again:
+            follower.detect(clock.now())
+            if not follower.again:
+                break
         clock.wait(min(how.every, source.patience) if source.waiting else how.every, stop)
     account = follower.account
     return {

@@ -44,9 +44,12 @@ class Script:
 
 
 def followed(lake: Path, landing: Path, *acts: Act, patience: float = 5.0, **options: Any) -> dict[str, Any]:
-    """Follow a folder in this process while acts happen to it, one a second; detection in every round."""
+    """Follow a folder in this process while acts happen to it, one a second; detection in every round,
+    unless ``detect_every`` is given.
+    """
     settings: dict[str, Any] = {"timezone": ZONE, "shards": 3, "workers": 0, "on_error": "dead-letter"}
-    how = FollowOptions(every=1.0, detect_every=0.0, once=options.pop("once", False))
+    often = options.pop("detect_every", 0.0)
+    how = FollowOptions(every=1.0, detect_every=often, once=options.pop("once", False))
     made = BackfillOptions(inputs=(landing,), lake=lake, **(settings | options))
     script = Script(acts, patience)
     source = FolderSource([landing], settle=1.0, patience=patience, wall=lambda: 0.0)

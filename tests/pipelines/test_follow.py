@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.cli import main
+from pipelines.lake import Lake
+from pipelines.lock import held
 from schemas.errors import MeterbeamError
 from tests.pipelines.following import begin, copy, followed
 from tests.pipelines.towns import ZONE, assert_equal, make_town, records, rows, run, scalar, write
@@ -139,6 +142,37 @@ def test_damage_stops_where_that_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(MeterbeamError, match=r"bad\.avro"):
         followed(lake, landing, lambda: None, on_error="stop")
     assert scalar(lake, "SELECT count(*) FROM runs") == 0
+
+
+def test_a_lake_that_is_held_is_waited_for(town: Path, tmp_path: Path) -> None:
+    """Another run at work ends nothing: the files are taken in when it has ended."""
+    landing, lake = tmp_path / "landing", tmp_path / "lake"
+    landing.mkdir()
+    holder = ExitStack()
+    made = Lake.create(lake, timezone=ZONE, shards=3)
+    copy(town / "registers.avro", landing / "r.avro")()
+    acts: list[Any] = [*[lambda: None] * 3, holder.close]
+    with holder:
+        holder.enter_context(held(made.path))
+        done = followed(lake, landing, *acts, once=True)
+    assert (done["rounds"], done["run"]) == (1, 1)
+    assert scalar(lake, "SELECT count(*) FROM registers") > 0
+
+
+def test_detection_that_was_put_off_is_made_when_it_is_due(town: Path, tmp_path: Path) -> None:
+    """Rarer than rounds, and once more when nothing comes any more: the queues are those of the last rows."""
+    landing, lake = tmp_path / "landing", tmp_path / "lake"
+    landing.mkdir()
+    files = ["service-points", "readings-000", "readings-001"]
+    acts: list[Any] = []
+    for name in files:
+        acts += [copy(town / f"{name}.avro", landing / f"{name}.avro"), lambda: None, lambda: None]
+    followed(lake, landing, *acts, *[lambda: None] * 8, detect_every=7.0)
+    whole = tmp_path / "whole"
+    run(whole, *(town / f"{name}.avro" for name in files))
+    assert_equal(whole, lake)
+    detected = scalar(lake, "SELECT count(*) FROM stored.detect_runs_rows")
+    assert detected < scalar(lake, "SELECT count(*) FROM runs")
 
 
 def test_once_ends_when_everything_is_in(
