@@ -31,6 +31,7 @@ class ShardFlush:
 
     Attributes:
         shard: Its number.
+        number: Counts the shard's flushes: a later one holds over an earlier one.
         last_closed: Last closed epoch day there.
         whole_since: See ``Flushed``.
         drained: Whether a ``Drain`` asked for it.
@@ -40,6 +41,7 @@ class ShardFlush:
     """
 
     shard: int
+    number: int
     last_closed: int
     whole_since: int
     drained: bool
@@ -52,7 +54,9 @@ class ShardFlush:
     records: Mapping[Kind, pa.Table]
 
 
-def pack_flush(shard: int, flushed: Flushed, arrived: Sequence[bytes], *, drained: bool) -> bytes:
+def pack_flush(
+    shard: int, number: int, flushed: Flushed, arrived: Sequence[bytes], *, drained: bool
+) -> bytes:
     """A flush and the packs of records that came before it, as bytes."""
     results = flushed.results
     rows = (results.days, results.determinants, results.features, flushed.series)
@@ -60,6 +64,7 @@ def pack_flush(shard: int, flushed: Flushed, arrived: Sequence[bytes], *, draine
     tables |= {"scope": _rows(flushed.scope), "beyond": _rows(flushed.beyond)}
     facts = {
         "shard": shard,
+        "number": number,
         "last_closed": flushed.last_closed,
         "whole_since": flushed.whole_since,
         "drained": drained,

@@ -180,7 +180,7 @@ class _LedgerFn(beam.DoFn):
         flushed = ledger.flush()
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
-        yield 0, pack_flush(shard, flushed, packs, drained=drains is not None)
+        yield 0, pack_flush(shard, held.flushes, flushed, packs, drained=drains is not None)
 
     def _ledger(self, shard: int, store: LedgerStore, held: LedgerNotes) -> ShardLedger:
         # Taken out: should this bundle fail half way, what it did to the ledger must not be found again.

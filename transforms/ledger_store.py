@@ -79,6 +79,7 @@ class LedgerNotes:
         armed: Second at which the next day closes; None while no timer waits for it.
         cells: Number of the cell in each bag; −1 where it is empty.
         recent, firsts: Packs in these bags.
+        flushes: Flushes so far.
     """
 
     stamp: str = ""
@@ -90,6 +91,7 @@ class LedgerNotes:
     cells: list[int] = field(default_factory=lambda: [-1] * CELLS)
     recent: int = 0
     firsts: int = 0
+    flushes: int = 0
 
     @classmethod
     def read(cls, slip: Slip) -> LedgerNotes:
@@ -181,7 +183,7 @@ class LedgerStore:
             self.firsts.add(_packed(index.first_readings))
             notes.firsts = 1
         notes.last_closed, notes.flushed_through = index.last_closed, index.flushed_through
-        notes.floor, notes.stamp = index.floor, uuid4().hex
+        notes.floor, notes.stamp, notes.flushes = index.floor, uuid4().hex, notes.flushes + 1
         notes.write(self.notes)
 
     def _move_on(self, notes: LedgerNotes, last_closed: int, rules: LedgerRules) -> None:

@@ -12,8 +12,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 
+from models.calendar import day_date, local_midnight
 from models.ledger import LedgerRules
 from models.sharding import shard_of_id
+from schemas.records import Kind
 from tests.models.ledger_keeper import PACK, PRICES
 from tests.models.ledger_worlds import ZONE, Record, tables
 from transforms.flush_pack import ShardFlush, unpack_output
@@ -55,6 +57,11 @@ class Timeline:
         """The clock moves on."""
         self.steps.append(("advance_processing_time", seconds))
         return self
+
+    def end(self, through: int) -> Timeline:
+        """A drain: without it the days up to now would close when the watermark comes to its end."""
+        drain: dict[str, Any] = {"through_day": day_date(through)}
+        return self.send([(Kind.DRAINS, drain)], local_midnight(ZONE, through + 2))
 
     def run(self, *, hot_days: int = 35, shards: int = 1) -> list[ShardFlush]:
         """All that comes out, in order."""

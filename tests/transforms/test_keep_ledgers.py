@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -45,18 +45,19 @@ def days_of(flush: ShardFlush) -> set[int]:
 
 def test_a_day_closes_when_the_watermark_passes_its_end_and_grace() -> None:
     """Not a second earlier, and its rows come out with the flush that follows."""
-    blocks = made(3, 6).records
+    blocks = made(2, 6).records
     line = Timeline().watermark(midnight(0))
     for day in range(3):
         line.send(of_day(blocks, day), midnight(day + 1) - 60)
     line.watermark(midnight(1) + GRACE - 1)
-    before = len(line.run())
     line.watermark(midnight(1) + GRACE).watermark(midnight(2) + GRACE)
-    flushes = line.run()
-    assert [flush.last_closed - FIRST for flush in flushes[before:]] == [0, 1]
-    assert all(not days_of(flush) for flush in flushes[:before])
-    assert days_of(flushes[before]) == {0}
-    assert max(days_of(flushes[before + 1])) == 1
+    flushes = [flush for flush in line.end(FIRST + 1).run() if not flush.drained]
+    closed = [flush.last_closed - FIRST for flush in flushes]
+    assert closed[-2:] == [0, 1]
+    assert max(closed[:-2]) < 0
+    assert all(not days_of(flush) for flush in flushes[:-2])
+    assert days_of(flushes[-2]) == {0}
+    assert max(days_of(flushes[-1])) == 1
 
 
 def test_late_data_come_out_with_the_next_flush() -> None:
@@ -65,27 +66,25 @@ def test_late_data_come_out_with_the_next_flush() -> None:
     late, rest = of_day(blocks, 2)[:1], [b for b in blocks if b not in of_day(blocks, 2)[:1]]
     line = Timeline().watermark(midnight(0)).send(rest, midnight(1))
     line.watermark(midnight(8) + GRACE)
-    before = len(line.run())
-    line.send(late, midnight(8) + GRACE + 5)
-    flushes = line.run()
-    assert len(flushes) == before + 1
-    assert flushes[-1].scope == {name: [(FIRST + 1, FIRST + 7)] for name in flushes[-1].scope}
-    assert flushes[-1].records[Kind.INTERVALS].num_rows == 1
-    assert days_of(flushes[-1]) <= set(range(1, 8))
+    line.send(late, midnight(8) + GRACE + 5).end(FIRST + 7)
+    before, flush = [flush for flush in line.run() if not flush.drained][-2:]
+    assert max(days_of(before)) == 7
+    assert flush.scope == {name: [(FIRST + 1, FIRST + 7)] for name in flush.scope}
+    assert flush.records[Kind.INTERVALS].num_rows == 1
+    assert days_of(flush) == set(range(1, 8))
 
 
 def test_what_is_behind_the_horizon_is_handed_on() -> None:
     """A reading of a forgotten day yields no row; its records and its days leave for the backfill."""
-    blocks = made(5, 60).records
+    blocks = made(2, 60).records
     name = blocks[0][1]["meter_id"], blocks[0][1]["channel"]
     line = Timeline().watermark(midnight(0)).send(blocks, midnight(1))
     line.watermark(midnight(60) + GRACE)
-    before = len(line.run(hot_days=3))
     late = [
         (kind, {**row, "received_at": row["received_at"] + 10**13}) for kind, row in of_day(blocks, 2)[:1]
     ]
-    line.send(late, midnight(60) + GRACE + 5)
-    flush = line.run(hot_days=3)[before:][0]
+    line.send(late, midnight(60) + GRACE + 5).end(FIRST + 59)
+    flush = [flush for flush in line.run(hot_days=3) if not flush.drained][-1]
     assert flush.records[Kind.INTERVALS].num_rows == 1
     x = FIRST + 2
     horizon = FIRST + 59 - (3 + 36) + 1
@@ -106,9 +105,7 @@ def drained(seed: int, hot_days: int) -> tuple[list[ShardFlush], World]:
         line.send(sent[:share], midnight(day) + 5) if share else None
         del sent[:share]
         line.watermark(midnight(day + 1) + GRACE)
-    drain: dict[str, Any] = {"through_day": day_date(sent_world.last_day)}
-    line.send([(Kind.DRAINS, drain)], midnight(days))
-    return line.run(hot_days=hot_days), sent_world
+    return line.end(sent_world.last_day).run(hot_days=hot_days), sent_world
 
 
 @pytest.mark.parametrize(("seed", "hot_days"), [(0, 35), (1, 2), (2, 2)])
@@ -132,9 +129,10 @@ def test_any_disorder_ends_in_the_rows_of_the_backfill(seed: int, hot_days: int)
 
 def test_what_comes_within_a_flush_is_flushed_together() -> None:
     """Two packs and a close before the timer fires give one flush."""
-    blocks = made(3, 4).records
+    blocks = made(2, 4).records
     line = Timeline(-3600).watermark(midnight(0))
     line.send(blocks[:2], midnight(1)).send(blocks[2:], midnight(1)).watermark(midnight(1) + GRACE)
-    flushes = line.wait(7200).run()
-    assert [flush.records[Kind.INTERVALS].num_rows for flush in flushes if flush.records] == [len(blocks)]
-    assert flushes[-1].last_closed == FIRST
+    flushes = line.wait(7200).end(FIRST).run()
+    arrived = [flush.records.get(Kind.INTERVALS, pa.table({})).num_rows for flush in flushes]
+    assert arrived == [len(blocks), 0]
+    assert [flush.last_closed for flush in flushes] == [FIRST, FIRST]
