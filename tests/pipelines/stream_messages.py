@@ -70,7 +70,7 @@ def disorder(records: Iterable[Sent], chance: random.Random, through: date, batc
 
 def stream(lake: Path, fed: Fed, *, poison: Sequence[Any] = (), **settings: Any) -> None:
     """Run the stream to a drain on the in-memory runner."""
-    source = TestStream(coder=beam.coders.FastPrimitivesCoder())  # type: ignore[no-untyped-call]
+    source: Any = TestStream(coder=beam.coders.FastPrimitivesCoder())  # type: ignore[no-untyped-call]
     # Timers are set by the true clock; the stream's own is far ahead of it, so each fires at once.
     source.advance_processing_time(int(time.time()) + 86_400)
     low = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.pipelines.stream_messages import disorder, stream
 from tests.pipelines.test_backfill_worlds import RECORD, SAMPLE, as_sent, files
 from tests.pipelines.towns import assert_equal, run
 
-COMMON = {"tariffs": SAMPLE, "timezone": ZONE}
+COMMON: dict[str, Any] = {"tariffs": SAMPLE, "timezone": ZONE}
 
 
 @pytest.mark.parametrize("seed", range(3))
