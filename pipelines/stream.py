@@ -19,7 +19,7 @@ from pipelines.stream_committer import CommitFlushes
 from schemas.mapping import FieldMapping
 from schemas.rulepack import load_rule_pack
 from schemas.writers import WriterSchemas
-from transforms.keep_ledgers import KeepLedgers, StreamTimes
+from transforms.keep_ledgers import FLUSHES, SILENT, KeepLedgers, StreamTimes
 from transforms.route_messages import ALERTS, LETTERS, PACKS, DecodeRules, RouteMessages
 
 __all__ = ["Stream", "StreamOptions", "build"]
@@ -82,10 +82,11 @@ class Stream(beam.PTransform[PBegin, PCollection[Any]]):
         """Read, route, keep ledgers, commit; alerts leave before the shuffle."""
         messages = begin | "Read" >> self.source
         routed = messages | "Route" >> RouteMessages(self.decode)
+        kept = routed[PACKS] | "Ledgers" >> KeepLedgers(self.ledger, self.times, self.decode.shards)
         if self.alerts is not None:
             _ = routed[ALERTS] | "SendAlerts" >> self.alerts
-        flushes = routed[PACKS] | "Ledgers" >> KeepLedgers(self.ledger, self.times, self.decode.shards)
-        outputs = (flushes, routed[LETTERS]) | "JoinOutputs" >> beam.Flatten()  # type: ignore[no-untyped-call]
+            _ = kept[SILENT] | "SendSilent" >> self.alerts
+        outputs = (kept[FLUSHES], routed[LETTERS]) | "JoinOutputs" >> beam.Flatten()  # type: ignore[no-untyped-call]
         typed = outputs | "TypeOutputs" >> beam.Map(_same).with_output_types(tuple[int, bytes])  # type: ignore[no-untyped-call]
         return typed | "CommitFlushes" >> CommitFlushes(self.commit, self.times.commit_s)  # type: ignore[no-any-return]
 

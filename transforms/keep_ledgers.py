@@ -9,7 +9,9 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.coders import BytesCoder
+from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
@@ -20,16 +22,20 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.utils.timestamp import Timestamp
 
-from models.calendar import epoch_day
+from models.alerts import dead_meters
+from models.calendar import epoch_day, local_midnight
 from models.day_close import close_second, closed_by
 from models.ledger import HELD, LedgerRules, ShardLedger
 from models.sharding import shard_of_id
+from schemas.alerts import ALERTS
 from schemas.records import Kind
 from transforms.flush_pack import pack_flush
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
-from transforms.table_pack import packed_kinds, unpack_records
+from transforms.table_pack import pack, packed_kinds, unpack_records
 
-__all__ = ["KeepLedgers", "StreamTimes"]
+__all__ = ["FLUSHES", "SILENT", "KeepLedgers", "StreamTimes", "next_tick"]
+
+FLUSHES, SILENT = "flushes", "silent"
 
 AHEAD_S = 2 * 86_400
 """A day that would close later than this from now gets no timer: only a watermark at its end comes there."""
@@ -82,6 +88,9 @@ class _LedgerFn(beam.DoFn):
         self.rules = rules
         self.times = times
         self.shards = shards
+
+        self.taken: Any = Metrics.counter("stream", "rows-taken")
+        self.late: Any = Metrics.counter("stream", "rows-late")
 
     def setup(self) -> None:
         """Begin without any ledger in memory."""
@@ -158,7 +167,7 @@ class _LedgerFn(beam.DoFn):
         c9: Any = beam.DoFn.StateParam(_CELL[9]),
         c10: Any = beam.DoFn.StateParam(_CELL[10]),
         c11: Any = beam.DoFn.StateParam(_CELL[11]),
-    ) -> Iterator[tuple[int, bytes]]:
+    ) -> Iterator[Any]:
         """Hand what came to the ledger, and on what it yields."""
         cells = (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)
         store = LedgerStore(notes, arrived, recent, lasting, firsts, cells)
@@ -177,10 +186,22 @@ class _LedgerFn(beam.DoFn):
             ledger.close(held.closing)
         if not packs and not ledger.restless:
             return
+        self._count(records.get(Kind.INTERVALS), held.last_closed)
+        closes = ledger.state.index.last_closed > held.last_closed
         flushed = ledger.flush()
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
         yield 0, pack_flush(shard, held.flushes, flushed, packs, drained=drains is not None)
+        alerts = dead_meters(flushed.results.days, flushed.last_closed) if closes else ALERTS.empty_table()
+        if alerts.num_rows:
+            yield beam.pvalue.TaggedOutput(SILENT, pack({}, {"alerts": alerts}))
+
+    def _count(self, blocks: pa.Table | None, last_closed: int) -> None:
+        """Blocks, and those that begin on a day that had closed before."""
+        if blocks is not None:
+            end = local_midnight(self.rules.zone, last_closed + 1)
+            self.taken.inc(blocks.num_rows)
+            self.late.inc(int((blocks["start"].to_numpy() < end).sum()))
 
     def _ledger(self, shard: int, store: LedgerStore, held: LedgerNotes) -> ShardLedger:
         # Taken out: should this bundle fail half way, what it did to the ledger must not be found again.
@@ -195,11 +216,12 @@ def _serves(meter: str, *, shard: int, shards: int) -> bool:
 
 
 @dataclass
-class KeepLedgers(beam.PTransform[PCollection[Any], PCollection[Any]]):
-    """Packs of records by shard to packs of what each shard yields, all under one key for the committer.
+class KeepLedgers(beam.PTransform[PCollection[Any], dict[str, PCollection[Any]]]):
+    """Packs of records by shard to what each shard yields.
 
-    Unbounded; keyed by shard, global window. Emits after each flush; every arrival is in exactly one
-    flush's ``records``. Repeats and any order of arrival change nothing in the end.
+    Unbounded; keyed by shard, global window. Gives packs of flushes, all under one key for the committer,
+    and packs of alerts of meters that fell silent. Every arrival is in exactly one flush's ``records``.
+    Repeats and any order of arrival change nothing in the end.
 
     Attributes:
         rules: Of the stream.
@@ -211,7 +233,8 @@ class KeepLedgers(beam.PTransform[PCollection[Any], PCollection[Any]]):
     times: StreamTimes
     shards: int
 
-    def expand(self, packs: PCollection[Any]) -> PCollection[Any]:
+    def expand(self, packs: PCollection[Any]) -> dict[str, PCollection[Any]]:
         """Label the one step."""
         step: Any = beam.ParDo(_LedgerFn(self.rules, self.times, self.shards))  # type: ignore[no-untyped-call]
-        return packs | "KeepLedgers" >> step.with_output_types(tuple[int, bytes])  # type: ignore[no-any-return]
+        kept = packs | "KeepLedgers" >> step.with_outputs(SILENT, main=FLUSHES)
+        return {FLUSHES: kept[FLUSHES], SILENT: kept[SILENT]}

@@ -20,7 +20,7 @@ from tests.models.ledger_keeper import PACK, PRICES
 from tests.models.ledger_worlds import ZONE, Record, tables
 from transforms.flush_pack import ShardFlush, unpack_output
 from transforms.gather import Gather, gathered
-from transforms.keep_ledgers import KeepLedgers, StreamTimes
+from transforms.keep_ledgers import FLUSHES, KeepLedgers, StreamTimes
 from transforms.table_pack import pack_records
 
 TIMES = StreamTimes(grace_s=3600, flush_s=30, close_flush_s=2)
@@ -73,7 +73,8 @@ class Timeline:
         for step, argument in self.steps:
             getattr(stream, step)(argument)
         with beam.Pipeline(options=options) as pipeline:
-            _ = pipeline | stream | KeepLedgers(rules, TIMES, shards) | Gather(token)
+            kept = pipeline | stream | KeepLedgers(rules, TIMES, shards)
+            _ = kept[FLUSHES] | Gather(token)
         return [flush for _, blob in gathered(token) if isinstance(flush := unpack_output(blob), ShardFlush)]
 
 
