@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.calendar import day_date
+from models.assemble import Name
+from models.calendar import day_date, local_day
+from models.dirty import Days
+from models.master import MICROS
 from schemas.alerts import ALERTS, DEAD_METER, EVENT_ALERTS
 from schemas.event_types import event_name
 
@@ -39,51 +43,43 @@ def event_alerts(events: pa.Table) -> pa.Table:
     )
 
 
-def dead_meters(days: pa.Table, closed: int) -> pa.Table:
+def dead_meters(intervals: pa.Table, ranges: Mapping[Name, Days], closed: int, zone: str) -> pa.Table:
     """Alerts of series that fell silent.
 
     Args:
-        days: Rows of ``days`` that a shard yields when a day closes: that day and the one before.
+        intervals: ``RAW_INTERVALS`` of the days around the one that closed.
+        ranges: Range of results of every series. [epoch days]
         closed: The day that closed. [epoch day]
+        zone: Time zone of the lake.
 
     Returns:
-        ``ALERTS``: of each series without any reading on ``closed`` that had one on the day before.
+        ``ALERTS``: of each series expected on ``closed`` whose latest block ends on the day before.
     """
-    rows = days.filter(~pc.field("withdrawn"))
-    rows = rows.filter(pc.is_in(rows["local_day"], pa.array([day_date(closed), day_date(closed - 1)])))
-    if not rows.num_rows:
-        return ALERTS.empty_table()
-    silent = _readings(rows) == 0
-    today = rows["local_day"].cast(pa.int32()).to_numpy() == closed
-    names = [rows[column].cast(pa.string()).to_pylist() for column in ("meter_id", "channel")]
-    of_row = list(zip(*names, strict=True))
-    alive = {of_row[i] for i in np.flatnonzero(~today & ~silent).tolist()}
-    found = [i for i in np.flatnonzero(today & silent).tolist() if of_row[i] in alive]
-    chosen = rows.take(pa.array(found, pa.int64()))
+    lengths = [
+        pc.fill_null(pc.list_value_length(intervals[name]), 0) for name in ("values_int", "values_float")
+    ]
+    slots = pc.max_element_wise(*lengths).cast(pa.int64())
+    names = {name: intervals[name].cast(pa.string()) for name in ("meter_id", "channel")}
+    ends = pc.add(intervals["start"], pc.multiply(slots, intervals["interval_s"].cast(pa.int64())))
+    latest = pa.table({**names, "end": ends}).group_by(["meter_id", "channel"], use_threads=False)
+    rows = latest.aggregate([("end", "max")]).to_pylist()
+    silent = [
+        (row["meter_id"], row["channel"], row["end_max"])
+        for row in rows
+        if local_day(zone, row["end_max"] - 1) == closed - 1
+        and ranges.get((row["meter_id"], row["channel"]), (1, 0))[1] == closed
+    ]
     alert, severity = DEAD_METER
     return pa.table(
         {
-            "alert": [alert] * len(found),
-            "meter_id": [of_row[i][0] for i in found],
-            "severity": [severity] * len(found),
-            "occurred_at": chosen["start"],
-            "received_at": pa.nulls(len(found), ALERTS.field("received_at").type),
-            "seen": [f"no reading of {of_row[i][1]} on {day_date(closed)}" for i in found],
+            "alert": [alert] * len(silent),
+            "meter_id": [meter for meter, _, _ in sorted(silent)],
+            "severity": [severity] * len(silent),
+            "occurred_at": pa.array([end * MICROS for _, _, end in sorted(silent)], pa.int64()).cast(
+                ALERTS.field("occurred_at").type
+            ),
+            "received_at": pa.nulls(len(silent), ALERTS.field("received_at").type),
+            "seen": [f"no reading of {channel} on {day_date(closed)}" for _, channel, _ in sorted(silent)],
         },
         schema=ALERTS,
     )
-
-
-def _readings(rows: pa.Table) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """Readings behind each day row: what was measured where something was made, else its values; (n,)."""
-    counts = [_present(rows[name]) for name in ("measured", "values")]
-    made = rows["measured"].is_valid().to_numpy()
-    return np.where(made, *counts)
-
-
-def _present(lists: pa.ChunkedArray) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """Elements that are not null of each list; (n,)."""
-    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-    there = pc.list_flatten(lists).is_valid().to_numpy()
-    row = np.repeat(np.arange(len(sizes)), sizes)
-    return np.bincount(row[there], minlength=len(sizes)).astype(np.int64)

@@ -27,7 +27,6 @@ from models.calendar import epoch_day, local_midnight
 from models.day_close import close_second, closed_by
 from models.ledger import HELD, LedgerRules, ShardLedger
 from models.sharding import shard_of_id
-from schemas.alerts import ALERTS
 from schemas.records import Kind
 from transforms.flush_pack import pack_flush
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
@@ -192,9 +191,11 @@ class _LedgerFn(beam.DoFn):
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
         yield 0, pack_flush(shard, held.flushes, flushed, packs, drained=drains is not None)
-        alerts = dead_meters(flushed.results.days, flushed.last_closed) if closes else ALERTS.empty_table()
-        if alerts.num_rows:
-            yield beam.pvalue.TaggedOutput(SILENT, pack({}, {"alerts": alerts}))
+        if closes:
+            blocks = ledger.state.raw[Kind.INTERVALS]
+            alerts = dead_meters(blocks, flushed.ranges, flushed.last_closed, self.rules.zone)
+            if alerts.num_rows:
+                yield beam.pvalue.TaggedOutput(SILENT, pack({}, {"alerts": alerts}))
 
     def _count(self, blocks: pa.Table | None, last_closed: int) -> None:
         """Blocks, and those that begin on a day that had closed before."""
