@@ -20,10 +20,11 @@ from pipelines.console import note
 from pipelines.kafka_alerts import SendAlerts
 from pipelines.kafka_cluster import end_offsets, known_topics
 from pipelines.kafka_source import ReadTopics
-from pipelines.lake import Lake
+from pipelines.lake import CONFIG, Lake
 from pipelines.parts import whole_file
 from pipelines.stream import StreamOptions, build
 from schemas.errors import MeterbeamError
+from schemas.lake import RAW_FILES
 
 __all__ = ["StreamRun", "run_stream"]
 
@@ -43,6 +44,7 @@ class StreamRun:
         backend: State backend of an embedded Flink.
         savepoint: ``latest``, ``none``, or a path.
         alerts: Topic for alerts, or None.
+        replay: Whether the topics hold all that the lake holds, so that a stream without state may begin.
         status_s: Time between status lines. [s]
         stop_after_s: Stop by itself after this time, or None. [s]
         settings: More settings of Kafka clients.
@@ -55,6 +57,7 @@ class StreamRun:
     backend: Literal["hashmap", "rocksdb"] = "hashmap"
     savepoint: str = "latest"
     alerts: str | None = None
+    replay: bool = False
     status_s: float = 30.0
     stop_after_s: float | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +79,8 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
     topics = known_topics(run.kafka, run.settings)
     state = options.lake / "stream"
     restore = _restore(state, run.savepoint)
+    if restore is None and not run.replay:
+        _check_empty(options.lake)
     with _services(run, state) as (rest, beam):
         source = ReadTopics(run.kafka, beam.expansion_service, tuple(topics), run.settings)
         alerts = None if run.alerts is None else SendAlerts(run.kafka, run.alerts, run.settings)
@@ -140,6 +145,16 @@ def _restore(state: Path, wanted: str) -> str | None:
     if last.exists() and (not found or last.stat().st_mtime >= found[-1].stat().st_mtime):
         return str(json.loads(last.read_text("utf-8"))["savepoint"])
     return found[-1].parent.as_uri() if found else None
+
+
+def _check_empty(folder: Path) -> None:
+    """Without state a stream knows nothing of what the lake holds: it would judge days without their past."""
+    if (folder / CONFIG).exists() and Lake.open(folder).files(RAW_FILES.name):
+        raise MeterbeamError(
+            str(folder),
+            "a lake with records, and no state of a stream to go on from",
+            "a new lake, --savepoint PATH, or --replay where the topics hold all that the lake holds",
+        )
 
 
 def _stop(rest: FlinkRest, job: str, state: Path) -> str | None:

@@ -45,6 +45,9 @@ def stream(
     savepoint: Annotated[
         str, typer.Option(help="Start from the latest state of this lake's stream, from none, or a path.")
     ] = "latest",
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Begin without state: the topics hold all that the lake holds.")
+    ] = False,
     alerts: Annotated[str | None, typer.Option(metavar="TOPIC", help="Send alerts to this topic.")] = None,
     kafka_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Setting of the Kafka clients; repeatable.")
@@ -94,6 +97,7 @@ def stream(
         backend="rocksdb" if backend == "rocksdb" else "hashmap",
         savepoint=savepoint,
         alerts=alerts,
+        replay=replay,
         status_s=status_interval,
         stop_after_s=stop_after,
         settings=settings,
