@@ -16,6 +16,7 @@ from pipelines.lake import Lake
 from pipelines.stream_bills import StreamPrices
 from pipelines.stream_commit import CommitRules
 from pipelines.stream_committer import CommitFlushes
+from pipelines.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.mapping import FieldMapping
 from schemas.rulepack import load_rule_pack
 from schemas.writers import WriterSchemas
@@ -111,7 +112,8 @@ def build(source: Any, alerts: Any, options: StreamOptions) -> Stream:
     )
     pack, zone = load_rule_pack(options.rules), lake.config.timezone
     history = lake.config.history_from
-    prices = StreamPrices(options.tariffs)
+    tariffs = tariffs_in_force(lake, options.tariffs)
+    prices = StreamPrices(None if tariffs is None else kept_tariffs(lake.path.resolve(), tariffs))
     prices.check()
     return Stream(
         source,
@@ -125,6 +127,6 @@ def build(source: Any, alerts: Any, options: StreamOptions) -> Stream:
             history_from=None if history is None else epoch_day(history),
             cells=options.cells,
         ),
-        CommitRules(options.lake.resolve(), pack, options.tariffs, options.source),
+        CommitRules(options.lake.resolve(), pack, tariffs, options.source),
         options.times,
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from models.bill_cycles import billing_periods, contracts_of
 from models.calendar import epoch_day
@@ -18,9 +17,9 @@ from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
 from pipelines.shard_job import ProcessJob, masters, prices
 from pipelines.tariff_book import event_days, received_tariffs, tariff_book
+from pipelines.tariff_store import kept_tariffs
 from schemas.lake import BILLS, RAW_FILES
 from schemas.records import Kind
-from transforms.raw_codec import read_raw_shards
 
 if TYPE_CHECKING:
     from pipelines.stream_commit import CommitRules
@@ -77,15 +76,15 @@ def bill_part(
     """
     job = _job(lake, run, raw, former, last, rules)
     priced = prices(job)
-    points = job.raw.get(Kind.SERVICE_POINTS, ())
-    master, touched, _ = masters(job.lake, points)
+    points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master = points.data
     if not priced.book or master.empty:
         return None
     repriced = any(fresh for kind in (Kind.TARIFFS, Kind.TARIFF_EVENTS) for _, fresh in job.raw.get(kind, ()))
     changed = dict.fromkeys(master.spans, -1) if repriced else _first_changed(days)
-    changed |= dict.fromkeys(touched, -1)
+    changed |= dict.fromkeys(points.meters, -1)
     accounts = due_accounts(master, lake.config.timezone, changed, _first_days(series), former, last)
-    accounts |= _accounts_named(lake, points, touched)
+    accounts |= points.accounts
     if not accounts:
         return None
     parts = account_parts(lake, written, master, priced.book, priced.events, accounts, last)
@@ -138,7 +137,7 @@ def _job(lake: Lake, run: Run, raw: pa.Table, former: int, last: int, rules: Com
         everything=False,
         limits=None,
         cells=0,
-        tariffs=None if rules.tariffs is None else str(rules.tariffs.resolve()),
+        tariffs=None if rules.tariffs is None else str(kept_tariffs(lake.path, rules.tariffs).resolve()),
     )
 
 
@@ -154,15 +153,3 @@ def _first_days(series: pa.Table) -> dict[str, int]:
     for meter, day in zip(series["meter_id"].to_pylist(), series["first_day"].to_pylist(), strict=True):
         found[meter] = min(found.get(meter, epoch_day(day)), epoch_day(day))
     return found
-
-
-def _accounts_named(lake: Lake, points: tuple[tuple[str, bool], ...], touched: frozenset[str]) -> set[str]:
-    """Accounts that any version of the touched meters' points ever named: a corrected one loses its bill."""
-    if not touched:
-        return set()
-    folder = lake.path / "raw" / Kind.SERVICE_POINTS.value
-    rows, _ = read_raw_shards([folder / name for name, _ in points], Kind.SERVICE_POINTS, (0,))
-    of_meter = rows.filter(pc.is_in(rows["meter_id"], pa.array(sorted(touched), pa.string())))
-    ids = pc.unique(of_meter["service_point_id"])
-    chosen = rows.filter(pc.is_in(rows["service_point_id"], ids))
-    return set(chosen["account_id"].to_pylist()) - {None}

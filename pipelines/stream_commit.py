@@ -21,7 +21,7 @@ from models.calendar import day_date, epoch_day
 from models.dirty import merge
 from models.shard_scope import Scope
 from models.sharding import shard_of
-from pipelines.backfill import code_version, tariffs_text
+from pipelines.backfill import code_version
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
 from pipelines.shard_job import dirty_rows
@@ -45,13 +45,13 @@ class CommitRules:
     Attributes:
         lake: Folder of the lake.
         pack: Rules in force.
-        tariffs: Folder of tariff files, or None.
+        tariffs: Names and hashes of the tariff files the lake keeps, or None.
         source: Where the records come from, for ``raw_files`` and ``runs``.
     """
 
     lake: Path
     pack: RulePack
-    tariffs: Path | None
+    tariffs: str | None
     source: str
 
 
@@ -103,7 +103,7 @@ def _facts(rules: CommitRules, last_closed: int, counts: Mapping[str, Any]) -> d
         "counts": json.dumps(counts),
         "code_version": code_version(),
         "rules": rules.pack.model_dump_json(by_alias=True),
-        "tariffs": tariffs_text(rules.tariffs),
+        "tariffs": rules.tariffs,
         "last_closed": None if last_closed < 0 else day_date(last_closed),
     }
 

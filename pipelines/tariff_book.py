@@ -42,15 +42,13 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
 
 def received_tariffs(rows: pa.Table) -> tuple[tuple[str, str, str], ...]:
     """(tariff_id, version, yaml) of the ``TariffVersion`` records that hold, sorted."""
-    held: dict[tuple[str, str], tuple[int, str]] = {}
+    held: dict[tuple[str, str], tuple[int, int, str]] = {}
     for row in rows.to_pylist():
-        received = row["received_at"]
-        key, order = (
-            (row["tariff_id"], row["version"]),
-            (NEVER if received is None else received, row["yaml"]),
-        )
+        key = row["tariff_id"], row["version"]
+        received, sequence = row["received_at"], row["sequence"]
+        order = NEVER if received is None else received, -1 if sequence is None else sequence, row["yaml"]
         held[key] = max(held.get(key, order), order)
-    return tuple((*key, text) for key, (_, text) in sorted(held.items()))
+    return tuple((*key, text) for key, (*_, text) in sorted(held.items()))
 
 
 def event_days(table: pa.Table) -> Events:
