@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
@@ -68,6 +69,7 @@ class BackfillOptions:
     cells: int = CELLS
     detect: bool = True
     plugins: tuple[str, ...] = ()
+    flink: str | None = None
 
 
 @dataclass
@@ -134,8 +136,13 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         shards=options.shards,
         history_from=options.history_from,
     )
+<<<<<<< HEAD
     with lake.begin() as run, workers(options.workers, options.plugins) as pool:
         tariffs = tariffs_in_force(lake, options.tariffs)
+=======
+    with lake.begin() as run, _pool(options) as pool:
+        tariffs = _tariffs(lake, options)
+>>>>>>> a4561b11589454795f7787ae4772d7d48c8426c0
         known = _known_raw(lake)
         tally = Tally()
         splits, repeated = _plan(paths, known, tally, mapping)
@@ -168,6 +175,15 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         "last_closed_day": last_closed_text(last_closed),
         **summary,
     }
+
+
+def _pool(options: BackfillOptions) -> AbstractContextManager[Workers]:
+    """Processes of this machine, or workers on a Flink cluster."""
+    if options.flink is None:
+        return workers(options.workers, options.plugins)
+    from pipelines.cluster.flink_workers import flink_workers
+
+    return flink_workers(options.flink, options.workers, options.lake / "receipts")
 
 
 def last_closed_text(day: int | None) -> str:

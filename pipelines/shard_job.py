@@ -133,6 +133,11 @@ class ShardReceipt:
     meters: tuple[str, ...] = ()
     bills: pa.Table | None = None
 
+    @property
+    def work(self) -> ShardRange:
+        """The element that this answers."""
+        return self.shards
+
 
 def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     """Process a range of shards; the same raw files give the same parts under the same names."""

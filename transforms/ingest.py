@@ -83,6 +83,11 @@ class IngestReceipt:
     dead_letters: pa.Table
     files: tuple[RawFile, ...]
 
+    @property
+    def work(self) -> FileSplit:
+        """The element that this answers."""
+        return self.split
+
 
 @dataclass
 class _Stretch:

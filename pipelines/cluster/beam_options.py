@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.cluster.boot_worker import PLUGINS_VARIABLE
+from pipelines.cluster.boot_worker import FOLDER_VARIABLE, PLUGINS_VARIABLE
 from pipelines.plugins import loaded_plugins
 
 __all__ = ["Streaming", "bounded_options", "streaming_options"]
@@ -28,11 +28,6 @@ class JobService(Protocol):
         """Script that starts a Python worker on a TaskManager's machine."""
         ...
 
-    @property
-    def bounded_conf(self) -> Path:
-        """Folder with Flink settings of bounded jobs."""
-        ...
-
 
 @dataclass(frozen=True)
 class Streaming:
@@ -40,6 +35,7 @@ class Streaming:
 
     Attributes:
         parallelism: Parallel subtasks of each step; as many slots are taken.
+        workers: Python workers on each TaskManager, between which its subtasks are shared out.
         checkpoint_ms: Time between checkpoints. [ms]
         bundle_elements: A bundle ends after so many elements, …
         bundle_ms: … or after this time, whichever is first. [ms]
@@ -49,6 +45,7 @@ class Streaming:
     """
 
     parallelism: int = 1
+    workers: int = 1
     checkpoint_ms: int = 5000
     bundle_elements: int = 10_000
     bundle_ms: int = 200
@@ -66,9 +63,11 @@ def streaming_options(job: str, service: JobService, streaming: Streaming | None
     """
     chosen = streaming or Streaming()
     options = [
-        *_portable(job, service, chosen.parallelism),
+        *_portable(job, service, chosen.parallelism, chosen.workers, {}),
         "--streaming",
         f"--checkpointing_interval={chosen.checkpoint_ms}",
+        f"--number_of_execution_retries={2**31 - 1}",
+        "--execution_retry_delay=1000",
         # Without it a checkpoint loses data of open bundles, without an error.
         "--finish_bundle_before_checkpointing",
         "--externalized_checkpoints_enabled",
@@ -83,28 +82,40 @@ def streaming_options(job: str, service: JobService, streaming: Streaming | None
     return options
 
 
-def bounded_options(job: str, service: JobService, parallelism: int) -> list[str]:
-    """Options of a bounded job: it ends, and has failed for good after some restarts.
+def bounded_options(
+    job: str,
+    service: JobService,
+    parallelism: int,
+    workers: int = 1,
+    environment: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Options of a bounded job: it ends, and after a failure starts again as often as the cluster allows.
 
     Args:
         job: Name of the job.
-        service: Job server, worker command, Flink settings of bounded jobs.
+        service: Job server and worker command.
         parallelism: Parallel subtasks of each step.
+        workers: Python workers on each TaskManager.
+        environment: Environment variables of the Python workers.
     """
-    return [*_portable(job, service, parallelism), f"--flink_conf_dir={service.bounded_conf}"]
+    return _portable(job, service, parallelism, workers, environment or {})
 
 
-def _portable(job: str, service: JobService, parallelism: int) -> list[str]:
+def _portable(
+    job: str, service: JobService, parallelism: int, workers: int, environment: Mapping[str, str]
+) -> list[str]:
+    given = {
+        **environment,
+        FOLDER_VARIABLE: os.getcwd(),
+        PLUGINS_VARIABLE: os.pathsep.join(loaded_plugins()),
+    }
+    process = {"command": str(service.worker_command), "env": given}
     return [
         "--runner=PortableRunner",
         f"--job_name={job}",
         f"--job_endpoint={service.job_endpoint}",
         f"--parallelism={parallelism}",
+        f"--sdk_worker_parallelism={workers}",
         "--environment_type=PROCESS",
-        f"--environment_config={_environment(service.worker_command, loaded_plugins())}",
+        f"--environment_config={json.dumps(process)}",
     ]
-
-
-def _environment(command: Path, plugins: Sequence[str]) -> str:
-    given = {PLUGINS_VARIABLE: os.pathsep.join(plugins)}
-    return json.dumps({"command": str(command), "env": given})

@@ -13,10 +13,13 @@ import sys
 import threading
 import time
 
-__all__ = ["PLUGINS_VARIABLE", "main"]
+__all__ = ["FOLDER_VARIABLE", "PLUGINS_VARIABLE", "main"]
 
 PLUGINS_VARIABLE = "METERBEAM_WORKER_PLUGINS"
 """Plugins to load first, separated by the path separator."""
+
+FOLDER_VARIABLE = "METERBEAM_WORKER_FOLDER"
+"""Folder to work in: relative paths then mean what they mean to the one who submitted the job."""
 
 _PROVISION_TIMEOUT_S = 60.0
 
@@ -25,6 +28,9 @@ def main(arguments: list[str]) -> None:
     """Provision and run one worker to its end."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     options = _options(arguments)
+    folder = os.environ.get(FOLDER_VARIABLE, "")
+    if os.path.isdir(folder):
+        os.chdir(folder)
     os.environ.update(_provisioned(options.id, options.provision_endpoint))
     _load_plugins()
 

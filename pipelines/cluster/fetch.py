@@ -18,11 +18,12 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from schemas.errors import MeterbeamError
 
-__all__ = ["FLINK_VERSION", "Parts", "fetch_parts", "parts_folder"]
+__all__ = ["FLINK_VERSION", "Parts", "fetch_parts", "locked", "made_once", "parts_folder"]
 
 FLINK_VERSION = "1.19.3"
 
@@ -67,10 +68,10 @@ def fetch_parts(folder: Path | None = None) -> Parts:
     folder = folder or parts_folder()
     folder.mkdir(parents=True, exist_ok=True)
     java = _command("java", "a Java runtime, version 17 (on Debian: apt-get install openjdk-17-jre-headless)")
-    with _lock(folder / "lock"):
-        flink = _made(folder / f"flink-{FLINK_VERSION}", _make_flink)
-        beam = _made(folder / _named_by_pom("beam_flink"), lambda new: _make_maven(new, "beam_flink"))
-        kafka = _made(folder / _named_by_pom("kafka_broker"), lambda new: _make_maven(new, "kafka_broker"))
+    with locked(folder / "lock"):
+        beam = made_once(folder / _named_by_pom("beam_flink"), partial(_make_maven, "beam_flink"))
+        kafka = made_once(folder / _named_by_pom("kafka_broker"), partial(_make_maven, "kafka_broker"))
+        flink = made_once(folder / f"flink-{FLINK_VERSION}", _make_flink)
     return Parts(
         java=java,
         flink=tuple(sorted(flink.glob("*.jar"))),
@@ -92,7 +93,8 @@ def _named_by_pom(part: str) -> str:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; another process waits. The lock ends with the process, however that ends."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -101,7 +103,13 @@ def _lock(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _made(place: Path, make: Callable[[Path], None]) -> Path:
+def made_once(place: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that is there whole: found, or made beside its place and renamed into it.
+
+    Args:
+        place: The folder.
+        make: Fills a new, empty folder.
+    """
     if not place.is_dir():
         new = place.with_name(place.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
@@ -136,7 +144,7 @@ def _make_flink(new: Path) -> None:
     archive.unlink()
 
 
-def _make_maven(new: Path, part: str) -> None:
+def _make_maven(part: str, new: Path) -> None:
     maven = _command("mvn", "Maven (on Debian: apt-get install maven)")
     shutil.copy(_HERE / part / "pom.xml", new / "pom.xml")
     _run([maven, "--quiet", "--batch-mode", "--no-transfer-progress", "package"], new, f"{part}/pom.xml")

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from pipelines.cluster.fetch import Parts, fetch_parts
 from pipelines.cluster.flink_rest import FlinkRest
 from pipelines.cluster.flink_settings import (
-    BOUNDED_JOB,
     CLUSTER_LOG,
     JAVA_OPENS,
     SMALL_JAVA,
@@ -25,6 +24,9 @@ from pipelines.cluster.flink_settings import (
 from pipelines.cluster.process import Process, ProcessGroup, answers, free_ports, process_group
 
 __all__ = ["BeamServices", "FlinkCluster", "beam_services", "embedded_flink"]
+
+WORKER_VARIABLE = "METERBEAM_WORKER_COMMAND"
+"""Names the worker command of TaskManagers that do not share this machine's files."""
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -40,16 +42,12 @@ class BeamServices:
         job_endpoint: ``host:port`` of the job server, for ``--job_endpoint``.
         expansion_service: ``host:port`` for ``ReadFromKafka(expansion_service=…)`` and the like.
         worker_command: Script by which a TaskManager on this machine starts a Python worker.
-        bounded_conf: Folder with Flink settings of bounded jobs.
     """
 
     def __init__(self, folder: Path, parts: Parts, group: ProcessGroup, rest: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._artifacts = folder / "artifacts"
         self.worker_command = _worker_command(folder)
-        self.bounded_conf = folder / "bounded-conf"
-        self.bounded_conf.mkdir(exist_ok=True)
-        (self.bounded_conf / "config.yaml").write_text(BOUNDED_JOB, encoding="utf-8")
         jobs, artifacts, inner, expansion = free_ports(4)
         self.job_endpoint = f"127.0.0.1:{jobs}"
         self.expansion_service = f"127.0.0.1:{expansion}"
@@ -72,6 +70,8 @@ class BeamServices:
                 *("-cp", str(parts.beam), _EXPANSION, str(expansion)),
                 "--javaClassLookupAllowlistFile=*",
                 "--defaultEnvironmentType=EMBEDDED",
+                # Beam's jar is on the cluster's class path; nothing of it needs to travel with a job.
+                f"--filesToStage={self.worker_command}",
                 # As a splittable DoFn the Kafka source gives no output on Flink.
                 "--experiments=use_deprecated_read",
             ],
@@ -125,11 +125,6 @@ class FlinkCluster:
         return self.beam.expansion_service
 
     @property
-    def bounded_conf(self) -> Path:
-        """Folder with Flink settings of bounded jobs."""
-        return self.beam.bounded_conf
-
-    @property
     def worker_command(self) -> Path:
         """Script by which a TaskManager starts a Python worker."""
         return self.beam.worker_command
@@ -151,6 +146,12 @@ class FlinkCluster:
         """Start a killed JobManager anew, at the same address; TaskManagers find it by themselves."""
         self._group.stop(self._job_manager)
         self._job_manager = self._start_job_manager()
+
+    def latest_checkpoint(self, job: str) -> str | None:
+        """Path of a job's last retained checkpoint, found on disk: also of a job that no JobManager knows."""
+        complete = [file.parent for file in (self.checkpoints / job).glob("chk-*/_metadata")]
+        latest = max(complete, key=lambda folder: int(folder.name.removeprefix("chk-")), default=None)
+        return None if latest is None else latest.as_uri()
 
     def wait_for_slots(self, seconds: float = 60.0) -> None:
         """Wait until every TaskManager has brought its slots.
@@ -229,7 +230,10 @@ def beam_services(folder: Path, rest: str, parts: Parts | None = None) -> Iterat
 
 
 def _worker_command(folder: Path) -> Path:
-    """A script that starts this Python with this project importable, whatever the working folder."""
+    """The command named in the environment, or a script that starts this Python with this project."""
+    named = os.environ.get(WORKER_VARIABLE)
+    if named:
+        return Path(named)
     script = folder / "python-worker.sh"
     path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH", "")]))
     script.write_text(

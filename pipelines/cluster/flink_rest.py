@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from schemas.errors import MeterbeamError
 
-__all__ = ["Checkpoint", "FlinkRest", "JobFigures"]
+__all__ = ["Checkpoint", "FlinkRest", "JobFigures", "root_cause"]
 
 _ENDED = ("FINISHED", "FAILED", "CANCELED")
-_NO_WATERMARK = -(1 << 62)
+_NO_WATERMARK = -(10**15)
+"""Below this a mark is Beam's or Flink's "none yet"."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class JobFigures:
 
     Attributes:
         state: ``RUNNING``, ``RESTARTING``, ….
-        watermark: Least watermark over the job's steps, Unix time; ``None`` before the first. [ms]
+        watermark: Least watermark over the job's steps, Unix time; ``None`` while a step has none. [ms]
         restarts: Times the job was started again after a failure.
         checkpoints: Completed checkpoints.
         checkpoint: The last one.
@@ -79,15 +80,18 @@ class FlinkRest:
         except MeterbeamError:
             return 0
 
-    def check(self) -> None:
-        """Raise a clear error where no Flink cluster with a slot answers."""
+    def size(self) -> tuple[int, int]:
+        """Number of TaskManagers and of their task slots, at least one each.
+
+        Raises:
+            MeterbeamError: No Flink cluster answers, or it has no slots.
+        """
         overview = self._get("/overview")
-        if "slots-total" not in overview:
-            raise MeterbeamError(
-                self.address, f"{str(overview)[:80]}", "the REST interface of a Flink cluster"
-            )
+        if not isinstance(overview, dict) or "slots-total" not in overview:
+            raise MeterbeamError(self.address, f"{overview!r:.80}", "the REST interface of a Flink cluster")
         if int(overview["slots-total"]) < 1:
             raise MeterbeamError(self.address, "a Flink cluster without task slots", "a TaskManager in it")
+        return int(overview["taskmanagers"]), int(overview["slots-total"])
 
     def job_id(self, name: str, seconds: float = 60.0) -> str:
         """Id of the job of a name, the one started last.
@@ -141,9 +145,8 @@ class FlinkRest:
         self._poll(running, seconds, f"job {job}", lambda: self.state(job), "every task running")
 
     def failure(self, job: str) -> str:
-        """First lines of what last made a job fail; empty when nothing did."""
-        text = self._get(f"/jobs/{job}/exceptions").get("root-exception") or ""
-        return "\n".join(str(text).splitlines()[:6])
+        """What last made a job fail, in one line; empty when nothing did."""
+        return root_cause(self._get(f"/jobs/{job}/exceptions").get("root-exception") or "")
 
     def cancel(self, job: str, seconds: float = 60.0) -> None:
         """Cancel a job and wait until it has ended. Its retained checkpoints stay."""
@@ -180,18 +183,13 @@ class FlinkRest:
         """How far a job is."""
         given = self._get(f"/jobs/{job}")
         checkpoints = self._get(f"/jobs/{job}/checkpoints")
-        marks = [
-            int(mark["value"])
-            for vertex in given["vertices"]
-            for mark in self._get(f"/jobs/{job}/vertices/{vertex['id']}/watermarks")
-            if int(mark["value"]) > _NO_WATERMARK
-        ]
+        mark = min(self.metric(job, "currentOutputWatermark").values(), default=_NO_WATERMARK)
         metrics = {
             one["id"]: one["value"] for one in self._get(f"/jobs/{job}/metrics?get=numRestarts,uptime")
         }
         return JobFigures(
             state=given["state"],
-            watermark=min(marks, default=None),
+            watermark=int(mark) if mark > _NO_WATERMARK else None,
             restarts=int(metrics.get("numRestarts", 0)),
             checkpoints=int(checkpoints["counts"]["completed"]),
             checkpoint=_checkpoint(checkpoints),
@@ -261,6 +259,14 @@ class FlinkRest:
             raise MeterbeamError(
                 f"{method} {self.address}{path}", f"{text[:60]!r}", "the REST interface of a Flink cluster"
             ) from error
+
+
+def root_cause(text: str) -> str:
+    """The telling line of a Flink stack trace: the Python error where there is one, else the last cause."""
+    lines = [line.strip() for line in text.splitlines()]
+    python = [line for line in lines if "[while running" in line]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return (python or causes or lines[:1] or [""])[-1]
 
 
 def _checkpoint(given: dict[str, Any]) -> Checkpoint | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["BOUNDED_JOB", "CLUSTER_LOG", "JAVA_OPENS", "SMALL_JAVA", "FlinkSize", "configuration"]
+__all__ = ["CLUSTER_LOG", "JAVA_OPENS", "SMALL_JAVA", "FlinkSize", "configuration"]
 
 JAVA_OPENS = tuple(
     f"--add-{kind}=java.base/{package}=ALL-UNNAMED"
@@ -34,13 +34,6 @@ JAVA_OPENS = tuple(
 
 SMALL_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """For processes that mostly wait: one collector thread, quick start."""
-
-BOUNDED_JOB = """\
-restart-strategy.type: fixed-delay
-restart-strategy.fixed-delay.attempts: 2
-restart-strategy.fixed-delay.delay: 1 s
-"""
-"""Settings of a bounded job over those of the cluster: what fails three times has failed."""
 
 CLUSTER_LOG = """\
 rootLogger.level = INFO
@@ -125,11 +118,15 @@ def configuration(size: FlinkSize, folder: Path, rest_port: int, rpc_port: int) 
         "state.savepoints.dir": (folder / "savepoints").as_uri(),
         "state.checkpoints.num-retained": 2,
         "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 2**31 - 1,
+        # Bounded jobs; a streaming job asks for as many as it needs.
+        "restart-strategy.fixed-delay.attempts": 3,
         "restart-strategy.fixed-delay.delay": "1 s",
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 10000,
         "io.tmp.dirs": folder / "tmp",
+        # A job takes Beam's jar along, 200 MB: do not keep it long after the job.
+        "blob.service.cleanup.interval": 60,
+        "metrics.fetcher.update-interval": 2000,
         "web.cancel.enable": "false",
     }
     return "".join(f"{name}: {value}\n" for name, value in settings.items())

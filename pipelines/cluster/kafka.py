@@ -15,7 +15,7 @@ from schemas.errors import MeterbeamError
 
 __all__ = ["KafkaBroker", "embedded_kafka"]
 
-_HEAP = ("-Xms256m", "-Xmx512m")
+_FLAGS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 
 
 class KafkaBroker:
@@ -56,17 +56,18 @@ class KafkaBroker:
         self._process = self._start()
 
     def _start(self) -> Process:
-        process = self._group.start("kafka", self._java("kafka.Kafka", str(self._settings)))
+        process = self._group.start("kafka", self.command("kafka.Kafka", str(self._settings)))
         process.wait_until(lambda: answers(self._port), 60)
         return process
 
-    def _java(self, main: str, *arguments: str) -> list[str]:
+    def command(self, main: str, *arguments: str) -> list[str]:
+        """The command that runs one of the programs in Kafka's jars: ``kafka.tools.ConsoleProducer``."""
         path = os.pathsep.join(map(str, self._parts.kafka))
-        return [self._parts.java, *_HEAP, "-cp", path, main, *arguments]
+        return [self._parts.java, *_FLAGS, "-cp", path, main, *arguments]
 
     def _tool(self, main: str, *arguments: str) -> None:
         done = subprocess.run(  # noqa: S603
-            self._java(main, *arguments), text=True, capture_output=True, check=False
+            self.command(main, *arguments), text=True, capture_output=True, check=False
         )
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
