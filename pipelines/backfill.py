@@ -136,13 +136,8 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         shards=options.shards,
         history_from=options.history_from,
     )
-<<<<<<< HEAD
-    with lake.begin() as run, workers(options.workers, options.plugins) as pool:
-        tariffs = tariffs_in_force(lake, options.tariffs)
-=======
     with lake.begin() as run, _pool(options) as pool:
-        tariffs = _tariffs(lake, options)
->>>>>>> a4561b11589454795f7787ae4772d7d48c8426c0
+        tariffs = tariffs_in_force(lake, options.tariffs)
         known = _known_raw(lake)
         tally = Tally()
         splits, repeated = _plan(paths, known, tally, mapping)

@@ -109,7 +109,7 @@ def _services(run: StreamRun, state: Path) -> Iterator[tuple[FlinkRest, FlinkClu
             yield cluster.rest, cluster
         return
     rest = FlinkRest(run.flink)
-    rest.check()
+    rest.size()
     with beam_services(state / "beam", rest.address) as services:
         yield rest, services
 
