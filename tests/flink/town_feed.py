@@ -62,8 +62,8 @@ class TownFeed:
         self.left: list[Sent] = found
         self.sent: list[Sent] = []
         self._compared = 0
-        topics = [NewTopic(topic, 2, 1) for topic in TOPICS]
-        for made in AdminClient({"bootstrap.servers": broker}).create_topics(topics).values():
+        admin = AdminClient({"bootstrap.servers": broker})
+        for made in admin.create_topics([NewTopic(topic, 2, 1) for topic in (*TOPICS, "alerts")]).values():
             made.result()
         self._producer = Producer({"bootstrap.servers": broker})
 
