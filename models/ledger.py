@@ -232,7 +232,7 @@ class ShardLedger:
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
-        run = ShardRun(inputs, rules.pack, scope)
+        run = ShardRun(inputs, rules.pack, scope, since=index.floor)
         meters = sorted(filter(self.serves, inputs.master.spans))
         results = self._whole_weeks(shard_results(run, meters, prices, bills=False))
         whole_since = index.floor if index.floor == EVER else index.floor + 1

@@ -39,7 +39,7 @@ class StreamRun:
     Attributes:
         kafka: Brokers.
         flink: Address of a cluster's REST interface, or ``embedded``.
-        name: Of the job.
+        name: Of the job; the moment of its start is added.
         streaming: Parallelism, checkpoints.
         backend: State backend of an embedded Flink.
         savepoint: ``latest``, ``none``, or a path.
@@ -120,11 +120,12 @@ def _submit(
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    options = PipelineOptions(streaming_options(run.name, service, streaming))
+    name = f"{run.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"  # unlike any job before it on the cluster
+    options = PipelineOptions(streaming_options(name, service, streaming))
     pipeline = beam.Pipeline(options=options)
     _ = pipeline | "Stream" >> stream
     pipeline.run()
-    job = rest.job_id(run.name)
+    job = rest.job_id(name)
     rest.wait_until_running(job)
     return job
 
