@@ -297,7 +297,10 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
             if row["meter_id"] in shards:
                 name = (row["meter_id"], row["channel"])
                 dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
-    closed = closed_only(whole_meters(dirty.merged(), {*ranges, *inputs.first_readings}), inputs.last_closed)
+    names = {*ranges, *inputs.first_readings}
+    for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
+        dirty.add(name, inputs.last_closed + 1, job.former_closed)
+    closed = closed_only(whole_meters(dirty.merged(), names), max(inputs.last_closed, job.former_closed))
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)

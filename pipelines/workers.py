@@ -148,6 +148,7 @@ def _start(plugins: list[str]) -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     load_plugins(plugins)
+    gc.freeze()  # what was imported stays: collecting garbage need not look at it again
 
 
 def _end_with_parent() -> None:

@@ -27,9 +27,8 @@ EMBEDDED = "embedded"
 """Address of a cluster that is started here and ends with the run."""
 
 _OURS = re.compile(
-    r"schemas\.errors\.(?:MeterbeamError|UsageError): (.+?): found (.+?), expected (.+?)"
-    r"(?: \[while running [^\n]*\])?(?:\n\n|\n\tat |\Z)",
-    re.DOTALL,
+    r"^[\w.]+\.\w*Error: ([^\n]+?): found (.+?), expected (.+?)(?:\n\n|\n\tat |\Z)",
+    re.DOTALL | re.MULTILINE,
 )
 
 

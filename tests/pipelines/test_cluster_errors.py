@@ -12,7 +12,7 @@ from pipelines.cluster.beam_options import Streaming, bounded_options, streaming
 from pipelines.cluster.flink_rest import FlinkRest, root_cause
 from pipelines.cluster.flink_settings import FlinkSize
 from pipelines.cluster.flink_workers import error_on_flink
-from schemas.errors import MeterbeamError
+from schemas.errors import MeterbeamError, UsageError
 
 TRACE = """\
 Pipeline meterbeam-IngestSplits_2dd38f10 failed in state FAILED: java.lang.RuntimeException: Error received \
@@ -37,6 +37,7 @@ SERVICE = SimpleNamespace(job_endpoint="127.0.0.1:8099", worker_command=Path("/o
     [
         pytest.param(MeterbeamError("a.avro, byte 4096", "a bad marker", "16 bytes 9f3c"), id="one line"),
         pytest.param(MeterbeamError("a.avro", "text that\ngoes on", "Avro"), id="several lines"),
+        pytest.param(UsageError("--plugin", "nothing", "a name"), id="a kind of its own"),
         pytest.param(
             MeterbeamError("table: x", "y, found again", "z, expected twice"), id="words that recur"
         ),
@@ -44,7 +45,7 @@ SERVICE = SimpleNamespace(job_endpoint="127.0.0.1:8099", worker_command=Path("/o
 )
 def test_our_error_comes_back_whole(error: MeterbeamError) -> None:
     """The message of a worker's error is the one that the user sees, as if there had been no Flink."""
-    line = f"schemas.errors.MeterbeamError: {error}"
+    line = f"{type(error).__module__}.{type(error).__qualname__}: {error}"
     text = TRACE.format(first=line, last=line)
     assert str(error_on_flink(text, "IngestSplits")) == str(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from schemas.records import avro_schema
 from tests.pipelines.test_backfill_inputs import MIDNIGHT, block, blocks, point
-from tests.pipelines.towns import make_town, run, scalar, write
+from tests.pipelines.towns import assert_equal, make_town, run, scalar, write
 
 MOST_WH = 10**10
 """The most a slot holds: 10 GWh."""
@@ -170,3 +170,16 @@ def test_a_corrected_account_takes_the_bills_along(tmp_path: Path) -> None:
     assert scalar(lake, active.format("count(*)")) > 0
     assert scalar(lake, active.format("count(DISTINCT account_id)")) == 1
     assert scalar(lake, active.format("any_value(account_id)")) == "A-new"
+
+
+def test_an_earlier_last_day_withdraws_the_later_ones(tmp_path: Path) -> None:
+    """--through before the last run's: as if the later days had never closed; and back again."""
+    town = make_town(tmp_path / "town", meters=3, days=40)
+    short, long, moved = tmp_path / "short", tmp_path / "long", tmp_path / "moved"
+    run(short, town, tariffs=town / "tariffs", through=date(2026, 4, 3))
+    run(long, town, tariffs=town / "tariffs")
+    run(moved, town, tariffs=town / "tariffs")
+    run(moved, town, through=date(2026, 4, 3))
+    assert_equal(short, moved)
+    run(moved, town)
+    assert_equal(long, moved)
