@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import yaml
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -16,14 +17,16 @@ from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
+from pydantic import ValidationError
 
 from models.alerts import event_alerts
 from models.route import by_shard, points_by_shard
 from models.sharding import shard_of_id
-from schemas.arrow import RAW
+from schemas.arrow import DEAD_LETTERS, RAW
 from schemas.mapping import FieldMapping
-from schemas.records import SHARDED_KINDS, Kind
-from schemas.writers import WriterSchemas
+from schemas.records import RECORDS, SHARDED_KINDS, Kind
+from schemas.tariff import Tariff
+from schemas.writers import TOPICS, WriterSchemas
 from transforms.datums import decode_datums
 from transforms.flush_pack import pack_letters
 from transforms.table_pack import pack, pack_records, unpack_records
@@ -72,6 +75,38 @@ def shard_records(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, dic
     return dict(sorted(found.items()))
 
 
+def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[dict[Kind, pa.Table], pa.Table]:
+    """Good records of messages of one topic by kind, and dead letters.
+
+    A tariff version whose text is no tariff is a dead letter; give those one at a time.
+    """
+    decoded = decode_datums(
+        messages[0][0],
+        [message[3] for message in messages],
+        timezone=rules.timezone,
+        address=lambda place: (f"{messages[place][0]}/{messages[place][1]}", messages[place][2]),
+        writers=rules.writers,
+        mapping=rules.mapping,
+    )
+    tariffs = decoded.tables.get(Kind.TARIFFS)
+    fault = None if tariffs is None else _tariff_fault(tariffs["yaml"][0].as_py())
+    if fault is None:
+        return decoded.tables, decoded.letters
+    topic, partition, offset, value = messages[0]
+    row = (f"{topic}/{partition}", offset, 0, Kind.TARIFFS.value, fault, value, 1, 0)
+    letter = pa.Table.from_pylist([dict(zip(DEAD_LETTERS.names, row, strict=True))], schema=DEAD_LETTERS)
+    return {}, pa.concat_tables([decoded.letters, letter])
+
+
+def _tariff_fault(text: str) -> str | None:
+    """What is wrong with a tariff; None for nothing."""
+    try:
+        Tariff.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        return f"found {error}, expected a tariff in YAML"
+    return None
+
+
 class _DecodeFn(beam.DoFn):
     """Decodes a bundle at once."""
 
@@ -95,21 +130,17 @@ class _DecodeFn(beam.DoFn):
         """Decode what was kept, topic by topic."""
         tables: dict[Kind, list[pa.Table]] = defaultdict(list)
         for topic, messages in self._of_topic.items():
-            decoded = decode_datums(
-                topic,
-                [message[3] for message in messages],
-                timezone=self.rules.timezone,
-                address=lambda place, of=messages: (f"{of[place][0]}/{of[place][1]}", of[place][2]),  # type: ignore[misc]
-                writers=self.rules.writers,
-                mapping=self.rules.mapping,
-            )
             self.messages.inc(len(messages))
-            for kind, rows in decoded.tables.items():
-                self.rows.inc(rows.num_rows)
-                tables[kind].append(rows)
-            if decoded.letters.num_rows:
-                self.dead.inc(decoded.letters.num_rows)
-                yield self._tagged(LETTERS, (0, pack_letters(decoded.letters)))
+            # A tariff is judged by its text: each by itself, so that a wrong one keeps its address.
+            alone = Kind.TARIFFS in (RECORDS[name].kind for name in TOPICS.get(topic, ()))
+            for batch in [[message] for message in messages] if alone else [messages]:
+                good, letters = decode_messages(batch, self.rules)
+                for kind, rows in good.items():
+                    self.rows.inc(rows.num_rows)
+                    tables[kind].append(rows)
+                if letters.num_rows:
+                    self.dead.inc(letters.num_rows)
+                    yield self._tagged(LETTERS, (0, pack_letters(letters)))
         joined = {kind: pa.concat_tables(found) for kind, found in tables.items()}
         yield from self._outputs(joined)
 

@@ -59,7 +59,8 @@ def streamed(town: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tariff = (town / "tariffs" / "home-tou.yaml").read_text("utf-8")
     sent = everything(town)
     sent.append(("TariffVersion", {"tariff_id": "home-tou", "version": "1", "yaml": tariff}))
-    poison = [("readings", 1, 77, b"\x80"), ("events", 0, 78, None)]
+    bad = message("TariffVersion", {"tariff_id": "t", "version": "1", "yaml": "id: 7"}, 79)
+    poison = [("readings", 1, 77, b"\x80"), ("events", 0, 78, None), bad]
     fed = disorder(sent, random.Random(5), LAST, 12)
     stream(lake, fed, poison=poison, shards=3, timezone=ZONE, tariffs=town / "tariffs")
     detect_lake(lake)
@@ -81,7 +82,10 @@ def test_a_message_that_is_no_record_is_a_dead_letter_with_its_address(streamed:
     """Topic, partition and offset; the stream goes on."""
     with connect(Lake.open(streamed)) as connection:
         found = connection.execute('SELECT source, "offset", bytes FROM dead_letters ORDER BY ALL').fetchall()
+    tariff = found.pop()
     assert found == [("events/0", 78, b""), ("readings/1", 77, b"\x80")]
+    assert tariff[:2] == ("tariffs/0", 79)
+    assert b"id: 7" in tariff[2]
 
 
 def test_late_data_behind_the_horizon_are_left_to_the_backfill(town: Path, tmp_path: Path) -> None:
