@@ -1,15 +1,15 @@
-"""A Kafka cluster asked before and beside a stream: which topics there are, how far they reach."""
+"""A Kafka cluster asked before a stream starts: which topics there are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from schemas.errors import MeterbeamError
 from schemas.writers import TOPICS
 
-__all__ = ["end_offsets", "known_topics"]
+__all__ = ["known_topics"]
 
 TIMEOUT_S = 10.0
 
@@ -41,25 +41,6 @@ def known_topics(brokers: str, settings: Mapping[str, str]) -> dict[str, int]:
             f"any of: {', '.join(TOPICS)}",
         )
     return found
-
-
-def end_offsets(brokers: str, settings: Mapping[str, str], topics: Mapping[str, int]) -> int:
-    """Messages the topics hold now, those that retention removed not counted.
-
-    Raises:
-        MeterbeamError: No broker answers.
-    """
-    client = _consumer(brokers, settings)
-    try:
-        parts = [TopicPartition(topic, part) for topic, count in topics.items() for part in range(count)]
-        ends = [client.get_watermark_offsets(part, timeout=TIMEOUT_S) for part in parts]
-    except KafkaException as error:
-        raise MeterbeamError(
-            f"Kafka at {brokers}", f"no answer ({error.args[0].str()})", "a broker"
-        ) from error
-    finally:
-        client.close()
-    return sum(high - low for low, high in ends)
 
 
 def _silent(brokers: str, error: KafkaException) -> MeterbeamError:

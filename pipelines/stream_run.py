@@ -18,7 +18,7 @@ from pipelines.cluster.flink import BeamServices, FlinkCluster, beam_services, e
 from pipelines.cluster.flink_rest import FlinkRest
 from pipelines.console import note
 from pipelines.kafka_alerts import SendAlerts
-from pipelines.kafka_cluster import end_offsets, known_topics
+from pipelines.kafka_cluster import known_topics
 from pipelines.kafka_source import ReadTopics
 from pipelines.lake import CONFIG, Lake
 from pipelines.parts import whole_file
@@ -28,6 +28,8 @@ from schemas.lake import RAW_FILES
 
 __all__ = ["StreamRun", "run_stream"]
 
+START_S = 300.0
+"""Time for a job to be staged and to run, also on a busy machine. [s]"""
 LAST = "last-stop.json"
 """Beside the lake's tables: where a stream that was stopped left its state."""
 
@@ -90,7 +92,7 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
         note(f"job {job} runs at {rest.address}; stop it with Ctrl-C: it leaves a savepoint")
         began = time.monotonic()
         try:
-            _watch(options.lake, run, topics, rest, job)
+            _watch(options.lake, run, rest, job)
         finally:
             savepoint = _stop(rest, job, state)
     return {
@@ -125,8 +127,8 @@ def _submit(
     pipeline = beam.Pipeline(options=options)
     _ = pipeline | "Stream" >> stream
     pipeline.run()
-    job = rest.job_id(name)
-    rest.wait_until_running(job)
+    job = rest.job_id(name, seconds=START_S)
+    rest.wait_until_running(job, START_S)
     return job
 
 
@@ -168,12 +170,12 @@ def _stop(rest: FlinkRest, job: str, state: Path) -> str | None:
     return savepoint
 
 
-def _watch(lake: Path, run: StreamRun, topics: Mapping[str, int], rest: FlinkRest, job: str) -> None:
+def _watch(lake: Path, run: StreamRun, rest: FlinkRest, job: str) -> None:
     """Print status lines until somebody asks to stop."""
     asked = threading.Event()
     former = {name: signal.signal(name, lambda *_: asked.set()) for name in (signal.SIGINT, signal.SIGTERM)}
     end = None if run.stop_after_s is None else time.monotonic() + run.stop_after_s
-    status = _Status(lake, run, topics, rest, job)
+    status = _Status(lake, rest, job)
     try:
         while not asked.is_set() and (end is None or time.monotonic() < end):
             left = run.status_s if end is None else min(run.status_s, max(end - time.monotonic(), 0))
@@ -186,11 +188,9 @@ def _watch(lake: Path, run: StreamRun, topics: Mapping[str, int], rest: FlinkRes
 
 @dataclass
 class _Status:
-    """The status lines of a job."""
+    """The status lines of a job. Flink counts from the last (re)start of a step."""
 
     lake: Path
-    run: StreamRun
-    topics: Mapping[str, int]
     rest: FlinkRest
     job: str
     last: tuple[float, float] = (0.0, 0.0)
@@ -211,13 +211,14 @@ class _Status:
         before, last_read = self.last
         rate = (read - last_read) / (now - before) if before else 0.0
         self.last = now, read
-        there = end_offsets(self.run.kafka, self.run.settings, self.topics)
+        lag = self._sum("backlog_elements")
         totals = _totals(Lake.open(self.lake))
         mark = "none yet" if figures.watermark is None else _moment(figures.watermark)
         size = 0 if figures.checkpoint is None else figures.checkpoint.size
         note(
             f"{_moment(time.time() * 1000)} {figures.state} watermark {mark} closed {totals['last_closed']} "
-            f"read {read:,.0f} of {there:,} ({rate:,.0f}/s) late {100 * late / max(rows, 1):.1f} % "
+            f"read {read:,.0f} since the start ({max(rate, 0):,.0f}/s) lag {max(lag, 0):,.0f} "
+            f"late {100 * late / max(rows, 1):.1f} % "
             f"dead letters {totals['dead_letters']:,} days {totals['days_written']:,} "
             f"bills {totals['bills_written']:,} state {size / 1e6:.1f} MB restarts {figures.restarts}"
         )
