@@ -30,6 +30,9 @@ __all__ = ["StreamRun", "run_stream"]
 
 START_S = 300.0
 """Time for a job to be staged and to run, also on a busy machine. [s]"""
+STOP_S = 60.0
+"""Time for a job that restarts to be whole again before it is stopped. [s]"""
+ENDED = ("FAILED", "FINISHED", "CANCELED")
 LAST = "last-stop.json"
 """Beside the lake's tables: where a stream that was stopped left its state."""
 
@@ -83,12 +86,13 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
     restore = _restore(state, run.savepoint)
     if restore is None and not run.replay:
         _check_empty(options.lake)
+    # What is wrong with lake, rules or tariffs shows here, before anything starts.
+    stream = build(None, None, options)
     with _services(run, state) as (rest, beam):
         source = ReadTopics(run.kafka, beam.expansion_service, tuple(topics), run.settings)
         alerts = None if run.alerts is None else SendAlerts(run.kafka, run.alerts, run.settings)
-        job = _submit(
-            build(source, alerts, options), run, replace(run.streaming, restore=restore), beam, rest
-        )
+        stream = replace(stream, source=source, alerts=alerts)
+        job = _submit(stream, run, replace(run.streaming, restore=restore), beam, rest)
         note(f"job {job} runs at {rest.address}; stop it with Ctrl-C: it leaves a savepoint")
         began = time.monotonic()
         try:
@@ -161,10 +165,16 @@ def _check_empty(folder: Path) -> None:
 
 
 def _stop(rest: FlinkRest, job: str, state: Path) -> str | None:
-    """Savepoint, then cancel; a job that has ended by itself leaves none."""
-    if rest.state(job) != "RUNNING":
+    """Savepoint, then cancel; a job that has ended by itself, or cannot run, leaves none."""
+    if rest.state(job) in ENDED:
         return None
-    savepoint = rest.stop(job)
+    try:
+        rest.wait_until_running(job, STOP_S)
+        savepoint = rest.stop(job)
+    except MeterbeamError as error:
+        note(f"no savepoint: {error}; the next start goes on from the last checkpoint")
+        rest.cancel(job)
+        return None
     with whole_file(state / LAST) as out:
         out.write(json.dumps({"savepoint": savepoint, "job": job}).encode())
     return savepoint
@@ -202,7 +212,7 @@ class _Status:
             MeterbeamError: The job has failed.
         """
         figures = self.rest.figures(self.job)
-        if figures.state in ("FAILED", "FINISHED", "CANCELED"):
+        if figures.state in ENDED:
             raise MeterbeamError(
                 f"job {self.job}", f"{figures.state}: {self.rest.failure(self.job)}", "RUNNING"
             )

@@ -34,7 +34,6 @@ class ShardFlush:
         number: Counts the shard's flushes: a later one holds over an earlier one.
         last_closed: Last closed epoch day there.
         whole_since: See ``Flushed``.
-        drained: Whether a ``Drain`` asked for it.
         scope, beyond: Days computed; dirty days that are left to a backfill.
         days, determinants, features, series: Rows of these tables.
         records: Everything that came since the flush before, as received.
@@ -44,7 +43,6 @@ class ShardFlush:
     number: int
     last_closed: int
     whole_since: int
-    drained: bool
     scope: Scope
     beyond: Scope
     days: pa.Table
@@ -54,9 +52,7 @@ class ShardFlush:
     records: Mapping[Kind, pa.Table]
 
 
-def pack_flush(
-    shard: int, number: int, flushed: Flushed, arrived: Sequence[bytes], *, drained: bool
-) -> bytes:
+def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Sequence[bytes]) -> bytes:
     """A flush and the packs of records that came before it, as bytes."""
     results = flushed.results
     rows = (results.days, results.determinants, results.features, flushed.series)
@@ -67,7 +63,6 @@ def pack_flush(
         "number": number,
         "last_closed": flushed.last_closed,
         "whole_since": flushed.whole_since,
-        "drained": drained,
     }
     head = pack(facts, tables)
     return b"".join((len(head).to_bytes(_SIZE, "little"), head, pack_records(unpack_records(arrived))))

@@ -190,7 +190,7 @@ class _LedgerFn(beam.DoFn):
         flushed = ledger.flush()
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
-        yield 0, pack_flush(shard, held.flushes, flushed, packs, drained=drains is not None)
+        yield 0, pack_flush(shard, held.flushes, flushed, packs)
         if closes:
             blocks = ledger.state.raw[Kind.INTERVALS]
             alerts = dead_meters(blocks, flushed.ranges, flushed.last_closed, self.rules.zone)

@@ -71,10 +71,13 @@ def disorder(records: Iterable[Sent], chance: random.Random, through: date, batc
 def stream(lake: Path, fed: Fed, *, poison: Sequence[Any] = (), **settings: Any) -> None:
     """Run the stream to a drain on the in-memory runner."""
     source: Any = TestStream(coder=beam.coders.FastPrimitivesCoder())  # type: ignore[no-untyped-call]
-    # Timers are set by the true clock; the stream's own is far ahead of it, so each fires at once.
-    source.advance_processing_time(int(time.time()) + 86_400)
+    # Timers are set by the true clock. The stream's own is behind it at first: days that close wait for one
+    # flush. From the middle on it is far ahead, and each timer fires at once.
+    source.advance_processing_time(int(time.time()) - 3600)
     low = 0
-    for at, messages in fed.steps:
+    for number, (at, messages) in enumerate(fed.steps):
+        if number == len(fed.steps) // 2:
+            source.advance_processing_time(90_000)
         source.add_elements([TimestampedValue(one, at) for one in messages])
         if at > low:
             low = at

@@ -43,6 +43,11 @@ def days_of(flush: ShardFlush) -> set[int]:
     return {(day - day_date(FIRST)).days for day in rows["local_day"].to_pylist()}
 
 
+def drained(flush: ShardFlush) -> bool:
+    """Whether it is the one that a drain asked for."""
+    return Kind.DRAINS in flush.records
+
+
 def test_a_day_closes_when_the_watermark_passes_its_end_and_grace() -> None:
     """Not a second earlier, and its rows come out with the flush that follows."""
     blocks = made(2, 6).records
@@ -51,7 +56,7 @@ def test_a_day_closes_when_the_watermark_passes_its_end_and_grace() -> None:
         line.send(of_day(blocks, day), midnight(day + 1) - 60)
     line.watermark(midnight(1) + GRACE - 1)
     line.watermark(midnight(1) + GRACE).watermark(midnight(2) + GRACE)
-    flushes = [flush for flush in line.end(FIRST + 1).run() if not flush.drained]
+    flushes = [flush for flush in line.end(FIRST + 1).run() if not drained(flush)]
     closed = [flush.last_closed - FIRST for flush in flushes]
     assert closed[-2:] == [0, 1]
     assert max(closed[:-2]) < 0
@@ -67,7 +72,7 @@ def test_late_data_come_out_with_the_next_flush() -> None:
     line = Timeline().watermark(midnight(0)).send(rest, midnight(1))
     line.watermark(midnight(8) + GRACE)
     line.send(late, midnight(8) + GRACE + 5).end(FIRST + 7)
-    before, flush = [flush for flush in line.run() if not flush.drained][-2:]
+    before, flush = [flush for flush in line.run() if not drained(flush)][-2:]
     assert max(days_of(before)) == 7
     assert flush.scope == {name: [(FIRST + 1, FIRST + 7)] for name in flush.scope}
     assert flush.records[Kind.INTERVALS].num_rows == 1
@@ -84,14 +89,14 @@ def test_what_is_behind_the_horizon_is_handed_on() -> None:
         (kind, {**row, "received_at": row["received_at"] + 10**13}) for kind, row in of_day(blocks, 2)[:1]
     ]
     line.send(late, midnight(60) + GRACE + 5).end(FIRST + 59)
-    flush = [flush for flush in line.run(hot_days=3) if not flush.drained][-1]
+    flush = [flush for flush in line.run(hot_days=3) if not drained(flush)][-1]
     assert flush.records[Kind.INTERVALS].num_rows == 1
     x = FIRST + 2
     assert flush.beyond[name] == [(x - 1, x + 35)]
     assert not flush.scope
 
 
-def drained(seed: int, hot_days: int) -> tuple[list[ShardFlush], World]:
+def disordered(seed: int, hot_days: int) -> tuple[list[ShardFlush], World]:
     """A world sent in disorder with repeats, between closes and flushes, then a drain."""
     chance = random.Random(seed)
     sent_world = world(chance, days=46, meters=1)
@@ -110,13 +115,13 @@ def drained(seed: int, hot_days: int) -> tuple[list[ShardFlush], World]:
 @pytest.mark.parametrize(("seed", "hot_days"), [(0, 35), (1, 2), (2, 2)])
 def test_any_disorder_ends_in_the_rows_of_the_backfill(seed: int, hot_days: int) -> None:
     """Through bags, cells and timers: after a drain the current rows are the backfill's, bit for bit."""
-    flushes, sent = drained(seed, hot_days)
+    flushes, sent = disordered(seed, hot_days)
     keeper, late = Keeper(), Scope()
     for flush in flushes:
         keeper.replace(flush.scope, flush, flush.whole_since)
         for series, days in flush.beyond.items():
             late[series] = merge([*late.get(series, []), *days])
-    assert flushes[-1].drained
+    assert drained(flushes[-1])
     assert flushes[-1].last_closed == sent.last_day
     if late:
         keeper.replace(late, computed(sent.records, sent.last_day, late), FIRST - 400)
