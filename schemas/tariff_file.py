@@ -95,7 +95,10 @@ class _TwiceError(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error."""
+    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error.
+
+    ``on``, ``off``, ``yes`` and ``no`` are names, as in YAML 1.2: a period is often called ``off``.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -109,7 +112,12 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    first: [
+        pair
+        for pair in pairs
+        if pair[0] != "tag:yaml.org,2002:timestamp"
+        and (pair[0] != "tag:yaml.org,2002:bool" or first in "tTfF")
+    ]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -126,7 +134,9 @@ def _read(text: str) -> tuple[yaml.Node | None, Any]:
 
 def _said(error: ValidationError) -> tuple[Address, str, str]:
     """Address, found and expected of the first fault."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelt field is missing and unknown at once: the unknown name says more.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, MisfitError):
         return (*first["loc"], *raised.address), raised.found, raised.expected
