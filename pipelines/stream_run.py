@@ -26,7 +26,7 @@ from pipelines.stream import StreamOptions, build
 from schemas.errors import MeterbeamError
 from schemas.lake import RAW_FILES
 
-__all__ = ["StreamRun", "run_stream"]
+__all__ = ["StreamRun", "check_empty", "newest_state", "run_stream"]
 
 START_S = 300.0
 """Time for a job to be staged and to run, also on a busy machine. [s]"""
@@ -83,9 +83,9 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
     """
     topics = known_topics(run.kafka, run.settings)
     state = options.lake / "stream"
-    restore = _restore(state, run.savepoint)
+    restore = newest_state(state, run.savepoint)
     if restore is None and not run.replay:
-        _check_empty(options.lake)
+        check_empty(options.lake)
     # What is wrong with lake, rules or tariffs shows here, before anything starts.
     stream = build(None, None, options)
     with _services(run, state) as (rest, beam):
@@ -136,8 +136,16 @@ def _submit(
     return job
 
 
-def _restore(state: Path, wanted: str) -> str | None:
-    """Where to start from: a path given, or the newest of the last stop and the retained checkpoints."""
+def newest_state(state: Path, wanted: str) -> str | None:
+    """Where to start from: a path given, or the newest of the last stop and the retained checkpoints.
+
+    Args:
+        state: Folder of the stream in the lake.
+        wanted: ``latest``, ``none``, or a path.
+
+    Raises:
+        MeterbeamError: There is no savepoint at the path.
+    """
     if wanted == "none":
         return None
     if wanted != "latest":
@@ -154,8 +162,12 @@ def _restore(state: Path, wanted: str) -> str | None:
     return found[-1].parent.as_uri() if found else None
 
 
-def _check_empty(folder: Path) -> None:
-    """Without state a stream knows nothing of what the lake holds: it would judge days without their past."""
+def check_empty(folder: Path) -> None:
+    """Refuse a lake with records to a stream without state: it would judge days without their past.
+
+    Raises:
+        MeterbeamError: It has some.
+    """
     if (folder / CONFIG).exists() and Lake.open(folder).files(RAW_FILES.name):
         raise MeterbeamError(
             str(folder),
