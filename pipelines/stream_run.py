@@ -154,10 +154,9 @@ def newest_state(state: Path, wanted: str) -> str | None:
             raise MeterbeamError("--savepoint", wanted, "latest, none, or the folder of a savepoint")
         return wanted
     last = state / LAST
-    found = sorted(
-        (state / "flink" / "checkpoints").glob("*/chk-*/_metadata"), key=lambda p: p.stat().st_mtime
-    )
-    if last.exists() and (not found or last.stat().st_mtime >= found[-1].stat().st_mtime):
+    retained = (state / "flink" / "checkpoints").glob("*/chk-*/_metadata")
+    found = sorted(retained, key=lambda path: (path.stat().st_mtime_ns, int(path.parent.name[4:])))
+    if last.exists() and (not found or last.stat().st_mtime_ns >= found[-1].stat().st_mtime_ns):
         return str(json.loads(last.read_text("utf-8"))["savepoint"])
     return found[-1].parent.as_uri() if found else None
 
