@@ -18,6 +18,7 @@ from models.series import Bool, Int
 from models.slot_quantities import netting_of
 from models.tou import classify
 from schemas.tariff import Demand, Export, Tariff
+from schemas.tariff_charges import named_event
 
 __all__ = ["Slot", "Slots", "line_days", "read_slots"]
 
@@ -91,7 +92,9 @@ def read_slots(
 
 
 def line_days(line: Mapping[str, Any], tariff: Tariff, slots: Slots, days: range) -> list[dict[str, Any]]:
-    """What a line takes from slots, day by day; empty where it comes from other lines or from days alone.
+    """What a line takes from slots, day by day.
+
+    Empty where a line comes from other lines, from days alone, or from the hours of an event.
 
     Args:
         line: Has charge, period and unit.
@@ -100,7 +103,7 @@ def line_days(line: Mapping[str, Any], tariff: Tariff, slots: Slots, days: range
         days: Epoch days on which the version was in force.
     """
     charge = next((c for c in tariff.charges if c.id == line["charge"]), None)
-    if charge is None or line["unit"] not in (tariff.unit, "kW"):
+    if charge is None or named_event(charge) or line["unit"] not in (tariff.unit, "kW"):
         return []
     inside = np.isin(slots.grid.day_of_slot + slots.grid.first_day, list(days))
     if isinstance(charge, Demand):

@@ -21,7 +21,7 @@ _WIDTH = 512
 
 
 class LakeBusyError(MeterbeamError):
-    """Another run holds the lake; it can be had when that one ends."""
+    """Another process holds the lake."""
 
 
 class LakeLock:

@@ -19,7 +19,7 @@ from pipelines.cluster.flink_rest import FlinkRest
 from pipelines.console import note
 from pipelines.kafka_alerts import SendAlerts
 from pipelines.kafka_cluster import known_topics
-from pipelines.kafka_source import ReadTopics
+from pipelines.kafka_topics import ReadTopics
 from pipelines.lake import CONFIG, Lake
 from pipelines.parts import whole_file
 from pipelines.stream import StreamOptions, build

@@ -35,6 +35,8 @@ def parse_tariff(text: str, where: str) -> Tariff:
         found = str(getattr(error, "problem", None) or error)
         expected = "each field once" if isinstance(error, _TwiceError) else "valid YAML"
         raise MeterbeamError(f"{where}{line}", found, expected) from error
+    except RecursionError as error:
+        raise MeterbeamError(where, "lists within lists without end", "a tariff in YAML") from error
     if not isinstance(content, dict):
         found = "an empty file" if content is None else f"a {type(content).__name__}"
         raise MeterbeamError(
@@ -57,7 +59,8 @@ def load_tariff(path: Path) -> Tariff:
         MeterbeamError: There is no such file, or it is wrong; names the line.
     """
     if not path.is_file():
-        raise MeterbeamError(str(path), "no such file", "a tariff in YAML")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise MeterbeamError(str(path), found, "a tariff in YAML")
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:

@@ -347,6 +347,28 @@ def test_a_bill_far_from_its_load(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "values from 2026-04-30T22:00:00Z to 2026-05-02T21:00:00Z" in error
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param("[" * 3000, "lists within lists", id="deep"),
+        pytest.param("", "an empty file", id="empty"),
+        pytest.param("- a\n- b\n", "a list", id="list"),
+        pytest.param("a: &a [*a]\n", "an unknown field a", id="in itself"),
+        pytest.param("? [1, 2]\n: 3\n", "unhashable key", id="key that is no name"),
+        pytest.param("id: x\n---\nid: y\n", "another document", id="two documents"),
+    ],
+)
+def test_files_that_are_no_tariff(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str
+) -> None:
+    """One clear message, exit code 1."""
+    (tmp_path / "t.yaml").write_text(content)
+    assert main(["tariff", "check", str(tmp_path / "t.yaml")]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "t.yaml" in error
+    assert said in error
+
+
 def test_a_misspelt_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is missing under its own name as well; the name that stands there says more."""
     rates = tariff(tmp_path / "t.yaml", '  - {id: energy, type: energy, raets: {all: "0.20"}}\n')
