@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=180.0, help="how long the play takes")
     options = parser.parse_args(arguments)
     try:
-        console.show_summary(_demo(options.out, options.meters, options.days, options.seconds))
+        console.show_summary(_demo(options.out.resolve(), options.meters, options.days, options.seconds))
     except MeterbeamError as error:
         console.show_error(error)
         return error.exit_code

@@ -82,7 +82,7 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
         MeterbeamError: Kafka, Flink, the lake or the savepoint cannot be used, or the job failed.
     """
     topics = known_topics(run.kafka, run.settings)
-    state = options.lake / "stream"
+    state = (options.lake / "stream").resolve()
     restore = newest_state(state, run.savepoint)
     if restore is None and not run.replay:
         check_empty(options.lake)
