@@ -79,8 +79,9 @@ def _no_key_twice(node: yaml.Node | None, where: str) -> None:
 
 
 def _said(error: ValidationError) -> tuple[tuple[int | str, ...], str, str]:
-    """Address, found and expected of the first fault."""
-    first = error.errors()[0]
+    """Address, found and expected of the first fault; an unknown field first, as it explains a missing one."""
+    faults = error.errors()
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     if first["type"] == "missing":
         return first["loc"], "nothing", f"the field {first['loc'][-1]}"
     if first["type"] == "extra_forbidden":

@@ -189,7 +189,7 @@ def table(half: int, packs: tuple[str, ...]) -> Iterator[str]:
     names = (*BASELINES, *packs)
     yield f"| homes | gap | {' | '.join(names)} | {packs[0]} ÷ best |"
     yield "|---" * (len(names) + 3) + "|"
-    for label, homes, rounds in (("Swiss", swiss, 4), ("NSW", nsw, 100)):
+    for label, homes, rounds in (("Swiss", swiss, 3), ("NSW", nsw, 60)):
         for gaps, how in ((1, "one"), (CLUSTER, "cluster")):
             for length, seconds in LENGTHS.items():
                 scores = measure(homes(half, rounds), seconds, gaps, packs)
