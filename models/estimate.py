@@ -16,7 +16,7 @@ from models.like_days import like_day, multi_week, two_week
 from models.screen import Screen
 from models.series import Bool, Int, SeriesFacts
 from models.similar import similar
-from schemas.estimators import LinearStep
+from schemas.estimators import AnyStep, LinearStep, step_of
 from schemas.quality import Method
 from schemas.rulepack import RulePack
 
@@ -41,14 +41,33 @@ def estimate(facts: SeriesFacts, checked: Screen, pack: RulePack) -> Estimates:
     gaps = Gaps(facts, checked)
     value = np.zeros(len(gaps.column), np.int64)
     method = np.zeros(len(gaps.column), np.int8)
+    forced = None if facts.forced is None else facts.forced.ravel()[checked.absent]
+    if forced is not None:
+        for step in _asked_for(forced, pack):
+            _try(step, gaps, gaps.wanted & (forced == Method[step.method.upper()]), pack, value, method)
     for step in pack.estimation.order:
-        left = np.flatnonzero(gaps.wanted & (method == Method.NONE) & gaps.at_most(step.max_minutes))
-        if len(left):
-            found_value, found = ESTIMATORS[step.method](gaps, left, step, pack)
-            value[left[found]] = found_value[found]
-            method[left[found]] = Method[step.method.upper()]
+        here = gaps.wanted & gaps.at_most(step.max_minutes)
+        _try(step, gaps, here if forced is None else here & (forced <= 0), pack, value, method)
     wanted = gaps.wanted
     return Estimates(checked.absent[wanted], value[wanted], method[wanted])
+
+
+def _try(
+    step: AnyStep, gaps: Gaps, chosen: Bool, pack: RulePack, value: Int, method: NDArray[np.int8]
+) -> None:
+    """Estimate those of the chosen slots that have no estimate yet; in place."""
+    left = np.flatnonzero(chosen & (method == Method.NONE))
+    if len(left):
+        found_value, found = ESTIMATORS[step.method](gaps, left, step, pack)
+        value[left[found]] = found_value[found]
+        method[left[found]] = Method[step.method.upper()]
+
+
+def _asked_for(forced: NDArray[np.int8], pack: RulePack) -> list[AnyStep]:
+    """Steps of the methods that edits name: with the pack's parameters where it has them, for any length."""
+    own = {step.method: step for step in reversed(pack.estimation.order)}
+    names = [Method(code).name.lower() for code in np.unique(forced[forced > 0]).tolist()]
+    return [own[name] if name in own else step_of(name) for name in names]
 
 
 def linear(gaps: Gaps, left: Int, step: LinearStep, pack: RulePack) -> tuple[Int, Bool]:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
+    "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
     "rules": "List, check and explain rule packs.",
     "tariff": "Check a tariff, or price a load under one or several.",
     "report": "Write one self-contained HTML page about the lake.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
 class Step(BaseModel):
@@ -60,3 +60,12 @@ AnyStep = Annotated[
     LinearStep | SimilarStep | LikeDayStep | TwoWeekStep | MultiWeekStep | FlatStep,
     Field(discriminator="method"),
 ]
+
+METHODS = ("linear", "similar", "like_day", "two_week", "multi_week", "flat")
+"""Names a pack or an edit may use."""
+
+
+def step_of(method: str) -> AnyStep:
+    """An estimator with its default parameters."""
+    step: AnyStep = TypeAdapter(AnyStep).validate_python({"method": method})
+    return step

@@ -79,7 +79,7 @@ def _no_key_twice(node: yaml.Node | None, where: str) -> None:
 
 
 def _said(error: ValidationError) -> tuple[tuple[int | str, ...], str, str]:
-    """Address, found and expected of the first fault; an unknown field first, as it explains a missing one."""
+    """Address, found and expected of the first fault, of an unknown field where there is one."""
     faults = error.errors()
     first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     if first["type"] == "missing":

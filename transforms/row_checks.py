@@ -18,6 +18,7 @@ from schemas.records import Kind
 from schemas.units import unit_factor, units_of
 from transforms.avro_columns import Rows
 from transforms.avro_numbers import Numbers
+from transforms.edit_checks import check_edits
 from transforms.reading_runs import DAY_S, Runs
 
 __all__ = ["Faults", "check_rows", "check_runs"]
@@ -81,6 +82,8 @@ def check_rows(kind: Kind, rows: Rows) -> Faults:
             _check_time(columns[name], name, faults)
     if "interval_s" in columns and kind is not Kind.SERVICE_POINTS:
         _check_interval(columns["interval_s"], faults.add)
+    if kind is Kind.EDITS:
+        check_edits(columns, faults.add)
     if rows.numbers is None:
         return faults
     limits = _check_units(columns, faults.add)
