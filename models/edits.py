@@ -110,9 +110,9 @@ def slot_edits(edits: Mapping[Name, list[Edit]], names: Iterable[Name], grid: Da
     if not rows:
         return None
     shape = 1 + max(row for row, _ in rows), grid.slots
-    made = SlotEdits(
-        np.zeros(shape, np.int64), *(np.zeros(shape, np.bool_) for _ in range(3)), np.zeros(shape, np.int8)
-    )
+    never = np.zeros(shape, np.bool_)
+    value, method = np.zeros(shape, np.int64), np.zeros(shape, np.int8)
+    made = SlotEdits(value=value, put=never, kept=never.copy(), dropped=never.copy(), method=method)
     for row, edit in rows:
         first, last = (
             int(np.clip(-(-(moment - grid.origin * MICROS) // (grid.interval_s * MICROS)), 0, grid.slots))

@@ -87,11 +87,13 @@ def _number(text: str) -> float:
     try:
         exact = Decimal(text)
         micro = exact * 1_000_000
-        if micro == int(micro) and abs(exact) < 10**9:
+        if micro == int(micro) and abs(exact) <= 10**7:
             return float(exact)
     except (InvalidOperation, OverflowError, ValueError):
         pass
-    raise UsageError("--value", repr(text), "a number of at most six decimals, in the billing unit")
+    raise UsageError(
+        "--value", repr(text), "a number up to 10,000,000 of at most six decimals, in the billing unit"
+    )
 
 
 def carried_out(record: dict[str, Any], lake: Path | None, out: Path | None) -> dict[str, Any]:

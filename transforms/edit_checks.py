@@ -13,7 +13,7 @@ from schemas.channels import CHANNELS
 from schemas.estimators import METHODS
 
 KINDS = ("set", "estimate", "accept", "reject", "revoke")
-MOST = 10**12
+MOST = 10**7
 """Largest value of a slot in the billing unit."""
 
 
