@@ -18,7 +18,8 @@ class Gaps:
     """Every absent slot, of expected days and others, shape (k,); columns are those of the grid.
 
     A gap is a maximal run of absent slots, over midnight too. What a slot of day d sees of its gap ends
-    with the days d − 35 … d + 1.
+    with the days d − 35 … d + 1. A gap whose beginning cannot be told, because the slot before it is not in
+    view or never had a value, counts from midnight of d: so nothing depends on where the grid begins.
     """
 
     facts: SeriesFacts
@@ -62,7 +63,9 @@ class Gaps:
     @cached_property
     def start(self) -> Int:
         """First column of each slot's gap, as its day sees it."""
-        return np.maximum(self._edges[0], self.low)
+        first = self._edges[0]
+        told = (first > self.low) & self.facts.have[self.series, np.maximum(first - 1, 0)]
+        return np.where(told, first, np.maximum(first, self.facts.grid.offsets[self.day]))
 
     @cached_property
     def end(self) -> Int:

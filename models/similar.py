@@ -119,6 +119,8 @@ class _Stretches:
         day = grid.day_of_slot[columns][:, None, :] - np.arange(1, REACH_BACK + 1)[:, None]
         same = grid.wall_columns[np.maximum(day, 0), (grid.wall[columns] // grid.interval_s)[:, None, :]]
         there = among[:, None, :] & (day >= 0) & (same >= 0)
+        # Days without any reading count as if they were not on the grid, wherever that begins.
+        there &= self.gaps.checked.any_good[self.row[:, None, None], np.maximum(day, 0)]
         moved = same[:, :, None, :].astype(np.int64) + self.offsets[:, None]
         seen = (
             there[:, :, None, :]

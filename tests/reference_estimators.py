@@ -42,6 +42,8 @@ class Gap:
             first -= 1
         while last < high and lacks(series.slots[last + 1]):
             last += 1
+        if first == low or series.slots[first - 1].value is None:
+            first = max(first, series.days[slot.day][0].column)
         return cls(first, last)
 
 
@@ -190,9 +192,14 @@ class Move:
         """The usable slot that corresponds to one, in view of the day."""
         if slot.day < self.back:
             return None
-        same = [other for other in self.series.days[slot.day - self.back] if other.clock == slot.clock]
+        there = self.series.days[slot.day - self.back]
+        same = [other for other in there if other.clock == slot.clock]
         low, high = view(self.series, self.day)
-        if not same or not low <= same[0].column + self.offset <= high:
+        if (
+            not same
+            or not any(other.good for other in there)
+            or not low <= same[0].column + self.offset <= high
+        ):
             return None
         found = self.series.slots[same[0].column + self.offset]
         return found if usable(found) else None

@@ -60,14 +60,14 @@ def test_set_and_revoke(town: Path, lake: Path, tmp_path: Path, capsys: pytest.C
     slot = f"meter_id = '{meter}' AND channel = 'import' AND start = '{start.isoformat()}'"
     seen = f"SELECT quality || ' ' || method || ' ' || value::DOUBLE FROM readings WHERE {slot}"
     before = f"SELECT measured::DOUBLE FROM readings WHERE {slot}"
-    assert scalar(lake, seen) == "EDITED MANUAL 12.5"
+    assert scalar(lake, seen) == "EDITED manual 12.5"
     assert scalar(lake, before) < 12.5
     run(lake, town)
-    assert scalar(lake, seen) == "EDITED MANUAL 12.5"
+    assert scalar(lake, seen) == "EDITED manual 12.5"
     assert scalar(lake, "SELECT user || ': ' || reason FROM edits") == "ann: site visit"
 
     edit(capsys, "revoke", made["edit_id"], "--lake", str(lake))
-    assert str(scalar(lake, seen)).startswith("VERIFIED NONE")
+    assert str(scalar(lake, seen)).startswith("VERIFIED none")
     run(tmp_path / "never", town)
     assert_equal(tmp_path / "never", lake)
 
