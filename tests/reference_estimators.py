@@ -193,13 +193,11 @@ class Move:
         if slot.day < self.back:
             return None
         there = self.series.days[slot.day - self.back]
+        seen = range(max(0, self.day - REACH), slot.day - self.back + 1)
+        started = any(other.good for day in seen for other in self.series.days[day])
         same = [other for other in there if other.clock == slot.clock]
         low, high = view(self.series, self.day)
-        if (
-            not same
-            or not any(other.good for other in there)
-            or not low <= same[0].column + self.offset <= high
-        ):
+        if not same or not started or not low <= same[0].column + self.offset <= high:
             return None
         found = self.series.slots[same[0].column + self.offset]
         return found if usable(found) else None
