@@ -24,7 +24,7 @@ CONTEXT_GAPS = 4
 """Surroundings on each side, in lengths of the gap …"""
 CONTEXT_MIN_S, CONTEXT_MAX_S = 3_600, DAY_S
 """… but no less and no more than these. [s]"""
-SHIFT_STEP_S = 900
+SHIFT_STEP_S = 1_800
 """Stretches are tried at steps of this, or of one slot where slots are longer. [s]"""
 NEAREST_WEIGHT = 10_000
 """Weight of the slots beside the gap; those i slots away weigh ⌊this / i⌋."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.calendar import DAY_S
 from models.days import to_slots
@@ -36,7 +37,7 @@ class View:
 
     gaps: Gaps
     usable: Bool
-    count: Int
+    count: NDArray[np.int32]
     row: Int
     first: Int
 
@@ -50,7 +51,7 @@ class View:
         rows, at = np.unique(gaps.series, return_inverse=True)
         row = np.zeros(facts.count, np.int64)
         row[rows] = np.arange(len(rows))
-        count = np.zeros((len(rows), grid.slots + 1), np.int64)
+        count = np.zeros((len(rows), grid.slots + 1), np.int32)
         np.cumsum(usable[rows], axis=1, out=count[:, 1:])
         following = np.where(gaps.checked.any_good[rows], np.arange(grid.days), grid.days)
         following = np.minimum.accumulate(following[:, ::-1], axis=1)[:, ::-1]

@@ -146,7 +146,7 @@ def similar(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
     length_s = series.facts.grid.interval_s
     least = max(HOUR_S // length_s, 1)
     context = min(max(4 * gap.length, least), max(DAY_S // length_s, least))
-    pitch = max(900 // length_s, 1)
+    pitch = max(1800 // length_s, 1)
     most = step.shift_minutes * 60 // (pitch * length_s)
     offsets = sorted(range(-most, most + 1), key=lambda i: (abs(i), i))
     found: list[tuple[int, int, Move]] = []
