@@ -32,8 +32,12 @@ COMMANDS: dict[str, str] = {
     "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
     "rules": "List, check and explain rule packs.",
     "export": "Write a view as CSV, Parquet, NEM12 or Green Button; sends again only what changed.",
+    "lake": "Maintain a lake: pack and clean up files, remove what need not be kept.",
     "push": "Bring a PostgreSQL database to the lake's last run.",
-    "tariff": "Check a tariff, or price a load under one or several.",
+    "api": "Serve a lake over HTTP, read only, to tokens with scopes.",
+    "customer": "Join customers to accounts; export or erase what is theirs.",
+    "tariff": "Check a tariff, price a load under one or several, import US rates.",
+    "bill": "Explain a bill: every line back to its slots, and what changed since its last revision.",
     "report": "Write one self-contained HTML page about the lake.",
 }
 """Every command with its line in ``meterbeam --help``, in the order shown."""
