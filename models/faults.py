@@ -113,9 +113,8 @@ def _multiplier(days: Days) -> list[Fault]:
     found = []
     step, place = _largest_steps(days)
     for factor, name, slack in ((3.0, "unit_error", 0.15), (1.0, "multiplier_x10", 0.12)):
-        for row in np.flatnonzero(np.abs(np.abs(step) - factor) < slack).tolist():
-            times = "÷" if step[row] < 0 else "×"
-            evidence = f"daily use went {times}{10 ** abs(step[row]):.1f} overnight and stayed"
+        for row in np.flatnonzero(np.abs(step - factor) < slack).tolist():
+            evidence = f"daily use went ×{10 ** step[row]:.1f} overnight and stayed"
             found.append(Fault(row, name, days.day(int(place[row])), None, "error", evidence))
     return found
 

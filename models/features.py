@@ -133,6 +133,7 @@ class _Chunk:
             inside = self.days if per_day.ndim == 2 else self.days[:, :, None]
             placed = self.calendar.placed(per_day * inside)
             result[name] = placed if name in LISTS and name != "hours" else placed.sum(axis=2)
+        result["parts"] = result["parts"].reshape(*result["parts"].shape[:2], -1)
         result["near_peak"] = self._near_peak(result["day_max"].max(axis=2))
         for name, of_day in (("slots", "day_slots"), ("missing", "day_missing")):
             result[name] = result[of_day].sum(axis=2)
@@ -186,7 +187,12 @@ class _Chunk:
             row, slot = np.nonzero(~self.have)
             missing = hour_counts(row, slot, len(hours), self.grid)
         total = self._by_day(np.add, self.value, np.int64)
-        return {"hours": hours, "day_total": total, "day_hash": _hash(hours, missing)}
+        return {
+            "hours": hours,
+            "parts": _parts(hours),
+            "day_total": total,
+            "day_hash": _hash(hours, missing),
+        }
 
     def _moments(self) -> Features:
         """Second moments over the values and over neighbours within a day."""
@@ -214,6 +220,14 @@ class _Chunk:
         near = self._count(self.value >= np.repeat(least, self.lengths, axis=1))
         counts: Int = self.calendar.placed(near * self.days).sum(axis=2)
         return counts
+
+
+def _parts(hours: Int) -> NDArray[np.int32]:
+    """Two hours each, in whole thousandths; (n, days, 12)."""
+    limits = np.iinfo(np.int32)
+    pairs = (hours[:, :, ::2] + hours[:, :, 1::2]) // MICRO_A_THOUSANDTH
+    parts: NDArray[np.int32] = np.clip(pairs, limits.min, limits.max).astype(np.int32)
+    return parts
 
 
 @lru_cache(maxsize=1)

@@ -1,19 +1,34 @@
-"""Theft that was always there: meters against the population, and against the loss of their feeder."""
+"""Theft whatever its timing: three ways it can show, each by the meter's own days and by its feeder's loss.
+
+*began*: a lasting change, as the change queue sees it. *comes and goes*: days unlike each other. *steady*: a
+meter unlike the population, from the first day seen. Of each meter the strongest of the three counts.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.change_queue import MAD_TO_SIGMA, ChangeScores, nan_median, strangeness
+from models.behaviour import Behaviour
+from models.change_queue import ChangeScores
+from models.feeder_fit import FeederFit
+from models.series import Int
+from models.standing import evidence, nan_median, one_sided, rarity, robust
 from models.week_table import WeekTable
 from models.weekly_features import Float
 
-SIDE = np.array([-1, -1, -1, 1, 1, -1, 0, -1, 1, 0, 0, 0, -1, 1])
-RIDGE = 0.05
-"""Share of the mean squared load added to each meter's own: keeps the loss of look-alikes apart."""
+__all__ = ["WAYS", "StateScores", "state_scores"]
+
+WAYS = ("began", "comes and goes", "steady")
+WEIGHTS = (1.0, 0.8, 1.2)
+"""Honest homes are restless, few are steadily strange: unrest counts for less than a lasting state."""
+OWN_CHANGE = 2.0
+"""A change against the own past says more than the feeder does."""
+STATIC_SIDE = (-1, -1, -1, 1, 1, -1, 0, -1, 1, 0, 0, 0)
+"""Suspicious side of ``weekly_features.NAMES``: −1 lower, 1 higher, 0 either."""
+DAILY = 6
+"""The first of ``behaviour.DAY_NAMES``; the last one is of weeks."""
 
 
 @dataclass(frozen=True)
@@ -22,74 +37,37 @@ class StateScores:
 
     Attributes:
         score: Higher is more suspicious, shape (m,).
-        feeder_share: Share of its reported load that the feeder's loss asks of the meter, NaN without a
-            feeder, shape (m,).
+        way: Index into ``WAYS`` of the strongest, shape (m,).
+        ways: Robust distance of each way, shape (m, 3).
     """
 
     score: Float
-    feeder_share: Float
+    way: Int
+    ways: Float
 
 
-def state_scores(
-    table: WeekTable, change: ChangeScores, feeders: dict[str, Float], feeder_of: list[str | None]
-) -> StateScores:
-    """Score every meter.
+def state_scores(table: WeekTable, found: Behaviour, change: ChangeScores, fit: FeederFit) -> StateScores:
+    """Score every meter; one whose feeder has no meter is judged by its own days alone.
 
     Args:
         table: Customer meters of the theft population, sorted by id.
+        found: What their days are like.
         change: Their change scores.
-        feeders: Daily energy through each feeder meter, (d,) on the table's days. [micro-kWh]
-        feeder_of: Feeder of each meter.
+        fit: What the feeders say of them.
     """
-    static = _static(table)
-    centred = static - np.median(static, axis=0) if len(static) else static
-    spread = MAD_TO_SIGMA * np.median(np.abs(centred), axis=0) + 1e-9 if len(static) else 1.0
-    z = np.clip(centred / spread, -8, 8)
-    side = np.where(SIDE == 0, np.abs(z), np.maximum(z * SIDE, 0))
-    score = _scaled(strangeness(side, side)) + _scaled(change.score) if len(static) else np.zeros(0)
-    share = feeder_shares(table.days("day_total"), feeders, feeder_of)
-    return StateScores(score + np.nan_to_num(share) * 4.0, share)
-
-
-def _static(table: WeekTable) -> Float:
-    """Fourteen features of the whole period: medians over the weeks, and how days differ."""
-    columns = range(table.features.shape[2])
-    medians = [nan_median(table.features[:, :, k].astype(np.float64), 1) for k in columns]
-    days = np.maximum(table.days("day_total").astype(np.float64), 0)
-    mean = np.maximum(days.mean(axis=1), 1.0)
-    variation = days.std(axis=1) / mean
-    spread = (
-        (np.quantile(days, 0.9, axis=1) - np.quantile(days, 0.1, axis=1)) / mean if days.size else variation
+    unrest = [one_sided(found.unrest[:, k], 1) for k in range(3 * DAILY)]
+    medians = [nan_median(table.features[:, :, k].astype(np.float64), 1) for k in range(len(STATIC_SIDE))]
+    static = [one_sided(column, side) for column, side in zip(medians, STATIC_SIDE, strict=True)]
+    static += [one_sided(found.centre[:, k], 1) for k in range(DAILY)]
+    own = (
+        OWN_CHANGE * evidence(change.score),
+        evidence(rarity(np.column_stack(unrest))),
+        evidence(rarity(np.column_stack(static))),
     )
-    return np.column_stack([*medians, np.log(mean), variation + 0.5 * spread])
-
-
-def feeder_shares(
-    days: NDArray[np.integer],
-    feeders: dict[str, Float],
-    feeder_of: list[str | None],
-) -> Float:
-    """Ridge-regularised non-negative least squares of each feeder's loss on the loads its meters report.
-
-    Returns:
-        Coefficient of each meter, NaN where its feeder has no meter; shape (m,).
-    """
-    from scipy.optimize import nnls  # slow to import: only who scores pays
-
-    share = np.full(len(feeder_of), np.nan)
-    for feeder, through in feeders.items():
-        rows = np.array([i for i, name in enumerate(feeder_of) if name == feeder], np.int64)
-        if not len(rows):
-            continue
-        load = np.maximum(days[rows].astype(np.float64), 0).T / 1e6
-        loss = through / 1e6 - load.sum(axis=1)
-        weight = np.sqrt(RIDGE * np.mean(load**2) * len(load))
-        matrix = np.vstack([load, weight * np.eye(len(rows))])
-        share[rows] = nnls(matrix, np.concatenate([loss, np.zeros(len(rows))]))[0]
-    return share
-
-
-def _scaled(values: Float) -> Float:
-    spread = MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))) + 1e-6
-    scaled: Float = np.clip((values - np.median(values)) / spread, -20, 20)
-    return scaled
+    by_feeder = evidence(fit.moving), evidence(fit.moving), evidence(fit.steady)
+    ways = np.column_stack(
+        [weight * robust(mine + its) for weight, mine, its in zip(WEIGHTS, own, by_feeder, strict=True)]
+    )
+    way = ways.argmax(axis=1) if len(ways) else np.zeros(0, np.int64)
+    score: Float = (np.maximum(ways, 0) ** 3).sum(axis=1) ** (1 / 3) + 0.01 * ways.max(axis=1, initial=-20)
+    return StateScores(score, way, ways)

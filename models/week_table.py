@@ -27,6 +27,11 @@ DAILY = {
 }
 """Daily columns that are kept, as small as they can be: a day has at most 1,500 slots of a minute."""
 
+PARTS = 7 * 12
+"""Two hours each of a week."""
+RECENT_WEEKS = 8
+"""Weeks of which the parts of the days are kept: enough to lay beside a feeder's loss."""
+
 Columns = dict[str, NDArray[Any]]
 
 
@@ -42,6 +47,7 @@ class WeekTable:
         signature: Equal for equal weeks, 0 for a week of zeros; (m, w).
         lists: The columns of ``DAILY``, (m, w, 7) each.
         features: ``models.weekly_features`` of each week, NaN where there is none; (m, w, 12).
+        parts: Energy by day and two hours in the last ``RECENT_WEEKS``; (m, r, 84). [Wh]
     """
 
     meters: list[str]
@@ -51,6 +57,7 @@ class WeekTable:
     signature: Int
     lists: Columns
     features: NDArray[np.float32]
+    parts: NDArray[np.int32]
 
     def chosen(self, rows: Int, daily: Sequence[str] = tuple(DAILY)) -> WeekTable:
         """Some of the meters, with some of the daily columns; all meters are not copied."""
@@ -64,6 +71,7 @@ class WeekTable:
             self.signature[rows],
             {name: self.lists[name][rows] for name in daily},
             self.features[rows],
+            self.parts[rows],
         )
 
     def days(self, name: str) -> NDArray[np.integer]:
@@ -96,6 +104,7 @@ def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") 
         whole["signature"],
         {name: whole[name] for name in DAILY},
         whole["features"],
+        whole["parts"],
     )
 
 
@@ -107,6 +116,7 @@ def _nothing(weeks: Int) -> Columns:
         **{name: np.zeros(shape, kind) for name, kind in numbers.items()},
         **{name: np.zeros((*shape, WEEK), kind) for name, kind in DAILY.items()},
         "features": np.zeros((*shape, len(NAMES)), np.float32),
+        "parts": np.zeros((0, min(RECENT_WEEKS, len(weeks)), PARTS), np.int32),
     }
 
 
@@ -124,7 +134,7 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
     found: Columns = {}
     for field in rows.schema:
         if pa.types.is_list(field.type):
-            flat = _array(rows[field.name]).flatten().to_numpy().reshape(rows.num_rows, -1)
+            flat = list_column(rows, field.name)
         elif pa.types.is_integer(field.type):
             flat = rows[field.name].to_numpy()
         else:
@@ -141,7 +151,14 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
         "signature": signature,
         **{name: found[name].astype(kind, copy=False) for name, kind in DAILY.items()},
         "features": weekly_features(there, found).astype(np.float32),
+        "parts": found["parts"][:, -RECENT_WEEKS:],
     }
+
+
+def list_column(rows: pa.Table, name: str) -> NDArray[Any]:
+    """A list column of one length; (rows, length)."""
+    flat: NDArray[Any] = _array(rows[name]).flatten().to_numpy()
+    return flat.reshape(rows.num_rows, -1)
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

@@ -34,7 +34,8 @@ COMMANDS: dict[str, str] = {
     "push": "Bring a PostgreSQL database to the lake's last run.",
     "api": "Serve a lake over HTTP, read only, to tokens with scopes.",
     "customer": "Join customers to accounts; export or erase what is theirs.",
-    "tariff": "Check a tariff, or price a load under one or several.",
+    "tariff": "Check a tariff, price a load under one or several, import US rates.",
+    "bill": "Explain a bill: every line back to its slots, and what changed since its last revision.",
     "report": "Write one self-contained HTML page about the lake.",
 }
 """Every command with its line in ``meterbeam --help``, in the order shown."""

@@ -16,7 +16,8 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from models.calendar import day_date
-from models.detect import Place, detect
+from models.comparison import Place
+from models.detect import detect
 from models.master import MasterData
 from pipelines.lake import Lake, latest
 from pipelines.parts import PartFile, shards_of_part, write_part
@@ -42,6 +43,7 @@ READ = (
     "day_zeros",
     "day_hash",
     "hours",
+    "parts",
 )
 """Columns of ``features`` that detection reads."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +33,7 @@ from models.sharding import shard_of_id
 from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
 from pipelines.revise import current_days, current_rows, revise
+from pipelines.shard_ranges import ShardRange
 from pipelines.tariff_book import event_days, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
@@ -59,6 +59,7 @@ class ProcessJob:
         everything: Whether every day is dirty (no results yet, or the rules changed).
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
+        tariffs: Folder of tariff files, named by their content.
     """
 
     lake: str
@@ -76,36 +77,6 @@ class ProcessJob:
     def whole(self) -> bool:
         """Whether every day of every meter is computed: then bills are priced on the way."""
         return self.everything and self.limits is None
-
-
-@dataclass(frozen=True)
-class ShardRange:
-    """Consecutive shards worked on together; results do not depend on which ones are.
-
-    Attributes:
-        first, last: Their numbers, inclusive.
-        count: Shards of the lake.
-    """
-
-    first: int
-    last: int
-    count: int
-
-    def __contains__(self, meter: str) -> bool:
-        return self.first <= shard_of_id(meter, self.count) <= self.last
-
-    @property
-    def numbers(self) -> range:
-        """Every shard."""
-        return range(self.first, self.last + 1)
-
-
-def shard_ranges(count: int, readings: int, at_once: int, workers: int) -> list[ShardRange]:
-    """All shards of a lake in ranges of about ``at_once`` readings, at least one range a worker."""
-    most = min(max(at_once * count // max(readings, 1), 1), -(-count // max(workers, 1)))
-    ranges = -(-count // most)
-    edges = [count * number // ranges for number in range(ranges + 1)]
-    return [ShardRange(first, end - 1, count) for first, end in pairwise(edges)]
 
 
 @dataclass(frozen=True)

@@ -72,11 +72,13 @@ def one_week(values: Int, have: Bool, grid: DayGrid, monday: int, days: list[int
         for slot in slots:
             if have[slot]:
                 row["hours"][grid.wall[slot] // 3600] += int(values[slot])
+                row["parts"][at * 12 + grid.wall[slot] // 7200] += int(values[slot])
                 small = thousandths(values[slot])
                 row["squares"] += small * small
                 if slot > slots[0] and have[slot - 1]:
                     row["lagged"] += small * thousandths(values[slot - 1])
                     row["variation"] += abs(small - thousandths(values[slot - 1]))
+    row["parts"] = [max(-(1 << 31), min((1 << 31) - 1, part // 1000)) for part in row["parts"]]
     row["slots"], row["missing"] = sum(row["day_slots"]), sum(row["day_missing"])
     row["negatives"] = sum(value < 0 for value in held)
     peak = max(row["day_max"])

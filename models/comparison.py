@@ -1,0 +1,113 @@
+"""Meters compared: the faults of each, what its days are like, and how both queues score it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from models.behaviour import Behaviour, behaviour
+from models.change_queue import ChangeScores, change_scores
+from models.faults import Fault, find_faults, leaving
+from models.feeder_fit import FeederFit, feeder_fit
+from models.feeder_loads import FeederLoads, Metered
+from models.series import Int
+from models.state_queue import StateScores, state_scores
+from models.week_table import WeekTable, week_table
+
+__all__ = ["Comparison", "Place", "Scored", "compare"]
+
+FEWEST_METERS = 5
+FEWEST_WEEKS = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """What master data say of a meter at the moment of the run.
+
+    Attributes:
+        since: Epoch day from which its service point, account and role hold.
+    """
+
+    role: str
+    feeder_id: str | None
+    status: str
+    since: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of each meter of the theft population; m meters in the order of ``table``."""
+
+    table: WeekTable
+    found: Behaviour
+    change: ChangeScores
+    fit: FeederFit
+    state: StateScores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All of a detect run but its words.
+
+    Attributes:
+        meters: How many meters of any role have features.
+        customers: Ids of the customers' meters, sorted.
+        first_day: Epoch day of the first Monday.
+        faults: Of the customers, by their place in ``customers``.
+        kept: Places in ``customers`` of the theft population.
+        scored: None where there are fewer than five meters or three weeks: then nothing can be compared.
+    """
+
+    meters: int
+    customers: list[str]
+    first_day: int
+    faults: list[Fault]
+    kept: Int
+    scored: Scored | None
+
+
+def compare(pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place]) -> Comparison:
+    """Find faults and score every customer meter that can be compared.
+
+    Args:
+        pieces: Rows of the ``features`` table up to the moment, all of a meter in one piece.
+        weeks: Mondays of all pieces, ascending.
+        places: Service point of each meter; empty in a lake without master data.
+
+    Returns:
+        The same for any order of the rows and any sharding.
+    """
+    loads = _feeder_loads(places, weeks)
+    table = week_table(loads.watched(pieces), weeks)
+    count = len(table.meters)
+    customer = [not places or _role(meter, places) == "customer" for meter in table.meters]
+    table = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
+    customers = table.meters
+    faults = find_faults(table) if len(weeks) else []
+    kept = np.flatnonzero(~leaving(faults, len(customers)))
+    table = table.chosen(kept)
+    scored = None
+    if len(kept) >= FEWEST_METERS and len(weeks) >= FEWEST_WEEKS:
+        found = behaviour(table)
+        change, fit = change_scores(table, found), feeder_fit(table, loads)
+        scored = Scored(table, found, change, fit, state_scores(table, found, change, fit))
+    return Comparison(count, customers, int(weeks[0]) if len(weeks) else 0, faults, kept, scored)
+
+
+def _role(meter: str, places: dict[str, Place]) -> str | None:
+    return places[meter].role if meter in places else None
+
+
+def _feeder_loads(places: dict[str, Place], weeks: Int) -> FeederLoads:
+    """Feeders that have a meter, and the meters that count in their balance."""
+    names = sorted({str(p.feeder_id) for p in places.values() if p.role == "feeder" and p.feeder_id})
+    number = {name: at for at, name in enumerate(names)}
+    meters = {
+        meter: Metered(number[place.feeder_id], place.role == "feeder")
+        for meter, place in places.items()
+        if place.feeder_id in number and place.role in ("feeder", "customer", "generation")
+    }
+    return FeederLoads(names, meters, weeks)
