@@ -60,11 +60,13 @@ class ShardRun:
         inputs: The shard's records and range.
         pack: The rules in force.
         scope: Days to compute of each series; None for every expected day.
+        since: First epoch day whose records are all there; the days in scope reach no further back.
     """
 
     inputs: ShardInputs
     pack: RulePack
     scope: dict[Name, list[Days]] | None = None
+    since: int = -(1 << 20)
 
     def __post_init__(self) -> None:
         self.assembly = Assembly()
@@ -75,7 +77,11 @@ class ShardRun:
         back = CONTEXT_BACK + self.pack.registers.max_read_gap_days + 1
         ahead = self.pack.registers.max_read_gap_days + 2
         scope = self.scope or {}
-        return {name: (days[0][0] - back, days[-1][1] + ahead) for name, days in scope.items() if days}
+        return {
+            name: (max(days[0][0] - back, self.since), days[-1][1] + ahead)
+            for name, days in scope.items()
+            if days
+        }
 
     def groups(self) -> Iterator[Computed]:
         """Validate and estimate group by group."""

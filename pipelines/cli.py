@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "Write Avro files of a simulated town, with faults and theft, and the truth beside them.",
     "convert": "Turn CSV, Parquet, NEM12 or Green Button files into Avro input.",
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
+    "stream": "Keep a lake up to date from Kafka, on Flink: days as they close, late data as revisions.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
     "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
