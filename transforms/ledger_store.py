@@ -19,6 +19,7 @@ import pyarrow as pa
 from models.assemble import Name
 from models.ledger import (
     DATED,
+    HELD,
     Flushed,
     LedgerIndex,
     LedgerRules,
@@ -160,7 +161,7 @@ class LedgerStore:
         held = [bag for number, bag in zip(notes.cells, self.cells, strict=True) if number >= 0]
         kept = unpack_records(blob for bag in (self.recent, self.lasting, *held) for blob in bag.read())
         for kind in RAW:
-            if kind in (*DATED, Kind.SERVICE_POINTS, Kind.TARIFFS, Kind.TARIFF_EVENTS):
+            if kind in HELD:
                 kept.setdefault(kind, RAW[kind].empty_table())
         index = LedgerIndex(self._first_readings(), notes.last_closed, notes.flushed_through, notes.floor)
         return ShardLedger(rules, LedgerState.rebuilt(kept, index, rules), serves)
