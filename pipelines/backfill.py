@@ -27,7 +27,7 @@ from pipelines.parts import PartFile
 from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
 from pipelines.shard_ranges import ShardRange, busy_shards, shard_ranges
 from pipelines.tally import Tally
-from pipelines.tariff_store import keep_tariffs, kept_tariffs
+from pipelines.tariff_store import kept_tariffs, tariffs_in_force
 from pipelines.workers import Workers, workers
 from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
@@ -137,7 +137,7 @@ def run_once(
     """
     pack, mapping = load_rule_pack(options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
-        tally, tariffs = Tally(), _tariffs(lake, options)
+        tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
         taken = IngestPass(run, arrivals, tally)
         taken.ingest(pool, mapping=mapping, on_error=options.on_error)
         raw = taken.raw_files()
@@ -272,14 +272,6 @@ def _tariffs_came(names: dict[Kind, list[tuple[str, bool]]]) -> bool:
     """Whether tariff versions or events came with this run: then every day is priced again."""
     kinds = (Kind.TARIFFS, Kind.TARIFF_EVENTS)
     return any(fresh for kind in kinds for _, fresh in names.get(kind, ()))
-
-
-def _tariffs(lake: Lake, options: BackfillOptions) -> str | None:
-    """The tariff files of this run: those it was given, or those of the last one."""
-    if options.tariffs is not None:
-        return keep_tariffs(lake.path, options.tariffs)
-    runs = lake.runs()
-    return runs["tariffs"][-1].as_py() if runs.num_rows else None
 
 
 def _tariffs_changed(runs: pa.Table, tariffs: str | None) -> bool:

@@ -12,12 +12,11 @@ import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, first_readings
 from models.bill_run import Events
-from models.blocks import NEVER
 from models.calendar import day_date, epoch_day
-from models.dirty import Days, DirtyDays, merge
-from models.feature_run import monday
+from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
+from models.scope_rows import weeks_of
 from models.shard_results import Prices, first_revisions, shard_results
 from models.shard_run import ShardRun
 from models.shard_scope import (
@@ -34,7 +33,7 @@ from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
 from pipelines.revise import current_days, current_rows, revise
 from pipelines.shard_ranges import ShardRange
-from pipelines.tariff_book import event_days, tariff_book
+from pipelines.tariff_book import event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
@@ -126,7 +125,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     written = (
         (DAYS, rows),
         (DETERMINANTS, _changed(DETERMINANTS, made.determinants, lake, scope)),
-        (FEATURES, _changed(FEATURES, made.features, lake, _weeks(scope))),
+        (FEATURES, _changed(FEATURES, made.features, lake, weeks_of(scope))),
     )
     name = f"{shards.first:04d}"
     return ShardReceipt(
@@ -146,11 +145,6 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     )
 
 
-def _weeks(scope: Scope) -> Scope:
-    """The Mondays of the weeks that hold the days in scope."""
-    return {name: merge((monday(first), last) for first, last in days) for name, days in scope.items()}
-
-
 def prices(job: ProcessJob) -> Prices:
     """Tariffs and event days of a run."""
     tariffs = job.raw.get(Kind.TARIFFS, ())
@@ -160,14 +154,7 @@ def prices(job: ProcessJob) -> Prices:
 
 @lru_cache(maxsize=1)
 def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str], ...]:
-    rows = _read(lake, Kind.TARIFFS, names).to_pylist()
-    held: dict[tuple[str, str], tuple[int, int, str]] = {}
-    for row in rows:
-        key = row["tariff_id"], row["version"]
-        received, sequence = row["received_at"], row["sequence"]
-        order = NEVER if received is None else received, -1 if sequence is None else sequence, row["yaml"]
-        held[key] = max(held.get(key, order), order)
-    return tuple((*key, text) for key, (*_, text) in sorted(held.items()))
+    return received_tariffs(_read(lake, Kind.TARIFFS, names))
 
 
 @lru_cache(maxsize=1)
@@ -255,7 +242,13 @@ def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
         first_readings=first_readings(intervals),
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
+        edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
     )
+
+
+@lru_cache(maxsize=1)
+def _edits(lake: str, names: RawNames) -> pa.Table:
+    return _read(lake, Kind.EDITS, names)
 
 
 def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:
