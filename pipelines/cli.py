@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "Write Avro files of a simulated town, with faults and theft, and the truth beside them.",
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
+    "evaluate": "Measure the theft queues and the fault rules on injected truth.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
     "tariff": "Check a tariff, or price a load under one or several.",
     "report": "Write one self-contained HTML page about the lake.",
