@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.fault_evaluation import evaluate_faults, fault_rows
 from models.theft_bench import Homes
 from models.theft_evaluation import METHODS, METRICS, TheftPlan, evaluate_theft, summary_rows
 from pipelines.console import progress
 from pipelines.evaluation_plot import bars
 from pipelines.parts import whole_file
 
-__all__ = ["run_theft", "table_text", "write_result"]
+__all__ = ["run_faults", "run_theft", "table_text", "write_result"]
 
 
 def run_theft(homes: Homes, plan: TheftPlan) -> dict[str, Any]:
@@ -36,6 +37,27 @@ def run_theft(homes: Homes, plan: TheftPlan) -> dict[str, Any]:
         "attacks": list(plan.kinds),
         "top": plan.top,
         "rows": summary_rows(tried),
+    }
+
+
+def run_faults(homes: Homes, *, seeds: int, each: int) -> dict[str, Any]:
+    """Faults injected into some homes, and what the rules say of all the others.
+
+    Returns:
+        ``rows`` of injected fault, and the false alarms a meter-month: of homes left whole, and of the
+        unchanged data, with the rules that raised them.
+    """
+    draws = []
+    with progress("Evaluate", total=seeds, unit="draws") as advance:
+        for draw in evaluate_faults(homes, seeds=seeds, each=each):
+            draws.append(draw)
+            advance(1)
+    return {
+        "homes": len(homes.names),
+        "able": int(homes.able.sum()),
+        "days": homes.grid.days,
+        "seeds": seeds,
+        **fault_rows(homes, draws),
     }
 
 

@@ -66,6 +66,30 @@ def theft(
     _show("theft", result, columns, out, as_json=as_json)
 
 
+@app.command("faults")
+def faults(
+    homes: _Homes = None,
+    lake: _Lake = None,
+    timezone: _Zone = "Europe/Zurich",
+    seeds: _Seeds = 10,
+    each: Annotated[int, typer.Option(min=1, help="Homes broken in each way, in each draw.")] = 15,
+    out: _Out = None,
+    as_json: _Json = False,
+) -> None:
+    """Break some real meters in every way and look for them with the pipeline's own fault rules.
+
+    recall counts a broken meter as found when a rule named that fault of it; false alarms are the rows on
+    meters that were left whole, a meter and month of 30.4 days.
+
+    Example:
+        meterbeam evaluate faults --homes consumption.parquet --timezone Europe/Zurich --seeds 10 --out faults
+    """
+    from pipelines.evaluate import run_faults
+
+    result = run_faults(_homes(homes, lake, timezone), seeds=seeds, each=each)
+    _show("faults", result, ("fault", "injected", "recall", "any_fault"), out, as_json=as_json)
+
+
 def _homes(file: Path | None, lake: Path | None, timezone: str) -> Homes:
     from pipelines.homes import homes_of_file, homes_of_lake
     from schemas.errors import UsageError
