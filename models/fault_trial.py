@@ -142,7 +142,8 @@ def draw_faults(load: Int, have: Bool, grid: DayGrid, *, seed: int, able: Bool, 
         each: Homes a kind of fault; fewer where there are too few homes.
     """
     rng = np.random.default_rng([seed, 4])
-    chosen = rng.permutation(np.flatnonzero(able))
+    chosen = rng.permutation(len(load))  # all, so that the draw is the same where one more or less is able
+    chosen = chosen[able[chosen]]
     each = max(min(each, len(chosen) // (2 * len(BREAKS))), 1)
     copied = np.zeros(len(load), np.bool_)
     said, known, kind, day = load.copy(), have.copy(), [""] * len(load), np.full(len(load), -1)

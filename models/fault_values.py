@@ -21,8 +21,8 @@ FEWEST_DROPPED, MOST_DROPPED = 0.05, 0.6
 FEWEST_DAYS = 7
 DROPPED_VARIANCE = 0.02
 """Variance of the zero share of a usual meter's days."""
-SHARP_DROPPED = 4.0
-NOISIER = 1.3
+SHARP_DROPPED = 3.0
+NOISIER = 1.4
 """Times its former roughness from which a meter at the same level is called noisy."""
 SILENT = 0.3
 SILENT_DAYS = 14
@@ -135,7 +135,7 @@ def _dropouts(days: Days) -> list[Fault]:
         rougher = float(np.nanmedian(rough[row, -(-day // 7) :])) / max(former, 1e-9)
         had = float(np.nanmedian(before))
         strewn = float(np.nanmean(after > had + FEWEST_DROPPED / 2))
-        enough = rougher > (0.9 if had < FEWEST_DROPPED / 2 else 1.1)
+        enough = rougher > (0.8 if had < FEWEST_DROPPED / 2 else 1.1)
         if had < 0.5 and strewn > 0.8 and 0.6 < level < 1.7 and enough:
             told = f"zeros rose from {had:.0%} to {np.nanmedian(after):.0%} of the day"
             evidence = f"{told} and are strewn over it, the other slots as before"
