@@ -11,7 +11,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 CODE := schemas models transforms pipelines tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-nightly check lint format types layers unit bench lock clean
+.PHONY: help setup demo test test-flink test-nightly check lint format types layers unit bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Simulate a town, backfill it, write demo-out/report.html
 	$(BIN)/meterbeam demo --out $(OUT)
 
-test: check ## The same as check
+test: check test-flink ## check, then the tests on a real Flink and Kafka (skipped, with a word on it, without Java)
 
 check: lint types layers unit ## Everything that must pass: style, types, layers, tests
 
@@ -53,7 +53,10 @@ layers: $(STAMP) ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 unit: $(STAMP) ## pytest (PYTEST_ARGS="-k name" to choose)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --ignore=tests/flink $(PYTEST_ARGS)
+
+test-flink: $(STAMP) ## The tests on a real Flink cluster and Kafka broker; the first run fetches 600 MB
+	$(BIN)/pytest -n 0 -rs tests/flink
 
 test-nightly: $(STAMP) ## The laws under many more random cases (an hour)
 	HYPOTHESIS_PROFILE=nightly METERBEAM_WORLDS=200 $(BIN)/pytest $(PYTEST_ARGS) tests/models tests/pipelines/test_backfill_worlds.py

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from models.blocks import NEVER, Blocks, join, read_blocks, select, single_slots
+from models.blocks import NEVER, Blocks, join, leading_gaps, read_blocks, select, single_slots
 from models.calendar import DayGrid, aligned, day_grid, local_day, local_days, local_midnight
+from models.exact import SLOT_LIMIT
 from models.master import FOREVER, MICROS, MasterData, Span
 from models.outages import outages_of
 from models.place import Account, Placed, outrank, place, readings_of
@@ -126,16 +127,22 @@ class SeriesRow:
 
 
 def first_readings(intervals: pa.Table) -> dict[Name, tuple[int, int]]:
-    """Second and interval length of the first reading of each (meter, channel)."""
+    """Second and interval length of the first reading of each (meter, channel); a null or NaN is none."""
+    lead = leading_gaps(intervals)
+    if lead is not None:
+        intervals = intervals.filter(pa.array(lead >= 0))
+        lead = lead[lead >= 0]
     if not intervals.num_rows:
         return {}
-    table = intervals.select(["meter_id", "channel", "start", "interval_s"])
+    start = intervals["start"]
+    if lead is not None:
+        start = pa.array(start.to_numpy() + lead * intervals["interval_s"].to_numpy())
     table = pa.table(
         {
-            "meter_id": table["meter_id"].cast(pa.string()),
-            "channel": table["channel"].cast(pa.string()),
-            "start": table["start"],
-            "interval_s": table["interval_s"],
+            "meter_id": intervals["meter_id"].cast(pa.string()),
+            "channel": intervals["channel"].cast(pa.string()),
+            "start": start,
+            "interval_s": intervals["interval_s"],
         }
     )
     first = table.group_by(["meter_id", "channel", "interval_s"], use_threads=False).aggregate(
@@ -167,9 +174,13 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
         row_of_block[here] = of_series[blocks.series[here]]
 
     strays = [select(blocks, row_of_block < 0)]
+    left = np.zeros(len(rows) + 1, np.bool_)  # rows with new blocks and no day yet: they only count
+    left[row_of_block[blocks.fresh]] = True
+    left[-1] = False
     for chunk, grid in _chunks(rows, inputs):
         mine = np.full(len(rows) + 1, -1, np.int64)
         mine[chunk] = np.arange(len(chunk))
+        left[chunk] = False
         held = np.flatnonzero(mine[row_of_block] >= 0)
         inside, inside_row, outside = _cut(select(blocks, held), mine[row_of_block[held]], grid)
         strays.append(outside)
@@ -177,7 +188,7 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
         assembly.account += placed.account
         chunk_rows = [rows[i] for i in chunk]
         yield Group(_facts(inputs, chunk_rows, grid, placed), [row.name for row in chunk_rows])
-    assembly.account += _stray_account(strays)
+    assembly.account += _stray_account([*strays, select(blocks, left[row_of_block])])
 
 
 def series_rows(inputs: ShardInputs) -> list[SeriesRow]:
@@ -224,6 +235,12 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
     )
     for rule, chosen, seen, expected in (
         ("no_service_point", ~served, "readings", "a service point in force"),
+        (
+            "beyond_limit",
+            served & blocks.beyond,
+            "a value beyond what a slot can hold",
+            "a multiplier that fits",
+        ),
         ("wrong_interval", served & ~right, "another interval length", "the service point's interval length"),
         ("unaligned", served & right & ~on_grid, "starts between slots", "starts on the slot grid"),
         ("future", served & right & on_grid & ahead, "starts after it was received", "a start in the past"),
@@ -231,7 +248,7 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
         if chosen.any():
             for problem in _of_blocks(inputs, select(blocks, chosen), names, rule, seen, expected):
                 assembly.problems.add(problem)
-    home: Bool = served & right & on_grid
+    home: Bool = served & right & on_grid & ~blocks.beyond
     return home
 
 
@@ -365,7 +382,8 @@ def _master_days(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid) -> t
             high = int(np.searchsorted(grid.day_starts[:-1], span.end))
             disconnected[i, low:high] = span.version.disconnected
             if span.version.capacity_kw is not None and CHANNELS[row.name[1]].unit == "kWh":
-                capacity[i, low:high] = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
+                size = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
+                capacity[i, low:high] = min(size, SLOT_LIMIT)
     return expected, disconnected, capacity
 
 

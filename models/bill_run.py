@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
-from models.billing import MICRO_DP, BillState, Line, MissingPriceError, Window, price_window
+from models.billing import MICRO_DP, BillState, Line, UnpriceableError, Window, price_window
 from models.calendar import day_date, day_grid, epoch_day
 from models.loads import Loads, contiguous
 from models.series import Bool, Int
@@ -121,7 +121,7 @@ def _bill(
     """Bills of one period for several service points on one tariff; ``state`` is carried on in place."""
     lines: list[tuple[Tariff, Line, int]] = []
     totals: Int | None = None
-    own = _rows_of(state, rows)
+    own = state.at(rows)
     month = day_date(last).year * 12 + day_date(last).month - 1
     tariff, chosen, lack = None, contiguous(rows), ""
     for low, high, tariff in version_stretches(versions, first, last):
@@ -142,7 +142,7 @@ def _bill(
         )
         try:
             priced = price_window(tariff, window, own)
-        except MissingPriceError as error:
+        except UnpriceableError as error:
             lack = f"tariff {tariff.id}: {error}"
             break
         dp = tariff.rounding.money_dp if tariff.rounding.money_at == "line" else MICRO_DP
@@ -151,10 +151,10 @@ def _bill(
         totals = whole if totals is None else totals + whole
         own = priced.state
     if lack:
-        lines, totals, own = [], np.zeros(len(rows), np.int64), _rows_of(state, rows)
+        lines, totals, own = [], np.zeros(len(rows), np.int64), state.at(rows)
     if tariff is None or totals is None:
         return None
-    _put_back(state, own, rows, len(loads.meters))
+    state.put(rows, own)
     days = slice(first - loads.grid.first_day, last + 1 - loads.grid.first_day)
     return _Bills(
         periods=periods,
@@ -224,37 +224,10 @@ def version_stretches(versions: Sequence[Tariff], first: int, last: int) -> list
     return stretches
 
 
-def _rows_of(state: BillState, rows: Int) -> BillState:
-    peaks = {month: all_rows[rows] for month, all_rows in state.peaks_kw.items()}
-    return BillState(peaks, state.credit[rows], state.surplus[rows])
-
-
-def _put_back(state: BillState, own: BillState, rows: Int, count: int) -> None:
-    for month, peaks in own.peaks_kw.items():
-        state.peaks_kw.setdefault(month, np.full(count, -1, np.int64))[rows] = peaks
-    state.credit[rows], state.surplus[rows] = own.credit, own.surplus
-
-
 def _states(own: BillState, rows: Int, tariff: Tariff) -> list[str | None]:
-    """State after each bill as JSON text: peaks and credit as decimals."""
-    texts: list[str | None] = []
-    for i in range(len(rows)):
-        peaks = {
-            f"{month // 12}-{month % 12 + 1:02d}": str(Decimal(int(p[i])).scaleb(-MICRO_DP))
-            for month, p in sorted(own.peaks_kw.items())
-            if p[i] >= 0
-        }
-        credit = int(own.credit[i])
-        surplus = int(own.surplus[i])
-        if not peaks and not credit and not surplus:
-            texts.append(None)
-            continue
-        state: dict[str, object] = {"past_peaks_kw": peaks} if peaks else {}
-        state["credit"] = str(Decimal(credit).scaleb(-tariff.rounding.money_dp))
-        if surplus:
-            state["surplus_kwh"] = str(Decimal(surplus).scaleb(-MICRO_DP))
-        texts.append(json.dumps(state))
-    return texts
+    """State after each bill as JSON text; None where nothing is carried."""
+    fields = (own.fields(i, tariff.rounding.money_dp) for i in range(len(rows)))
+    return [json.dumps(each) if len(each) > 1 or Decimal(each["credit"]) else None for each in fields]
 
 
 def _days(days: Sequence[int]) -> pa.Array:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.exact import doubles_to_micro, integers_to_micro, micro_factor
+from models.exact import SLOT_LIMIT, doubles_to_micro, integers_to_micro, micro_factor
 from models.master import MasterData
 from models.series import Bool, Int
 from schemas.units import unit_factor
@@ -39,6 +39,7 @@ class Blocks:
         there: Whether there is a reading.
         bits: The number as received (a double by its bits): identity of the reading.
         code: ESPI QualityOfReading of each value, None where all are measured.
+        beyond: Blocks of one slot whose value, multiplier applied, is beyond what a slot can hold.
     """
 
     series: Int
@@ -50,6 +51,7 @@ class Blocks:
     sequence: Int
     unit: Int
     fresh: Bool
+    beyond: Bool
     first: Int
     micro: Int
     there: Bool
@@ -147,6 +149,7 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
         sequence=_numbers(table["sequence"], -1),
         unit=unit,
         fresh=table["fresh"].to_numpy().astype(np.bool_),
+        beyond=np.zeros(len(start), np.bool_),
         first=first,
         micro=np.zeros(0, np.int64),
         there=np.zeros(0, np.bool_),
@@ -159,7 +162,19 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
         slots = Blocks(**{**slots.__dict__, "span": master.in_force(ids, slots.start)})
         raw = join(select(raw, ~crossing), slots)
     micro, there = _to_micro(raw, units, master, micro_source)
-    return Blocks(**{**raw.__dict__, "micro": micro, "there": there}), names
+    return _beyond_apart(Blocks(**{**raw.__dict__, "micro": micro, "there": there})), names
+
+
+def _beyond_apart(blocks: Blocks) -> Blocks:
+    """Take blocks that hold a value beyond ``SLOT_LIMIT`` apart into slots, and mark those."""
+    micro = blocks.micro
+    if max(int(micro.max(initial=0)), -int(micro.min(initial=0))) <= SLOT_LIMIT:
+        return blocks
+    before = np.concatenate([[0], np.cumsum(np.abs(micro) > SLOT_LIMIT)])
+    held = before[blocks.first + blocks.length] > before[blocks.first]
+    slots = single_slots(select(blocks, held))
+    beyond = np.abs(micro[slots.first]) > SLOT_LIMIT
+    return join(select(blocks, ~held), Blocks(**{**slots.__dict__, "beyond": beyond}))
 
 
 @dataclass(frozen=True)
@@ -241,6 +256,35 @@ def _units(
     return place[code], [kinds[i] for i in rank]
 
 
+def leading_gaps(table: pa.Table) -> Int | None:
+    """Values before the first reading of each row of RAW_INTERVALS.
+
+    Returns:
+        −1 for a row without any reading; None where every row starts with one.
+    """
+    if _starts_with_readings(table):
+        return None
+    length, first, values = _lists(table)
+    there = np.ones(len(values.bits), np.bool_) if values.present is None else values.present.copy()
+    there[values.split :] &= ~np.isnan(values.doubles)
+    before = np.append(0, np.cumsum(there))
+    gap: Int = np.append(np.flatnonzero(there), len(there))[before[first]] - first
+    return np.where(gap < length, gap, -1)
+
+
+def _starts_with_readings(table: pa.Table) -> bool:
+    """Whether the first value of every row is a reading, looking at no other one."""
+    started = 0
+    for name in ("values_int", "values_float"):
+        for chunk in table[name].chunks:
+            held = pc.fill_null(pc.greater(pc.list_value_length(chunk), 0), False).to_numpy(False)
+            firsts = chunk.values.take(pa.array(chunk.offsets.to_numpy()[:-1][held]))
+            if firsts.null_count or (name == "values_float" and pc.any(pc.is_nan(firsts)).as_py()):
+                return False
+            started += len(firsts)
+    return started == int(table.num_rows)
+
+
 def few_unique(key: Int) -> tuple[Int, Int]:
     """np.unique with inverse for small non-negative keys, without a sort of all rows."""
     present = np.zeros(int(key.max(initial=0)) + 1, np.bool_)
@@ -300,15 +344,19 @@ def _to_micro(
 
 
 def _convert(source: _Values, at: Int | None, factor: Fraction) -> tuple[Int, Bool]:
-    """Convert all values, or those at some positions."""
+    """Convert all values, or those at some positions; NaN is no reading, what does not fit is one."""
     if at is None:
-        whole, fits = integers_to_micro(source.integers, factor)
+        whole, _ = integers_to_micro(source.integers, factor)
         if not len(source.doubles):
-            return whole, fits
-        parts, parts_fit = doubles_to_micro(source.doubles, factor)
-        return np.concatenate([whole, parts]), np.concatenate([fits, parts_fit])
-    micro, there = np.zeros(len(at), np.int64), np.zeros(len(at), np.bool_)
+            return whole, np.ones(len(whole), np.bool_)
+        parts, _ = doubles_to_micro(source.doubles, factor)
+        there = np.ones(len(whole) + len(parts), np.bool_)
+        there[len(whole) :] = ~np.isnan(source.doubles)
+        return np.concatenate([whole, parts]), there
+    micro, there = np.zeros(len(at), np.int64), np.ones(len(at), np.bool_)
     integer = at < source.split
-    micro[integer], there[integer] = integers_to_micro(source.integers[at[integer]], factor)
-    micro[~integer], there[~integer] = doubles_to_micro(source.doubles[at[~integer] - source.split], factor)
+    micro[integer], _ = integers_to_micro(source.integers[at[integer]], factor)
+    doubles = source.doubles[at[~integer] - source.split]
+    micro[~integer], _ = doubles_to_micro(doubles, factor)
+    there[~integer] = ~np.isnan(doubles)
     return micro, there

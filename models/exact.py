@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from models.series import Bool, Int
 
 MICRO = 1_000_000
-LIMIT = 1 << 62
-"""Largest magnitude a value may have in micro-units; leaves room for sums of two."""
+LIMIT = 10**18
+"""Largest magnitude a register may have in micro-units; leaves room for sums of a few."""
+SLOT_LIMIT = 10**13
+"""Largest magnitude of one slot in micro-units (10 GWh): a year of minutes sums, and one value times a
+thousand fits, in 63 bits."""
 
 
 def micro_factor(unit_factor: Fraction, scaler: int, multiplier: Fraction) -> Fraction:
@@ -27,12 +30,14 @@ def integers_to_micro(values: Int, factor: Fraction) -> tuple[Int, Bool]:
         factor: Micro-units of one count, > 0.
 
     Returns:
-        Micro-units, and whether each fits (0 where it does not).
+        Micro-units, and whether each fits (±``LIMIT`` where it does not).
     """
     up, down = factor.numerator, factor.denominator
     if values.size == 0:
         return values.astype(np.int64), np.ones(values.shape, np.bool_)
     peak = max(int(values.max()), -int(values.min()))
+    if peak == 0:
+        return np.zeros(values.shape, np.int64), np.ones(values.shape, np.bool_)
     if peak * up + down // 2 <= LIMIT:
         if down == 1:
             return values * np.int64(up), np.ones(values.shape, np.bool_)
@@ -45,16 +50,18 @@ def integers_to_micro(values: Int, factor: Fraction) -> tuple[Int, Bool]:
             return np.where(values < 0, -magnitude, magnitude), np.ones(values.shape, np.bool_)
     exact = [_half_away(int(v) * up, down) for v in values.ravel().tolist()]
     fits = np.array([abs(v) <= LIMIT for v in exact], np.bool_).reshape(values.shape)
-    micro = np.array([v if abs(v) <= LIMIT else 0 for v in exact], np.int64).reshape(values.shape)
+    micro = np.array([min(max(v, -LIMIT), LIMIT) for v in exact], np.int64).reshape(values.shape)
     return micro, fits
 
 
 def doubles_to_micro(values: NDArray[np.float64], factor: Fraction) -> tuple[Int, Bool]:
-    """One float64 product, then rint; NaN and what does not fit become 0 with False."""
-    product = np.rint(values * float(factor))
-    with np.errstate(invalid="ignore"):
+    """One float64 product, then rint; False where it does not fit: ±``LIMIT`` there, 0 for NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        product = np.rint(values * float(factor))
         fits = np.abs(product) <= float(LIMIT)
-    return np.where(fits, product, 0.0).astype(np.int64), fits
+    if not fits.all():
+        product = np.clip(np.nan_to_num(product, nan=0.0), -float(LIMIT), float(LIMIT))
+    return product.astype(np.int64), fits
 
 
 def _half_away(numerator: int, denominator: int) -> int:

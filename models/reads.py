@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from models.blocks import NEVER, codes_of, few_unique, series_of
-from models.exact import LIMIT, doubles_to_micro, integers_to_micro, micro_factor
+from models.exact import LIMIT, SLOT_LIMIT, doubles_to_micro, integers_to_micro, micro_factor
 from models.master import MICROS, MasterData
 from models.series import Bool, Int, Reads
 from schemas.units import unit_factor
 
 MOST_DIALS = 18
+"""More digits than this never wrap."""
 DOUBLE_STEPS = 1000
 """A register given as a double counts as read to a thousandth of its unit."""
 
@@ -110,8 +111,9 @@ def _micro(
         real = np.flatnonzero((code == number) & ~integer)
         value[whole], sound[whole] = integers_to_micro(counts[whole], count)
         value[real], sound[real] = doubles_to_micro(doubles[real], count)
-        resolution[whole] = max(round(count), 1)
-        resolution[real] = max(round(count / DOUBLE_STEPS), 1)
+        resolution[whole] = min(max(round(count), 1), SLOT_LIMIT)
+        resolution[real] = min(max(round(count / DOUBLE_STEPS), 1), SLOT_LIMIT)
         wraps_after = own or distinct[m][1]
-        modulus[whole] = modulus[real] = min(round(count * 10**wraps_after), LIMIT) if wraps_after else 0
+        wraps_at = round(count * 10**wraps_after) if 0 < wraps_after <= MOST_DIALS else 0
+        modulus[whole] = modulus[real] = wraps_at if wraps_at <= LIMIT else 0
     return value, modulus, resolution, sound

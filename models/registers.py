@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.calendar import DayGrid
+from models.exact import SLOT_LIMIT
 from models.series import Bool, Int, Reads, SeriesFacts
 
 TOLERANCE_BASE = 1000
@@ -86,6 +87,7 @@ def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
         & (end - start <= max_gap_s)
         & (reads.version[pair, 1] == reads.version[after, 0])
         & (advance >= 0)
+        & (advance <= SLOT_LIMIT)
         & facts.one_directional[series]
     )
     return ReadIntervals(

@@ -171,8 +171,10 @@ def daily_sums(runs: Int, periods: Periods, days: int) -> Int:
 
 def event_slots(tariff: Tariff, event: str, event_days: frozenset[int], grid: DayGrid) -> Bool:
     """Slots in the event's hours on its days; (slots,). Hours over midnight end on the day after."""
-    clock = local_clock(tariff, grid)
-    low, high = tariff.calendar.events[event].at
+    at = tariff.calendar.events[event].at
+    if at is None or not event_days:
+        return np.zeros(grid.slots, np.bool_)
+    clock, (low, high) = local_clock(tariff, grid), at
     today, yesterday = (
         np.isin(clock.days - back, np.fromiter(event_days, np.int64))[clock.day_of_slot] for back in (0, 1)
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from models.bill_run import PARTS
 from models.calendar import day_date, epoch_day, local_days
+from models.master import MICROS
 from models.place import Account
 from pipelines.account_bills import account_parts, revised_bills, touched_accounts
 from pipelines.console import progress
@@ -32,6 +33,7 @@ from pipelines.shard_job import (
     process_shards,
     shard_ranges,
 )
+from pipelines.tariff_store import keep_tariffs, kept_tariffs
 from pipelines.workers import Workers, workers
 from schemas.errors import MeterbeamError
 from schemas.lake import BILLS, DEAD_LETTERS, DIRTY_DAYS, RAW_FILES, SERIES
@@ -43,6 +45,8 @@ from transforms.ingest_plan import FileSplit, plan_splits
 
 SPLIT_BYTES = 24 << 20
 CELLS = 1 << 21
+FORESIGHT_S = 366 * 86_400
+"""A reading that carries no received_at closes no days if it starts this much later than the run."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class BackfillOptions:
     cells: int = CELLS
     detect: bool = True
     plugins: tuple[str, ...] = ()
+    flink: str | None = None
 
 
 @dataclass
@@ -131,7 +136,8 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         shards=options.shards,
         history_from=options.history_from,
     )
-    with lake.begin() as run, workers(options.workers, options.plugins) as pool:
+    with lake.begin() as run, _pool(options) as pool:
+        tariffs = _tariffs(lake, options)
         known = _known_raw(lake)
         tally = Tally()
         splits, repeated = _plan(paths, known, tally, mapping)
@@ -139,7 +145,7 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         _count_repeated_files(repeated, known, receipts, tally)
         raw = _all_raw(lake, receipts, run)
         last_closed = _last_closed(lake, raw, options)
-        job = _job(lake, run, raw, last_closed, pack, options)
+        job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers)
         shards = _process(pool, ranges, job, tally)
         tally.check()
@@ -157,13 +163,22 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
             DIRTY_DAYS.name: pa.concat_tables([r.dirty for r in shards]),
         }
         summary = {**tally.summary(), **found}
-        run.commit(parts, replaced, _run_facts(options, pack, last_closed, summary, paths))
+        run.commit(parts, replaced, _run_facts(pack, tariffs, last_closed, summary, paths))
     return {
         "run": run.run_no,
         "lake": str(options.lake),
         "last_closed_day": last_closed_text(last_closed),
         **summary,
     }
+
+
+def _pool(options: BackfillOptions) -> AbstractContextManager[Workers]:
+    """Processes of this machine, or workers on a Flink cluster."""
+    if options.flink is None:
+        return workers(options.workers, options.plugins)
+    from pipelines.cluster.flink_workers import flink_workers
+
+    return flink_workers(options.flink, options.workers, options.lake / "receipts")
 
 
 def last_closed_text(day: int | None) -> str:
@@ -241,6 +256,7 @@ def _ingest(
     options: BackfillOptions,
     tally: Tally,
 ) -> list[IngestReceipt]:
+    now = int(datetime.now(UTC).timestamp())
     make = partial(
         _ingest_transform,
         shards=lake.config.shards,
@@ -248,6 +264,7 @@ def _ingest(
         timezone=lake.config.timezone,
         mapping=mapping,
         on_error=options.on_error,
+        arrived_by=(now + FORESIGHT_S) * MICROS,
     )
     receipts: list[IngestReceipt] = []
     with progress("Ingest", total=sum(s.rows for s in splits), unit="rows") as advance:
@@ -331,7 +348,13 @@ def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions) -> int | N
 
 
 def _job(
-    lake: Lake, run: Run, raw: pa.Table, last_closed: int | None, pack: RulePack, options: BackfillOptions
+    lake: Lake,
+    run: Run,
+    raw: pa.Table,
+    last_closed: int | None,
+    pack: RulePack,
+    tariffs: str | None,
+    options: BackfillOptions,
 ) -> ProcessJob:
     names: dict[Kind, list[tuple[str, bool]]] = {}
     for row in raw.select(["kind", "name", "run_no"]).to_pylist():
@@ -349,8 +372,8 @@ def _job(
         last_closed=-1 if last_closed is None else last_closed,
         former_closed=_former_closed(runs),
         pack=pack,
-        everything=former != _rules_text(pack) or _tariffs_changed(runs, options) or _tariffs_came(names),
-        tariffs=None if options.tariffs is None else str(options.tariffs.resolve()),
+        everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
+        tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
         cells=options.cells,
     )
@@ -367,19 +390,17 @@ def _tariffs_came(names: dict[Kind, list[tuple[str, bool]]]) -> bool:
     return any(fresh for kind in kinds for _, fresh in names.get(kind, ()))
 
 
-def _tariffs_changed(runs: pa.Table, options: BackfillOptions) -> bool:
-    """Whether the tariff files differ from those of the last run; a run without any keeps its bills."""
-    if not runs.num_rows or options.tariffs is None:
-        return False
-    return bool(runs["tariffs"][-1].as_py() != tariffs_text(options.tariffs))
+def _tariffs(lake: Lake, options: BackfillOptions) -> str | None:
+    """The tariff files of this run: those it was given, or those of the last one."""
+    if options.tariffs is not None:
+        return keep_tariffs(lake.path, options.tariffs)
+    runs = lake.runs()
+    return runs["tariffs"][-1].as_py() if runs.num_rows else None
 
 
-def tariffs_text(folder: Path | None) -> str | None:
-    """Names and hashes of the tariff files, as kept in ``runs``."""
-    if folder is None:
-        return None
-    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
-    return json.dumps({path.name: sha256(path.read_bytes()).hexdigest()[:16] for path in files})
+def _tariffs_changed(runs: pa.Table, tariffs: str | None) -> bool:
+    """Whether the tariff files differ from those of the last run."""
+    return bool(runs.num_rows) and runs["tariffs"][-1].as_py() != tariffs
 
 
 def _rules_text(pack: RulePack) -> str:
@@ -406,7 +427,8 @@ def _bills(
     """Account bills that are new or changed, as parts."""
     priced = prices(job)
     book, events = priced.book, priced.events
-    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master = points.data
     if not book or master.empty:
         return []
     accounts = None
@@ -415,13 +437,9 @@ def _bills(
         parts = pa.concat_tables([PARTS.empty_table(), *shares])
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
-        accounts = touched_accounts(
-            master,
-            lake.config.timezone,
-            meters,
-            job.former_closed,
-            job.last_closed,
-        )
+        zone = lake.config.timezone
+        accounts = touched_accounts(master, zone, meters, job.former_closed, job.last_closed)
+        accounts |= points.accounts
         parts = account_parts(lake, days, master, book, events, accounts, job.last_closed)
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
@@ -431,7 +449,7 @@ def _bills(
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
     folder = Path(job.lake)
-    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
     return detect_parts(folder, job.run_no, features, master, job.last_closed)
 
@@ -451,8 +469,8 @@ def _ledger_parts(run: Run, raw: pa.Table, receipts: list[IngestReceipt]) -> lis
 
 
 def _run_facts(
-    options: BackfillOptions,
     pack: RulePack,
+    tariffs: str | None,
     last_closed: int | None,
     summary: dict[str, Any],
     paths: list[Path],
@@ -462,7 +480,7 @@ def _run_facts(
         "counts": json.dumps(summary),
         "code_version": code_version(),
         "rules": _rules_text(pack),
-        "tariffs": tariffs_text(options.tariffs),
+        "tariffs": tariffs,
         "last_closed": None if last_closed is None else day_date(last_closed),
     }
 

@@ -25,10 +25,13 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, str] = {
     "demo": "Simulate a town, backfill it and write its report: the whole pipeline in one command.",
     "simulate": "Write Avro files of a simulated town, with faults and theft, and the truth beside them.",
+    "convert": "Turn CSV, Parquet, NEM12 or Green Button files into Avro input.",
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
     "evaluate": "Measure the theft queues and the fault rules on injected truth.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
+    "export": "Write a view as CSV, Parquet, NEM12 or Green Button; sends again only what changed.",
+    "push": "Bring a PostgreSQL database to the lake's last run.",
     "tariff": "Check a tariff, or price a load under one or several.",
     "report": "Write one self-contained HTML page about the lake.",
 }

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.calendar import DayGrid
+from models.calendar import DayGrid, utc_text
+from pipelines.table_file import read_table, utc_seconds
 from schemas.errors import MeterbeamError
 
-__all__ = ["Load", "read_load", "utc_seconds"]
+__all__ = ["Load", "read_load"]
 
 Int = NDArray[np.int64]
 MICRO = 1_000_000
+MOST = 1 << 53
+"""Largest slot in micro-units; leaves room for the sum of a bill."""
 START = "start_utc"
-COLUMNS = {"import": ("import_micro_kwh", "import_kwh"), "export": ("export_micro_kwh", "export_kwh")}
-"""The two forms in which each direction may stand."""
+UNITS = {"kWh": "kwh", "MJ": "mj", "m3": "m3"}
+REACTIVE = ("reactive_import", "reactive_export")
 
 
 @dataclass(frozen=True)
@@ -31,48 +32,55 @@ class Load:
 
     Attributes:
         where: The file.
+        unit: Of the energy or volume: kWh, MJ or m3.
         starts: Slot starts, UTC, ascending, shape (n,). [s]
         interval_s: Slot length. [s]
         imported: Shape (n,). [micro-unit]
         exported: The same, None where the file has no such column.
+        reactive: Reactive energy by channel, shape (n,). [micro-kvarh]
     """
 
     where: str
+    unit: str
     starts: Int
     interval_s: int
     imported: Int
     exported: Int | None
+    reactive: Mapping[str, Int] = field(default_factory=dict)
 
-    def on(self, grid: DayGrid) -> tuple[Int, Int | None]:
-        """The slots of some days; (1, slots) each.
+    def columns_on(self, grid: DayGrid) -> Int:
+        """Row of each slot of some days; (slots,).
 
         Raises:
             MeterbeamError: A slot of these days is missing.
         """
-        place = np.searchsorted(self.starts, grid.starts)
+        place: Int = np.searchsorted(self.starts, grid.starts)
         there = place < len(self.starts)
         there[there] = self.starts[place[there]] == grid.starts[there]
         if not there.all():
             first = int(grid.starts[int(np.flatnonzero(~there)[0])])
             raise MeterbeamError(
                 self.where,
-                f"no value for {int((~there).sum())} of {grid.slots} slots, the first one at "
-                f"{datetime.fromtimestamp(first, UTC):%Y-%m-%dT%H:%M:%SZ}",
+                f"no value for {(~there).sum()} of {grid.slots} slots, the first one at {utc_text(first)}",
                 f"every slot of {grid.interval_s // 60} minutes of the bill",
             )
-        exported = None if self.exported is None else self.exported[place][None]
-        return self.imported[place][None], exported
+        return place
 
 
 def read_load(path: Path) -> Load:
     """A load file: ``start_utc`` and ``import_micro_kwh`` or ``import_kwh``, and export likewise.
 
+    Gas has ``import_m3`` or ``import_micro_m3``; reactive energy ``reactive_import_kvarh`` and the like.
+
     Raises:
-        MeterbeamError: Names the file, what stands there and what was expected.
+        MeterbeamError: Names the file, the column, what stands there and what was expected.
     """
-    table = _table(path)
-    where = str(path)
-    if START not in table.column_names or not set(COLUMNS["import"]) & set(table.column_names):
+    energies = [f"{d}_{unit}" for d in ("import", "export") for unit in UNITS.values()]
+    names = [START, *energies, *(f"{channel}_kvarh" for channel in REACTIVE)]
+    micro = [name.replace("import_", "import_micro_").replace("export_", "export_micro_") for name in names]
+    table, where = read_table(path, "a load", text=[*names, *micro]), str(path)
+    unit = next((u for u, name in UNITS.items() if _named(table, "import", name)), None)
+    if START not in table.column_names or unit is None:
         raise MeterbeamError(
             where,
             f"the columns {', '.join(table.column_names) or 'none'}",
@@ -80,88 +88,71 @@ def read_load(path: Path) -> Load:
         )
     if not table.num_rows:
         raise MeterbeamError(where, "no rows", "a row for each slot")
-    starts = utc_seconds(table[START], where)
+    starts = utc_seconds(table[START], f"{where}, column {START}")
     order = np.argsort(starts, kind="stable")
     starts = starts[order]
     steps = np.diff(starts)
     if (steps == 0).any():
-        twice = int(starts[1:][steps == 0][0])
-        found = f"two rows at {datetime.fromtimestamp(twice, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        raise MeterbeamError(where, found, "one row a slot")
+        twice = utc_text(int(starts[1:][steps == 0][0]))
+        raise MeterbeamError(where, f"two rows at {twice}", "one row a slot")
     lengths, counts = np.unique(steps, return_counts=True)
-    interval = int(lengths[counts.argmax()]) if len(steps) else 3600
-    imported = _micro(table, "import", where)
-    assert imported is not None
-    exported = _micro(table, "export", where)
-    return Load(where, starts, interval, imported[order], None if exported is None else exported[order])
+    kinds = {"import": UNITS[unit], "export": UNITS[unit], **dict.fromkeys(REACTIVE, "kvarh")}
+    values = {
+        channel: _micro(table[name], where, name)[order]
+        for channel, suffix in kinds.items()
+        if (name := _named(table, channel, suffix))
+    }
+    return Load(
+        where=where,
+        unit=unit,
+        starts=starts,
+        interval_s=int(lengths[counts.argmax()]) if len(steps) else 3600,
+        imported=values["import"],
+        exported=values.get("export"),
+        reactive={channel: values[channel] for channel in REACTIVE if channel in values},
+    )
 
 
-def _table(path: Path) -> pa.Table:
-    if not path.is_file():
-        raise MeterbeamError(str(path), "no such file", "a load in Parquet or CSV")
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pq.read_table(path)
-        names = [name for pair in COLUMNS.values() for name in pair]
-        options = csv.ConvertOptions(column_types={**dict.fromkeys(names, pa.string()), START: pa.string()})
-        return csv.read_csv(path, convert_options=options)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise MeterbeamError(str(path), str(error), "a load in Parquet (.parquet) or CSV") from error
+def _named(table: pa.Table, channel: str, unit: str) -> str | None:
+    """The column of a channel: in micro-units or in units."""
+    names = (f"{channel}_micro_{unit}", f"{channel}_{unit}")
+    return next((name for name in names if name in table.column_names), None)
 
 
-def utc_seconds(column: pa.ChunkedArray, where: str) -> Int:
-    """UTC seconds of the times of a ``start_utc`` column: timestamps, text, or seconds since 1970.
-
-    Raises:
-        MeterbeamError: One is empty, no time, or not on a whole second.
-    """
-    if column.null_count:
-        raise MeterbeamError(f"{where}, column {START}", "an empty cell", "a time in every row")
-    try:
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            text = column.cast(pa.string())
-            zoned = pc.all(pc.match_substring_regex(text, r"(Z|[+-]\d\d:?\d\d)$")).as_py()
-            column = text.cast(pa.timestamp("us", "UTC" if zoned else None))
-        elif pa.types.is_integer(column.type):
-            column = column.cast(pa.int64()).cast(pa.timestamp("s"))
-        micros: Int = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        found = str(error).splitlines()[0]
-        raise MeterbeamError(
-            f"{where}, column {START}", found, "times in UTC such as 2026-03-01T08:00:00Z"
-        ) from error
-    if (micros % MICRO).any():
-        raise MeterbeamError(f"{where}, column {START}", "a part of a second", "slots that begin on a second")
-    return micros // MICRO
-
-
-def _micro(table: pa.Table, direction: str, where: str) -> Int | None:
+def _micro(column: pa.ChunkedArray, where: str, name: str) -> Int:
     """Values in micro-units: whole numbers as they are, decimals exactly, doubles rounded once."""
-    whole, units = COLUMNS[direction]
-    name = next((name for name in (whole, units) if name in table.column_names), None)
-    if name is None:
-        return None
-    column = table[name]
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0]) + 1
         raise MeterbeamError(f"{where}, column {name}, row {row}", "an empty cell", "a number in every row")
+    factor = 1 if "_micro_" in name else MICRO
     try:
-        if pa.types.is_floating(column.type):
-            numbers = column.cast(pa.float64()).to_numpy() * (1 if name == whole else MICRO)
-            if not np.isfinite(numbers).all() or np.abs(numbers).max(initial=0) > 1 << 62:
-                raise MeterbeamError(f"{where}, column {name}", "a number out of range", "finite energy")
-            nearest: Int = np.rint(numbers).astype(np.int64)
-            return nearest
-        if pa.types.is_integer(column.type):
-            counts: Int = column.cast(pa.int64()).to_numpy()
-            return counts * (1 if name == whole else MICRO)
-        exact = column.cast(pa.decimal128(38, 12))
-        factor = pa.scalar(1 if name == whole else MICRO, pa.decimal128(7, 0))
-        product = pc.round(pc.multiply(exact.cast(pa.decimal128(30, 12)), factor), 0, "half_towards_infinity")
-        exactly: Int = product.cast(pa.decimal128(38, 0)).cast(pa.int64()).to_numpy()
-        return exactly
-    except pa.ArrowInvalid as error:
+        values = _scaled(column, factor)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
         found = str(error).splitlines()[0]
         raise MeterbeamError(f"{where}, column {name}", found, "numbers such as 0.125") from error
+    bad = (values < 0) | (values > MOST)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        found = str(column[row].as_py())
+        expected = f"energy from 0 to {MOST // factor:,}"
+        raise MeterbeamError(f"{where}, column {name}, row {row + 1}", found, expected)
+    return values
+
+
+def _scaled(column: pa.ChunkedArray, factor: int) -> Int:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        numbers = column.cast(pa.float64()).to_numpy() * factor
+        # What is no number or out of range is below zero here, and refused with its row by the caller.
+        fits = np.isfinite(numbers) & (np.abs(numbers) <= MOST)
+        nearest: Int = np.where(fits, np.rint(np.where(fits, numbers, 0)), -1).astype(np.int64)
+        return nearest
+    if pa.types.is_integer(column.type):
+        counts: Int = column.cast(pa.int64()).to_numpy()
+        return np.where((counts < 0) | (counts > MOST // factor), -1, counts * factor)
+    exact = column.cast(pa.decimal128(38, 12))
+    scale = pa.scalar(factor, pa.decimal128(7, 0))
+    product = pc.round(pc.multiply(exact.cast(pa.decimal128(30, 12)), scale), 0, "half_towards_infinity")
+    exactly: Int = product.cast(pa.decimal128(38, 0)).cast(pa.int64()).to_numpy()
+    return exactly

@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
+from models.bill_lines import BillLine, decimal_bills
 from models.bill_run import version_stretches
-from models.billing import MICRO_DP, BillState, Line, MissingPriceError, Window, price_window
+from models.bill_state import month_number
+from models.billing import BillState, MissingPriceError, UnpriceableError, Window, price_window
 from models.calendar import DayGrid, epoch_day
-from pipelines.load_file import Load, utc_seconds
+from pipelines.bill_inputs import BillInputs, EventFeed
+from pipelines.load_file import Load
 from schemas.errors import MeterbeamError
 from schemas.tariff import Tariff, load_tariff, load_tariffs
 
-__all__ = ["BillInputs", "price_load", "read_inputs", "tariff_versions"]
+__all__ = ["price_load", "tariff_versions"]
 
 MICRO = 1_000_000
-HOUR_S = 3600
-
-
-@dataclass(frozen=True)
-class BillInputs:
-    """What a bill depends on beside the load.
-
-    Attributes:
-        first, last: First and last local day, inclusive.
-        peaks_kw: Peaks of past bills by month.
-        credit: Carried credit.
-        surplus_kwh: Energy fed in beyond what was drawn since the last true-up.
-        power_factor: None where unknown.
-        events: Days of each event.
-        prices: (start, price) of each series, ascending; a price holds until the next one, an hour at most.
-    """
-
-    first: date
-    last: date
-    peaks_kw: Mapping[str, Decimal]
-    credit: Decimal
-    surplus_kwh: Decimal
-    power_factor: Decimal | None
-    events: Mapping[str, Sequence[date]]
-    prices: Mapping[str, tuple[list[int], list[Decimal]]]
 
 
 def tariff_versions(path: Path) -> list[Tariff]:
@@ -68,111 +43,6 @@ def tariff_versions(path: Path) -> list[Tariff]:
     return next(iter(found.values()))
 
 
-def read_inputs(
-    first: date, last: date, state: Path | None, events: Path | None, prices: Path | None
-) -> BillInputs:
-    """Read state, events and prices.
-
-    Raises:
-        MeterbeamError: A file cannot be used; names it, the field, what stands there and what was expected.
-    """
-    known = _object(state) if state else {}
-    fields = ("past_peaks_kw", "credit", "power_factor", "surplus_kwh")
-    unknown = set(known) - set(fields)
-    if unknown:
-        raise MeterbeamError(
-            str(state), f"the field {sorted(unknown)[0]!r}", f"fields of {', '.join(fields)}"
-        )
-    peaks = known.get("past_peaks_kw") or {}
-    if not isinstance(peaks, dict):
-        raise MeterbeamError(
-            f"{state}: past_peaks_kw", repr(peaks), 'peaks by month such as {"2026-01": "4.2"}'
-        )
-    factor = known.get("power_factor")
-    return BillInputs(
-        first=first,
-        last=last,
-        peaks_kw={
-            _month(month, state): _decimal(kw, f"{state}: past_peaks_kw.{month}")
-            for month, kw in peaks.items()
-        },
-        credit=_decimal(known.get("credit") or "0", f"{state}: credit"),
-        surplus_kwh=_decimal(known.get("surplus_kwh") or "0", f"{state}: surplus_kwh"),
-        power_factor=None if factor is None else _decimal(factor, f"{state}: power_factor"),
-        events=_events(events) if events else {},
-        prices=_prices(prices) if prices else {},
-    )
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"), parse_float=str)
-    except FileNotFoundError as error:
-        raise MeterbeamError(str(path), "no such file", "a JSON object") from error
-    except ValueError as error:
-        raise MeterbeamError(str(path), str(error), "a JSON object") from error
-    if not isinstance(content, dict):
-        raise MeterbeamError(str(path), f"a JSON {type(content).__name__}", "a JSON object")
-    return content
-
-
-def _decimal(value: object, where: str) -> Decimal:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation as error:
-        raise MeterbeamError(where, repr(value), 'a decimal number as text such as "4.2"') from error
-    if isinstance(value, bool) or not number.is_finite():
-        raise MeterbeamError(where, repr(value), 'a decimal number as text such as "4.2"')
-    return number
-
-
-def _month(text: str, where: Path | None) -> str:
-    try:
-        date.fromisoformat(f"{text}-01")
-    except ValueError as error:
-        raise MeterbeamError(f"{where}: past_peaks_kw", repr(text), "a month such as 2026-01") from error
-    return text
-
-
-def _events(path: Path) -> dict[str, list[date]]:
-    found = {}
-    for event, days in _object(path).items():
-        try:
-            found[event] = [date.fromisoformat(day) for day in days]
-        except (TypeError, ValueError) as error:
-            raise MeterbeamError(f"{path}: {event}", repr(days), 'days such as ["2026-07-14"]') from error
-    return found
-
-
-def _prices(path: Path) -> dict[str, tuple[list[int], list[Decimal]]]:
-    """Price series from CSV or Parquet with series_id, start_utc and price (kept as decimals)."""
-    if not path.is_file():
-        raise MeterbeamError(str(path), "no such file", "prices in Parquet or CSV")
-    columns = ["series_id", "start_utc", "price"]
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pq.read_table(path)
-        else:
-            kinds = csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()))
-            table = csv.read_csv(path, convert_options=kinds)
-        rows = table.select(columns)
-    except (pa.ArrowInvalid, KeyError, OSError) as error:
-        raise MeterbeamError(str(path), str(error), f"the columns {', '.join(columns)}") from error
-    found: dict[str, dict[int, Decimal]] = {}
-    moments = utc_seconds(rows["start_utc"], str(path)).tolist()
-    for series, at, price in zip(
-        rows["series_id"].to_pylist(), moments, rows["price"].to_pylist(), strict=True
-    ):
-        if price is None:
-            continue
-        known = found.setdefault(series, {})
-        number = _decimal(price, f"{path}, series {series}")
-        if known.setdefault(at, number) != number:
-            moment = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-            raise MeterbeamError(f"{path}, series {series}", f"two prices at {moment}", "one price at a time")
-    return {series: (sorted(by), [by[at] for at in sorted(by)]) for series, by in found.items()}
-
-
 def price_load(versions: Sequence[Tariff], load: Load, inputs: BillInputs) -> dict[str, Any]:
     """One bill, one sub-bill for each version in force.
 
@@ -189,41 +59,28 @@ def price_load(versions: Sequence[Tariff], load: Load, inputs: BillInputs) -> di
     """
     first, last = epoch_day(inputs.first), epoch_day(inputs.last)
     stretches = version_stretches(versions, first, last)
-    _check(versions, stretches, load, inputs)
+    _check_days(versions, stretches, inputs)
+    for _, _, tariff in stretches:
+        _check_load(tariff, load)
+        _check_events(tariff, inputs)
     dp = versions[0].rounding.money_dp
-    state = _state_in(inputs, dp)
+    state = _state_in(versions, inputs, dp)
     lines: list[dict[str, Any]] = []
     total, slots = Decimal(0), 0
     for low, high, tariff in stretches:
         grid = DayGrid(tariff.timezone, load.interval_s, low, high - low + 1)
-        imported, exported = load.on(grid)
-        window = Window(
-            grid=grid,
-            imported=imported,
-            exported=exported,
-            month=inputs.last.year * 12 + inputs.last.month - 1,
-            billed_days=last - first + 1,
-            events={e: frozenset(epoch_day(day) for day in days) for e, days in inputs.events.items()},
-            power_factor=[inputs.power_factor],
-            closes=high == last,
-            prices={series: _at(grid, known) for series, known in inputs.prices.items()},
-        )
         try:
-            priced = price_window(tariff, window, state)
-        except MissingPriceError as error:
-            at = (
-                ""
-                if error.second is None
-                else f" at {datetime.fromtimestamp(error.second, UTC):%Y-%m-%dT%H:%M:%SZ}"
-            )
-            raise MeterbeamError(
-                "--prices", f"no price of series {error.series}{at}", "a price for every slot"
-            ) from error
+            priced = price_window(tariff, _window(tariff, grid, load, inputs), state)
+        except UnpriceableError as error:
+            where = inputs.prices_file if isinstance(error, MissingPriceError) else load.where
+            raise MeterbeamError(f"{where}, tariff {tariff.id}", error.found, error.expected) from error
         state = priced.state
-        money = tariff.rounding.money_dp if tariff.rounding.money_at == "line" else MICRO_DP
-        lines += [_line(tariff, line, money) for line in priced.lines if line.amount[0]]
+        lines += [_shown(tariff, line) for line in decimal_bills(priced)[0]]
         total += Decimal(int(priced.total[0])).scaleb(-tariff.rounding.money_dp)
         slots += grid.slots
+    state_out: dict[str, Any] = {"past_peaks_kw": {}, **state.fields(0, dp)}
+    if inputs.power_factor is not None:
+        state_out["power_factor"] = str(inputs.power_factor)
     return {
         "tariff": versions[0].id,
         "currency": versions[0].currency,
@@ -231,89 +88,141 @@ def price_load(versions: Sequence[Tariff], load: Load, inputs: BillInputs) -> di
         "total": str(total),
         "billed_days": last - first + 1,
         "slots": slots,
-        "state": _state_out(state, inputs, dp),
+        "state": state_out,
     }
 
 
-def _check(
-    versions: Sequence[Tariff], stretches: Sequence[tuple[int, int, Tariff]], load: Load, inputs: BillInputs
+def _window(tariff: Tariff, grid: DayGrid, load: Load, inputs: BillInputs) -> Window:
+    at = load.columns_on(grid)
+    only = inputs.prices.get(None)
+    series = {charge.series for charge in tariff.charges if charge.type == "energy_series"}
+    if only is not None and len(series) > 1:
+        names = ", ".join(sorted(series))
+        raise MeterbeamError(
+            inputs.prices_file, "no column series_id", f"one, as there are the series {names}"
+        )
+    known = {name: inputs.prices.get(name, only) for name in series}
+    return Window(
+        grid=grid,
+        imported=load.imported[at][None],
+        exported=None if load.exported is None else load.exported[at][None],
+        month=inputs.last.year * 12 + inputs.last.month - 1,
+        billed_days=(inputs.last - inputs.first).days + 1,
+        events={e: frozenset(map(epoch_day, feed.days)) for e, feed in inputs.events.items()},
+        power_factor=[inputs.power_factor],
+        prices={name: found.at(grid.starts) for name, found in known.items() if found is not None},
+        stretches={e: _moments(feed, tariff.timezone) for e, feed in inputs.events.items()},
+        reactive={channel: values[at][None] for channel, values in load.reactive.items()},
+        closes=grid.last_day == epoch_day(inputs.last),
+    )
+
+
+def _moments(feed: EventFeed, zone: str) -> list[tuple[int, int]]:
+    """Stretches as UTC seconds; moments without an offset are local."""
+
+    def second(moment: datetime) -> int:
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+        return int((zoned - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+    return [(second(low), second(high)) for low, high in feed.stretches]
+
+
+def _check_days(
+    versions: Sequence[Tariff], stretches: Sequence[tuple[int, int, Tariff]], inputs: BillInputs
 ) -> None:
+    billed = (inputs.last - inputs.first).days + 1
     covered = sum(high - low + 1 for low, high, _ in stretches)
-    if covered < (inputs.last - inputs.first).days + 1:
+    if covered < billed:
         known = ", ".join(
             f"{v.version} from {v.effective.from_} to {v.effective.to or 'now'}" for v in versions
         )
         raise MeterbeamError(
             f"tariff {versions[0].id}",
-            f"{(inputs.last - inputs.first).days + 1 - covered} days of the bill without a version in force",
+            f"{billed - covered} of the {billed} days {inputs.first} to {inputs.last} without a version",
             f"days within its versions: {known}",
         )
-    for _, _, tariff in stretches:
-        if load.interval_s % 60 or load.interval_s // 60 not in tariff.interval.accepts_min:
-            accepted = ", ".join(map(str, tariff.interval.accepts_min))
+    first = versions[0]
+    for other in versions[1:]:
+        mine = other.currency, other.timezone, other.rounding.money_dp
+        if mine != (first.currency, first.timezone, first.rounding.money_dp):
             raise MeterbeamError(
-                load.where,
-                f"slots of {load.interval_s} s",
-                f"slots of {accepted} minutes, as tariff {tariff.id} accepts",
+                f"tariff {first.id}, version {other.version}",
+                f"{other.currency}, {other.timezone}, money_dp {other.rounding.money_dp}",
+                f"{first.currency}, {first.timezone}, money_dp {first.rounding.money_dp}, as in version "
+                f"{first.version}",
             )
-        for event, days in inputs.events.items():
-            if days and event not in tariff.calendar.events:
-                known = ", ".join(sorted(tariff.calendar.events)) or "none"
-                raise MeterbeamError(
-                    "--events", f"the event {event!r}", f"events of tariff {tariff.id}: {known}"
-                )
 
 
-def _at(grid: DayGrid, known: tuple[list[int], list[Decimal]]) -> list[Decimal | None]:
-    """Price at each slot: that of the latest start at or before it, less than an hour back."""
-    starts, prices = known
-    place = np.searchsorted(np.array(starts, np.int64), grid.starts, side="right") - 1
-    found: list[Decimal | None] = []
-    for second, at in zip(grid.starts.tolist(), place.tolist(), strict=True):
-        fits = at >= 0 and second - starts[at] < HOUR_S
-        found.append(prices[at] if fits else None)
-    return found
+def _check_load(tariff: Tariff, load: Load) -> None:
+    if load.interval_s % 60 or load.interval_s // 60 not in tariff.interval.accepts_min:
+        accepted = ", ".join(map(str, tariff.interval.accepts_min))
+        found = f"slots of {load.interval_s / 60:g} minutes"
+        raise MeterbeamError(load.where, found, f"slots of {accepted} minutes, as tariff {tariff.id} accepts")
+    wanted = "m3" if tariff.conversion is not None else tariff.unit
+    if load.unit != wanted:
+        column = f"import_{wanted.lower()}"
+        raise MeterbeamError(load.where, f"a load in {load.unit}", f"{column}, as tariff {tariff.id} prices")
 
 
-def _state_in(inputs: BillInputs, dp: int) -> BillState:
-    peaks = {
-        int(month[:4]) * 12 + int(month[5:]) - 1: np.array([int((kw * MICRO).to_integral_value())], np.int64)
-        for month, kw in inputs.peaks_kw.items()
-    }
-    credit = np.array([int(inputs.credit.scaleb(dp).to_integral_value())], np.int64)
-    surplus = np.array([int((inputs.surplus_kwh * MICRO).to_integral_value())], np.int64)
-    return BillState(peaks, credit, surplus)
+def _check_events(tariff: Tariff, inputs: BillInputs) -> None:
+    for event, feed in inputs.events.items():
+        where = f"{inputs.events_file}: {event}"
+        known = tariff.calendar.events.get(event)
+        if known is None:
+            if feed.days or feed.stretches:
+                names = ", ".join(sorted(tariff.calendar.events)) or "none"
+                raise MeterbeamError(where, f"the event {event!r}", f"events of tariff {tariff.id}: {names}")
+            continue
+        for low, high in _moments(feed, tariff.timezone):
+            if high <= low:
+                found = f"a stretch that ends at {datetime.fromtimestamp(high, UTC):%Y-%m-%dT%H:%MZ}"
+                raise MeterbeamError(where, found, "an end after its start")
+        if known.max_per_year is not None:
+            days = {*feed.days, *(low.date() for low, _ in feed.stretches)}
+            for year, count in Counter(day.year for day in days).items():
+                if count > known.max_per_year:
+                    found = f"{count} days of {event} in {year}"
+                    raise MeterbeamError(where, found, f"at most {known.max_per_year} a year")
 
 
-def _state_out(state: BillState, inputs: BillInputs, dp: int) -> dict[str, Any]:
-    peaks = {
-        f"{month // 12}-{month % 12 + 1:02d}": _plain(Decimal(int(kw[0])).scaleb(-MICRO_DP))
-        for month, kw in sorted(state.peaks_kw.items())
-        if kw[0] >= 0
-    }
-    out: dict[str, Any] = {"past_peaks_kw": peaks, "credit": str(Decimal(int(state.credit[0])).scaleb(-dp))}
-    if inputs.power_factor is not None:
-        out["power_factor"] = str(inputs.power_factor)
-    if state.surplus[0]:
-        out["surplus_kwh"] = _plain(Decimal(int(state.surplus[0])).scaleb(-MICRO_DP))
-    return out
+def _state_in(versions: Sequence[Tariff], inputs: BillInputs, dp: int) -> BillState:
+    periods = {period.id for version in versions for period in version.calendar.periods}
+    charges = {charge.id for version in versions for charge in version.charges}
+    for field, names, known in (
+        ("rollover_kwh", inputs.rollover_kwh, periods),
+        ("charge_peaks_kw", inputs.charge_peaks_kw, charges),
+    ):
+        for name in names:
+            if name not in known:
+                raise MeterbeamError.unknown(f"{inputs.state_file}: {field}", name, sorted(known))
+    if inputs.credit != round(inputs.credit, dp):
+        expected = f"at most {dp} decimals, as the money of tariff {versions[0].id} has"
+        raise MeterbeamError(f"{inputs.state_file}: credit", str(inputs.credit), expected)
+
+    def micro(value: Decimal) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+        return np.array([int(value * MICRO)], np.int64)
+
+    return BillState(
+        {month_number(month): micro(kw) for month, kw in inputs.peaks_kw.items()},
+        np.array([int(inputs.credit.scaleb(dp))], np.int64),
+        micro(inputs.surplus_kwh),
+        {period: micro(kwh) for period, kwh in inputs.rollover_kwh.items()},
+        {
+            (charge, month_number(month)): micro(kw)
+            for charge, peaks in inputs.charge_peaks_kw.items()
+            for month, kw in peaks.items()
+        },
+    )
 
 
-def _line(tariff: Tariff, line: Line, money_dp: int) -> dict[str, Any]:
-    quantity = Decimal(int(line.quantity[0])).scaleb(-line.quantity_dp)
+def _shown(tariff: Tariff, line: BillLine) -> dict[str, Any]:
     return {
         "charge": line.charge,
         "period": line.period,
-        "tier": line.tier or None,
-        "quantity": _plain(quantity) if line.unit in ("day", "month") else str(quantity),
+        "tier": line.tier,
+        "quantity": str(line.quantity),
         "unit": line.unit,
         "rate": None if line.rate is None else str(line.rate),
-        "amount": str(Decimal(int(line.amount[0])).scaleb(-money_dp)),
+        "amount": str(line.amount),
         "tariff_version": tariff.version,
     }
-
-
-def _plain(number: Decimal) -> str:
-    """Without trailing zeros or an exponent."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

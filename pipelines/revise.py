@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-import duckdb
 import pyarrow as pa
 
 from models.assemble import Name
@@ -32,6 +31,8 @@ def revise(new: pa.Table, current: pa.Table, table: LakeTable) -> pa.Table:
         Changed and new rows with their next revision, and for keys that have no row any more a
         withdrawn one. Empty where nothing changed.
     """
+    import duckdb  # a first run has nothing to revise
+
     keys = ", ".join(table.key)
     content = [name for name in table.content.names if name not in table.key]
     ours = ", ".join(f"n.{_quoted(name)}" for name in content)
@@ -96,6 +97,8 @@ def current_rows(lake: Lake, table: LakeTable, scope: dict[Name, list[Days]]) ->
             "last": pa.array([last for _, _, last in spans], pa.date32()),
         }
     )
+    import duckdb
+
     day = "week" if "week" in table.key else "local_day"
     same_channel = "AND l.channel = c.channel" if "channel" in table.key else ""
     with duckdb.connect(config={"threads": 1}) as connection:

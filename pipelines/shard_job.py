@@ -134,6 +134,11 @@ class ShardReceipt:
     meters: tuple[str, ...] = ()
     bills: pa.Table | None = None
 
+    @property
+    def work(self) -> ShardRange:
+        """The element that this answers."""
+        return self.shards
+
 
 def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     """Process a range of shards; the same raw files give the same parts under the same names."""
@@ -185,11 +190,13 @@ def prices(job: ProcessJob) -> Prices:
 @lru_cache(maxsize=1)
 def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str], ...]:
     rows = _read(lake, Kind.TARIFFS, names).to_pylist()
-    held: dict[tuple[str, str], tuple[int, str]] = {}
+    held: dict[tuple[str, str], tuple[int, int, str]] = {}
     for row in rows:
-        key, order = (row["tariff_id"], row["version"]), (row["received_at"] or NEVER, row["yaml"])
+        key = row["tariff_id"], row["version"]
+        received, sequence = row["received_at"], row["sequence"]
+        order = NEVER if received is None else received, -1 if sequence is None else sequence, row["yaml"]
         held[key] = max(held.get(key, order), order)
-    return tuple((*key, text) for key, (_, text) in sorted(held.items()))
+    return tuple((*key, text) for key, (*_, text) in sorted(held.items()))
 
 
 @lru_cache(maxsize=1)
@@ -218,15 +225,35 @@ def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) 
     return table.append_column("fresh", pa.array(fresh))
 
 
+@dataclass(frozen=True)
+class Masters:
+    """Master data of all shards.
+
+    Attributes:
+        data: The service-point versions.
+        meters, accounts: Those that any version, superseded ones included, of the service points that came
+            with this run names.
+        first: Whether all came with this run.
+    """
+
+    data: MasterData
+    meters: frozenset[str]
+    accounts: frozenset[str]
+    first: bool
+
+
 @lru_cache(maxsize=1)
-def masters(lake: str, names: RawNames) -> tuple[MasterData, frozenset[str], bool]:
-    """Master data of all shards, the meters whose service points came with this run, and whether all did."""
+def masters(lake: str, names: RawNames) -> Masters:
+    """Master data of a run and what of it is new."""
     table = _read(lake, Kind.SERVICE_POINTS, names)
-    touched = set(table.filter(table["fresh"])["service_point_id"].to_pylist())
-    ids = zip(table["service_point_id"].to_pylist(), table["meter_id"].to_pylist(), strict=True)
-    meters = frozenset(meter for point, meter in ids if point in touched)
-    first = table.num_rows > 0 and bool(pa.compute.all(table["fresh"]).as_py())
-    return master_data(table.drop_columns(["fresh"])), meters, first
+    points = table["service_point_id"]
+    touched = table.filter(pa.compute.is_in(points, pa.compute.unique(points.filter(table["fresh"]))))
+    return Masters(
+        data=master_data(table.drop_columns(["fresh"])),
+        meters=frozenset(touched["meter_id"].drop_null().to_pylist()),
+        accounts=frozenset(touched["account_id"].drop_null().to_pylist()),
+        first=table.num_rows > 0 and bool(pa.compute.all(table["fresh"]).as_py()),
+    )
 
 
 def master_meters(job: ProcessJob, lake: Lake) -> dict[int, list[str]]:
@@ -236,7 +263,7 @@ def master_meters(job: ProcessJob, lake: Lake) -> dict[int, list[str]]:
 
 @lru_cache(maxsize=1)
 def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
-    master, _, _ = masters(lake, names)
+    master = masters(lake, names).data
     found: dict[int, list[str]] = {}
     for meter in sorted(master.spans):
         found.setdefault(shard_of_id(meter, shards), []).append(meter)
@@ -245,7 +272,7 @@ def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
 
 def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
     intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shards.numbers)
-    master, _, _ = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     history = lake.config.history_from
     return ShardInputs(
         intervals=intervals,
@@ -267,23 +294,26 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
     if job.everything:
         mark_everything(dirty, inputs, ranges)
     else:
-        _, touched, first_master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+        points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
         longest = job.pack.registers.max_read_gap_days
         mark_new_facts(
             dirty,
             inputs,
             ranges,
             _former(lake, shards),
-            touched,
+            points.meters,
             longest,
             closed_since=job.former_closed,
-            first_master=first_master,
+            first_master=points.first,
         )
         for row in lake.table(DIRTY_DAYS.name).to_pylist():
             if row["meter_id"] in shards:
                 name = (row["meter_id"], row["channel"])
                 dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
-    closed = closed_only(whole_meters(dirty.merged(), {*ranges, *inputs.first_readings}), inputs.last_closed)
+    names = {*ranges, *inputs.first_readings}
+    for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
+        dirty.add(name, inputs.last_closed + 1, job.former_closed)
+    closed = closed_only(whole_meters(dirty.merged(), names), max(inputs.last_closed, job.former_closed))
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from importlib import import_module
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -106,13 +110,12 @@ def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
     if count == 0:
         yield Workers(_Here(), 1)
         return
-    pool = ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=_start, initargs=(list(plugins),)
-    )
+    pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_start, initargs=(list(plugins),))
     try:
         yield Workers(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        _end_template()
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
@@ -120,12 +123,40 @@ def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
                 os.environ[name] = value
 
 
+def _context() -> BaseContext:
+    """On Linux workers are forked from one process that has imported everything; elsewhere each imports."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["pipelines.worker_imports"])
+    return context
+
+
+def _end_template() -> None:
+    """Wait for the process that workers are forked from: its time, and theirs, then counts as ours."""
+    if sys.platform == "linux":
+        from multiprocessing import forkserver
+
+        stop = forkserver._forkserver._stop  # type: ignore[attr-defined]  # no public way to wait for it
+        stop()
+
+
 def _start(plugins: list[str]) -> None:
     from pipelines.plugins import load_plugins
 
+    Thread(target=_end_with_parent, daemon=True).start()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     load_plugins(plugins)
+    gc.freeze()  # what was imported stays: collecting garbage need not look at it again
+
+
+def _end_with_parent() -> None:
+    """A worker whose run was killed waits for work for ever: end it too."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -133,17 +164,8 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return function(*arguments)
 
 
-def _import_beam() -> None:
-    """Import Beam without its warning that cloud clients nobody asked for are not installed."""
-    logging.disable(logging.WARNING)
-    try:
-        import apache_beam  # noqa: F401
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def _run_pipeline(label: str, transform: Callable[[], Any], elements: list[Any]) -> list[Any]:
-    _import_beam()
+    import_module("pipelines.worker_imports")  # imports Beam without its warning
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -86,11 +86,15 @@ def _electric(
     return Channel(name, "electricity", quantity, unit, obis, cim, nem12, one_directional=flow != _NET)
 
 
-def _snapshot(quantity: Literal["voltage", "current"], phase: str, obis: str) -> Channel:
+def _snapshot(
+    quantity: Literal["voltage", "current"], phase: str, obis: str, nem12: str | None = None
+) -> Channel:
     name = f"{quantity}_{phase}" if phase else quantity
     unit, kind, uom = ("V", _VOLTAGE, _VOLT) if quantity == "voltage" else ("A", _CURRENT, _AMPERE)
     cim = (_INDICATING, _NONE, _ELECTRICITY, kind, _PHASES[phase], 0, uom)
-    return Channel(name, "electricity", quantity, unit, obis, cim, instantaneous=True, one_directional=False)
+    return Channel(
+        name, "electricity", quantity, unit, obis, cim, nem12, instantaneous=True, one_directional=False
+    )
 
 
 def _volume(name: str, commodity: str, obis: str, cim_commodity: int) -> Channel:
@@ -111,7 +115,7 @@ CHANNELS: dict[str, Channel] = {
         _electric("net", "active energy", "kWh", "1-0:16.8.0", _NET, _WATT_HOUR, None),
         _electric("reactive_import", "reactive energy", "kvarh", "1-0:3.8.0", _FORWARD, _VAR_HOUR, "Q"),
         _electric("reactive_export", "reactive energy", "kvarh", "1-0:4.8.0", _REVERSE, _VAR_HOUR, "K"),
-        _snapshot("voltage", "", "1-0:12.7.0"),
+        _snapshot("voltage", "", "1-0:12.7.0", "V"),
         _snapshot("voltage", "l1", "1-0:32.7.0"),
         _snapshot("voltage", "l2", "1-0:52.7.0"),
         _snapshot("voltage", "l3", "1-0:72.7.0"),

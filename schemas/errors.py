@@ -24,6 +24,8 @@ class MeterbeamError(Exception):
     """
 
     exit_code = 1
+    _tagged_with_step = True
+    """Read by Beam, which otherwise adds the name of its step to ``where`` and logs a traceback."""
 
     def __init__(self, where: str, found: str, expected: str) -> None:
         # All three go to Exception.args, so that the error survives pickling between workers.

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from schemas.tariff_calendar import Calendar, Event, Holidays, Period, stretches
-from schemas.tariff_charges import (
-    AnyCharge,
-    Credit,
-    Demand,
-    Energy,
-    EnergyAdder,
-    EnergySeries,
-    Export,
-    Fixed,
-    Minimum,
-    Percent,
-    Prorate,
-    Scope,
-    Tax,
-    Tiers,
-)
-from schemas.tariff_fields import DAY_NAMES, MINUTES, MisfitError
+from schemas.tariff_charges import AnyCharge, Credit, Fixed, Minimum, Percent, Tax
+from schemas.tariff_demand import CoincidentDemand, Demand, Ratchet
+from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive, Scope, Tiers
+from schemas.tariff_export import Export, TrueUp
+from schemas.tariff_fields import DAY_NAMES, MINUTES, MisfitError, Prorate
 from schemas.tariff_file import load_tariff, load_tariffs, parse_tariff
-from schemas.tariff_version import Effective, Interval, Rounding, Tariff
+from schemas.tariff_version import Conversion, Effective, Interval, Rounding, Tariff
 
 __all__ = [
     "DAY_NAMES",
     "MINUTES",
     "AnyCharge",
     "Calendar",
+    "CoincidentDemand",
+    "Conversion",
     "Credit",
     "Demand",
     "Effective",
@@ -44,11 +34,14 @@ __all__ = [
     "Percent",
     "Period",
     "Prorate",
+    "Ratchet",
+    "Reactive",
     "Rounding",
     "Scope",
     "Tariff",
     "Tax",
     "Tiers",
+    "TrueUp",
     "load_tariff",
     "load_tariffs",
     "parse_tariff",

@@ -48,8 +48,7 @@ class Period(Part):
 
     @model_validator(mode="after")
     def _some_time(self) -> Period:
-        if self.at is not None and self.at[0] == self.at[1]:
-            raise MisfitError(("at",), "no time at all", "an end that differs from the start")
+        some_time(self.at)
         return self
 
     def weekdays(self) -> frozenset[int]:
@@ -62,11 +61,20 @@ class Period(Part):
 
 
 class Event(Part):
-    """Hours in which a higher price holds on days named by a feed."""
+    """Hours in which other prices hold, called by a feed.
 
-    source: str = "event_feed"
-    at: tuple[Minute, Minute]
+    A feed names days, on which the hours of ``at`` count, or stretches of time. Without ``at`` it must name
+    stretches. An ``at`` that ends before it begins runs over midnight.
+    """
+
+    source: Literal["event_feed"] = "event_feed"
+    at: tuple[Minute, Minute] | None = None
     max_per_year: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Event:
+        some_time(self.at)
+        return self
 
 
 class Calendar(Part):
@@ -143,7 +151,13 @@ def stretches(at: tuple[int, int] | None) -> list[tuple[int, int]]:
     if at is None:
         return [(0, MINUTES)]
     low, high = at
-    return [(low, high)] if low < high else [(low, MINUTES), (0, high)]
+    return [(low, high)] if low < high else [(low % MINUTES, MINUTES), (0, high)]
+
+
+def some_time(at: tuple[int, int] | None) -> None:
+    """Check that a clock range holds a minute."""
+    if at is not None and at[0] % MINUTES == at[1] % MINUTES and at != (0, MINUTES):
+        raise MisfitError(("at",), "no time at all", "an end that differs from the start")
 
 
 def clock(minute: int) -> str:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from schemas.errors import MeterbeamError
+from schemas.tariff_charges import STAGE
 from schemas.tariff_fields import Address, MisfitError
 from schemas.tariff_version import Tariff
 
@@ -27,17 +28,26 @@ def parse_tariff(text: str, where: str) -> Tariff:
         MeterbeamError: Names the file, the line, what stands there and what was expected.
     """
     try:
-        _no_key_twice(yaml.compose(text), where)
-        return Tariff.model_validate(yaml.safe_load(text))
+        node, content = _read(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise MeterbeamError(f"{where}{line}", str(getattr(error, "problem", error)), "valid YAML") from error
+        found = str(getattr(error, "problem", None) or error)
+        expected = "each field once" if isinstance(error, _TwiceError) else "valid YAML"
+        raise MeterbeamError(f"{where}{line}", found, expected) from error
+    if not isinstance(content, dict):
+        found = "an empty file" if content is None else f"a {type(content).__name__}"
+        raise MeterbeamError(
+            f"{where}, line 1", found, "a tariff: fields such as id, version, calendar, charges"
+        )
+    try:
+        return Tariff.model_validate(content)
     except ValidationError as error:
         address, found, expected = _said(error)
-        line = f", line {_line_of(text, address)}"
-        field = ".".join(str(step) for step in address)
-        raise MeterbeamError(f"{where}{line}{': ' if field else ''}{field}", found, expected) from error
+        line_number, field = _place(node, address)
+        raise MeterbeamError(
+            f"{where}, line {line_number}{': ' if field else ''}{field}", found, expected
+        ) from error
 
 
 def load_tariff(path: Path) -> Tariff:
@@ -80,24 +90,38 @@ def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
     return {name: [tariff for tariff, _ in versions] for name, versions in found.items()}
 
 
-def _no_key_twice(node: yaml.Node | None, where: str) -> None:
-    """YAML lets the last of two equal keys hold; in a tariff that would be a price nobody sees.
+class _TwiceError(yaml.MarkedYAMLError):
+    """A key stands twice in one mapping. YAML lets the last one hold: a price that nobody sees."""
 
-    Raises:
-        MeterbeamError: A mapping has a key twice; names the line of the second.
-    """
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _no_key_twice(item, where)
-    elif isinstance(node, yaml.MappingNode):
+
+class _Loader(yaml.SafeLoader):
+    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
-        for key, value in node.value:
+        for key, _ in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in seen:
-                found = f"a second {name!r}, after that of line {seen[name]}"
-                raise MeterbeamError(f"{where}, line {line}", found, "each field once")
+                problem = f"a second {name!r}, after that of line {seen[name]}"
+                raise _TwiceError(problem=problem, problem_mark=key.start_mark)
             seen[name] = line
-            _no_key_twice(value, where)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _read(text: str) -> tuple[yaml.Node | None, Any]:
+    """The node tree of a YAML text, which knows lines, and its content."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _said(error: ValidationError) -> tuple[Address, str, str]:
@@ -111,7 +135,11 @@ def _said(error: ValidationError) -> tuple[Address, str, str]:
         return first["loc"], "nothing", f"the field {first['loc'][-1]}"
     if first["type"] == "extra_forbidden":
         return first["loc"], f"an unknown field {first['loc'][-1]}", "only fields of the tariff schema"
-    return first["loc"], _shown(first["input"]), message
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        tag = first.get("ctx", {}).get("tag")
+        kinds = ", ".join(sorted(STAGE))
+        return (*first["loc"], "type"), "nothing" if tag is None else repr(tag), f"a charge type: {kinds}"
+    return first["loc"], _shown(first["input"]), message[:1].lower() + message[1:]
 
 
 def _shown(value: Any) -> str:
@@ -119,17 +147,24 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "…"
 
 
-def _line_of(text: str, address: Address) -> int:
-    """Line of the deepest YAML node on the way to an address."""
-    node = yaml.compose(text)
-    line = 1
+def _place(node: yaml.Node | None, address: Address) -> tuple[int, str]:
+    """Line of the deepest YAML node on the way to an address, and the way as a user would write it.
+
+    Steps that pydantic adds, such as the tag of a union, stand in the address but not in the file.
+    """
+    line, steps = 1, []
     for step in address:
         if isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == str(step).rstrip("_")]
+            found = [pair for pair in node.value if str(pair[0].value) == str(step).rstrip("_")]
             if not found:
-                continue  # the tag of a union stands in the address, not in the file
+                if step == address[-1] and str(step).isidentifier():
+                    steps.append(str(step))
+                continue
             line, node = found[0][0].start_mark.line + 1, found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
             line = node.start_mark.line + 1
-    return line
+        else:
+            continue
+        steps.append(str(step).rstrip("_"))
+    return line, ".".join(steps)

@@ -1,27 +1,24 @@
-"""One version of a tariff: its parts, and that every name used in it is defined."""
+"""One version of a tariff: its parts, and that they fit together."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.tariff_calendar import Calendar, one_of
-from schemas.tariff_charges import (
-    STAGE,
-    AnyCharge,
-    Charge,
-    Energy,
-    EnergyAdder,
-    Export,
-    mentioned,
-    priced_periods,
-)
-from schemas.tariff_fields import MisfitError, Part
+from schemas.tariff_calendar import Calendar
+from schemas.tariff_charges import Charge
+from schemas.tariff_fields import MisfitError, Money, Part
+from schemas.tariff_references import check_references
 
-__all__ = ["Effective", "Interval", "Rounding", "Tariff"]
+__all__ = ["Conversion", "Effective", "Interval", "Rounding", "Tariff"]
+
+MJ_PER_KWH = Fraction(36, 10)
 
 
 class Effective(Part):
@@ -38,21 +35,28 @@ class Effective(Part):
 
 
 class Interval(Part):
-    """Interval lengths the tariff [minutes] the tariff may be priced on."""
+    """Interval lengths [minutes] the tariff may be priced on; each divides a day."""
 
-    accepts_min: tuple[int, ...] = (5, 10, 15, 30, 60)
+    accepts_min: tuple[Annotated[int, Field(ge=1, le=1440)], ...] = Field((5, 10, 15, 30, 60), min_length=1)
     label: Literal["start"] = "start"
+
+    @model_validator(mode="after")
+    def _divides(self) -> Interval:
+        for position, minutes in enumerate(self.accepts_min):
+            if 1440 % minutes:
+                raise MisfitError(("accepts_min", position), str(minutes), "minutes that divide a day")
+        return self
 
 
 class Rounding(Part):
     """How and where quantities and money are rounded.
 
-    ``half_up`` is half away from zero; ``half_even`` is the banker's. Energy is rounded once for each
-    register, that is each period and tier of a charge; money on each line or on the total only; the tax
-    on the subtotal or line by line.
+    ``half_up`` is half away from zero, ``half_even`` the banker's, ``down`` toward zero, ``up`` away from
+    it. Energy is rounded once for each register, that is each period and tier of a charge; money on each
+    line, or on the total only (lines then keep a millionth); the tax on the subtotal or line by line.
     """
 
-    mode: Literal["half_up", "half_even"] = "half_up"
+    mode: Literal["half_up", "half_even", "down", "up"] = "half_up"
     kwh_dp: int = Field(3, ge=0, le=6)
     kwh_at: Literal["register"] = "register"
     kw_dp: int = Field(2, ge=0, le=6)
@@ -61,10 +65,37 @@ class Rounding(Part):
     tax_on: Literal["subtotal", "line"] = "subtotal"
 
 
+class Conversion(Part):
+    """How a measured volume becomes energy: kWh = m³ × correction × calorific value / 3.6."""
+
+    calorific_value: Money = Field(gt=0)
+    """[MJ/m³]"""
+    correction: Money = Field(Decimal(1), gt=0)
+    """For temperature and pressure, dimensionless."""
+
+    @model_validator(mode="after")
+    def _few_digits(self) -> Conversion:
+        # The product of both over 3.6 is applied in 64-bit integers (models/gas.py).
+        for name, value, most, decimals in (
+            ("calorific_value", self.calorific_value, 1000, 4),
+            ("correction", self.correction, 10, 5),
+        ):
+            if value >= most or value != round(value, decimals):
+                expected = f"a number below {most} with at most {decimals} decimals"
+                raise MisfitError((name,), str(value), expected)
+        return self
+
+    @cached_property
+    def factor(self) -> Fraction:
+        """Energy [kWh] of a m³ of volume."""
+        return Fraction(self.calorific_value) * Fraction(self.correction) / MJ_PER_KWH
+
+
 class Tariff(Part):
     """One version of a tariff.
 
-    ``clock``: ``prevailing`` local time with its changes, or ``standard`` time all year.
+    ``clock``: ``prevailing`` local time with its changes, or ``standard`` time all year. ``unit`` is what
+    energy charges price; with a ``conversion`` the load is a volume in m³ and the unit is kWh.
     """
 
     id: str = Field(min_length=1)
@@ -73,8 +104,9 @@ class Tariff(Part):
     currency: str = Field(pattern="^[A-Z]{3}$")
     timezone: str
     clock: Literal["prevailing", "standard"] = "prevailing"
-    commodity: str = "electricity"
+    commodity: Literal["electricity", "gas", "water", "heat", "cold"] = "electricity"
     unit: Literal["kWh", "MJ", "m3"] = "kWh"
+    conversion: Conversion | None = None
     interval: Interval = Interval()
     rounding: Rounding = Rounding()
     calendar: Calendar
@@ -93,46 +125,8 @@ class Tariff(Part):
         return name
 
     @model_validator(mode="after")
-    def _references(self) -> Tariff:
-        """Every name that is used is defined, and its line exists by then."""
-        periods = {period.id for period in self.calendar.periods}
-        before: dict[str, AnyCharge] = {}
-        by_id = {charge.id: charge for charge in self.charges}
-        ids = [charge.id for charge in self.charges]
-        for position, name in enumerate(ids):
-            if name in ids[:position]:
-                raise MisfitError(("charges", position, "id"), f"a second {name!r}", "ids that differ")
-        for position, charge in enumerate(self.charges):
-            at = ("charges", position)
-            field, names = priced_periods(charge)
-            for name in names:
-                if name not in periods:
-                    place = (name,) if isinstance(charge, Energy | Export) else ()
-                    raise MisfitError((*at, field, *place), repr(name), one_of(periods, "period"))
-            if isinstance(charge, EnergyAdder) and charge.event not in self.calendar.events:
-                raise MisfitError((*at, "event"), repr(charge.event), one_of(self.calendar.events, "event"))
-            field, names = mentioned(charge)
-            for name in names:
-                _earlier(name, charge, by_id, before, (*at, field))
-            before[charge.id] = charge
+    def _consistent(self) -> Tariff:
+        if self.conversion is not None and self.unit != "kWh":
+            raise MisfitError(("unit",), self.unit, "kWh, which the conversion gives")
+        check_references(self.charges, self.calendar, self.unit, self.rounding.kw_dp)
         return self
-
-
-def _earlier(
-    name: str,
-    charge: AnyCharge,
-    by_id: dict[str, AnyCharge],
-    before: dict[str, AnyCharge],
-    address: tuple[int | str, ...],
-) -> None:
-    """A charge may only name charges whose lines come about before its own."""
-    stage = STAGE[charge.type]
-    known = [
-        other.id
-        for other in by_id.values()
-        if STAGE[other.type] < stage or (other.id in before and STAGE[other.type] == stage)
-    ]
-    if name in known:
-        return
-    found = repr(name) if name not in by_id else f"{name!r}, whose line comes after this one"
-    raise MisfitError(address, found, one_of(known, "charge before it"))

@@ -123,7 +123,7 @@ class ColumnPlan:
         if isinstance(made, Numbers):
             rows.numbers = made
             return
-        if column.name in _ABSENT and made.null_count:
+        if column.name in _ABSENT and column.name not in REQUIRED[self.kind] and made.null_count:
             made = pc.fill_null(made, pa.scalar(_ABSENT[column.name], made.type))
         lookup = {"channel": self.mapping.channels, "unit": self.mapping.units}.get(column.name)
         rows.columns[column.name] = _looked_up(made, lookup) if lookup else made
@@ -169,11 +169,14 @@ def plan_columns(schema: RecordSchema, mapping: RecordMapping) -> ColumnPlan:
 
 
 _OPTIONAL_VALUE = (Kind.EVENTS, Kind.EDITS)
+MOST_DIGITS = 400
+"""A decimal with more digits than any double needs is no number of ours, but a way to fill the memory."""
 _ABSENT: dict[str, Any] = {
     "scaler": 0,
     "role": "customer",
     "commodity": "electricity",
     "bill_cycle_day": 1,
+    "interval_s": 900,
     "multiplier": "1",
     "status": "active",
 }
@@ -344,7 +347,7 @@ def _decimal_text(value: Any, scale: int) -> str | None:
             number = Decimal(value if isinstance(value, str) else repr(value))
         except InvalidOperation:
             return None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
         return None
     text = format(number, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ from transforms.reading_runs import Runs, reading_blocks, runs_of
 from transforms.row_checks import Faults, check_rows, check_runs
 from transforms.run_reader import RunReader
 
-__all__ = ["Decoded", "Decoder"]
+__all__ = ["DATUM_END", "Decoded", "Decoder"]
 
 Int = NDArray[np.int64]
 MICROS = 1_000_000
+DATUM_END = b"\xff" * 11 + b"\x00"
+"""Follows each record of an ``ended`` decoder. Never a number, a length or text in Avro's encoding."""
+_END = "datum end"
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,15 @@ class Decoder:
         schema: The writer's schema as JSON text.
         mapping: Foreign records and their fields.
         timezone: Zone of the lake: single readings are joined up to its standard midnight.
+        ended: Each record is followed by ``DATUM_END``: then it is known where every one ends.
 
     Raises:
         SchemaError: The record is unknown, or a field is missing or of a type that does not fit.
     """
 
-    def __init__(self, schema: str, mapping: FieldMapping, timezone: str) -> None:
+    def __init__(self, schema: str, mapping: FieldMapping, timezone: str, *, ended: bool = False) -> None:
         try:
-            self.schema = RecordSchema(schema)
+            self.schema = RecordSchema(_ended(schema) if ended else schema)
         except ValueError as error:
             raise SchemaError(str(error)) from error
         found = mapping.for_record(self.schema.name)
@@ -72,11 +77,13 @@ class Decoder:
         self.plan: ColumnPlan = plan_columns(self.schema, found)
         self.kind: Kind = self.plan.kind
         self.timezone = timezone
-        self.reader = RecordReader(self.schema, self.plan.sources)
+        self.ended = ended
+        columns = [*self.plan.sources, _END] if ended else self.plan.sources
+        self.reader = RecordReader(self.schema, columns)
         self.fast = self._probe()
         varying = [source for name in ("start", "value") if (source := self.plan.source_of(name))]
         by_runs = self.plan.single and len(varying) == 2
-        self._runs = RunReader(self.schema, self.plan.sources, varying) if by_runs else None
+        self._runs = RunReader(self.schema, columns, varying) if by_runs else None
         self._misses = self._skip = 0
 
     def fresh(self) -> Decoder:
@@ -120,6 +127,7 @@ class Decoder:
             if runs is not None:
                 return runs
         table = self.reader.read(payloads, sum(rows)) if self.fast else self._slow(payloads, rows)
+        self._check_ends(table)
         converted = self.plan.apply(table)
         self.plan.fill(converted, table.num_rows)
         if not self.plan.single:
@@ -137,11 +145,19 @@ class Decoder:
             self._misses += 1
             self._skip = 2**self._misses - 1
             return None
+        self._check_ends(found.shared)
         own, shared = self.plan.apply(found.rows), self.plan.apply(found.shared)
         self.plan.fill(shared, len(found.heads))
         assert own.numbers is not None
         runs = Runs(own.columns["start"], own.numbers, found.heads, shared.columns)
         return self._joined(runs, own.faults, shared.faults)
+
+    def _check_ends(self, table: pa.Table) -> None:
+        """Raise DecodeError where a record does not end with its datum."""
+        if self.ended and table.num_rows:
+            ends = table.column(_END).cast(pa.binary())
+            if not pc.all(pc.equal(ends, pa.scalar(DATUM_END, pa.binary()))).as_py():
+                raise DecodeError("a record that does not end with its datum")
 
     def _plain(self, rows: Rows) -> Decoded:
         """Everything but single readings: a row a record."""
@@ -179,6 +195,15 @@ class Decoder:
             faults.code[runs.origin], counted[runs.origin] = faults.code.copy(), counted.copy()
             bad = np.flatnonzero(faults.bad)
         return Decoded(table, len(faults.code), int(counted.sum()), bad, counted[bad], faults)
+
+
+def _ended(schema: str) -> str:
+    """A schema whose records are followed by the bytes of ``DATUM_END``."""
+    record = json.loads(schema)
+    if isinstance(record, dict) and isinstance(record.get("fields"), list):
+        end = {"type": "fixed", "name": "datum_end_bytes", "size": len(DATUM_END)}
+        record["fields"].append({"name": _END, "type": end})
+    return json.dumps(record)
 
 
 def _measured_as_null(quality: pa.Array) -> pa.Array:

@@ -29,7 +29,7 @@ from transforms.avro_reader import DecodeError
 from transforms.dead_letters import DeadLetters
 from transforms.ingest_plan import FileSplit, decoder_for, opened, plan_splits
 from transforms.raw_codec import write_raw_file
-from transforms.raw_stats import RawStats, raw_stats
+from transforms.raw_stats import NEVER_LATE, RawStats, raw_stats
 
 __all__ = ["FileSplit", "IngestReceipt", "OnError", "RawFile", "ingest_split", "plan_splits"]
 
@@ -83,6 +83,11 @@ class IngestReceipt:
     dead_letters: pa.Table
     files: tuple[RawFile, ...]
 
+    @property
+    def work(self) -> FileSplit:
+        """The element that this answers."""
+        return self.split
+
 
 @dataclass
 class _Stretch:
@@ -106,6 +111,7 @@ class _RawWriter:
     kind: Kind
     stem: str
     shards: int
+    arrived_by: int
     tables: list[pa.Table] = field(default_factory=list)
     readings: int = 0
     files: list[RawFile] = field(default_factory=list)
@@ -126,7 +132,7 @@ class _RawWriter:
         sharded = self.kind in SHARDED_KINDS
         shard = shard_of(table["meter_id"], self.shards) if sharded else np.zeros(table.num_rows, np.int32)
         self.folder.mkdir(parents=True, exist_ok=True)
-        stats = raw_stats(self.kind, table)
+        stats = raw_stats(self.kind, table, arrived_by=self.arrived_by)
         size = write_raw_file(self.folder / name, self.kind, table, shard)
         self.files.append(RawFile(name, self.kind, size, stats))
         self.tables, self.readings = [], 0
@@ -140,6 +146,7 @@ def ingest_split(
     timezone: str,
     mapping: FieldMapping | None = None,
     on_error: OnError = "stop",
+    arrived_by: int = NEVER_LATE,
 ) -> IngestReceipt:
     """Read, check, decode and store one split. A pure function of the file, apart from the files it writes.
 
@@ -151,6 +158,8 @@ def ingest_split(
         mapping: Foreign records.
         on_error: ``stop`` raises on any framing damage; ``dead-letter`` keeps refused files whole and
             corrupt blocks alone as dead letters. Bad rows of good blocks are dead letters either way.
+        arrived_by: Stands for the received_at of readings that carry none, UTC: one that starts later
+            does not extend the lake's range. [us]
 
     Returns:
         The receipt. Written files are whole; the caller publishes them with the file's other splits.
@@ -178,7 +187,7 @@ def ingest_split(
         header = read_header(data, split.path)
         decoder = decoder_for(header.schema, mapping or FieldMapping(), timezone)
         stem = f"{split.source_hash[:32]}-{split.start}-{split.end}"
-        writer = _RawWriter(raw / decoder.kind.value, decoder.kind, stem, shards)
+        writer = _RawWriter(raw / decoder.kind.value, decoder.kind, stem, shards, arrived_by)
         rows = readings = 0
         for stretch in _stretches(data, header, split, letters, on_error):
             for part, decoded in _decoded(decoder, stretch, data, split.path, letters, on_error):

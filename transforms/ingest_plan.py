@@ -87,17 +87,17 @@ def _digest(path: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _decoder(schema: str, mapping: str, timezone: str) -> Decoder:
-    return Decoder(schema, FieldMapping.model_validate_json(mapping), timezone)
+def _decoder(schema: str, mapping: str, timezone: str, ended: bool) -> Decoder:
+    return Decoder(schema, FieldMapping.model_validate_json(mapping), timezone, ended=ended)
 
 
-def decoder_for(schema: str, mapping: FieldMapping, timezone: str) -> Decoder:
-    """A decoder of a writer's schema; schemas are worked out once a process.
+def decoder_for(schema: str, mapping: FieldMapping, timezone: str, *, ended: bool = False) -> Decoder:
+    """A decoder of a writer's schema, see ``Decoder``; schemas are worked out once a process.
 
     Raises:
         SchemaError: The schema cannot be read as a record of the contract.
     """
-    return _decoder(schema, mapping.model_dump_json(by_alias=True), timezone).fresh()
+    return _decoder(schema, mapping.model_dump_json(by_alias=True), timezone, ended).fresh()
 
 
 def plan_splits(

@@ -10,6 +10,7 @@ from apache_beam.pvalue import PCollection
 from schemas.mapping import FieldMapping
 from transforms.ingest import IngestReceipt, OnError, ingest_split
 from transforms.ingest_plan import FileSplit
+from transforms.raw_stats import NEVER_LATE
 
 __all__ = ["IngestSplits"]
 
@@ -27,6 +28,7 @@ class IngestSplits(beam.PTransform[PCollection[FileSplit], PCollection[IngestRec
     timezone: str
     mapping: FieldMapping | None = None
     on_error: OnError = "stop"
+    arrived_by: int = NEVER_LATE
 
     def expand(self, splits: PCollection[FileSplit]) -> PCollection[IngestReceipt]:
         """Label the one step."""
@@ -37,4 +39,5 @@ class IngestSplits(beam.PTransform[PCollection[FileSplit], PCollection[IngestRec
             timezone=self.timezone,
             mapping=self.mapping,
             on_error=self.on_error,
+            arrived_by=self.arrived_by,
         ).with_output_types(IngestReceipt)

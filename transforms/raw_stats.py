@@ -16,6 +16,8 @@ __all__ = ["FUTURE_TOLERANCE_S", "RawStats", "raw_stats"]
 FUTURE_TOLERANCE_S = 180
 """A reading whose start is later than its arrival by more than this does not extend the lake's range."""
 MICROS = 1_000_000
+NEVER_LATE = np.iinfo(np.int64).max
+"""No bound on readings that carry no received_at."""
 _TIME = {Kind.REGISTERS: "read_at", Kind.EVENTS: "occurred_at"}
 Int = NDArray[np.int64]
 
@@ -30,7 +32,7 @@ class RawStats:
         min_start, max_end: First start and last end of intervals, first and last time of registers and
             events, UTC; None where there are none. [s]
         latest_end: Last end over interval readings whose start is at most ``FUTURE_TOLERANCE_S`` later than
-            their received_at (a null one is never exceeded); None where there are none. [s]
+            their received_at; None where there are none. [s]
     """
 
     rows: int
@@ -40,10 +42,16 @@ class RawStats:
     latest_end: int | None
 
 
-def raw_stats(kind: Kind, table: pa.Table) -> RawStats:
-    """Figures of a table in the kind's raw schema."""
+def raw_stats(kind: Kind, table: pa.Table, *, arrived_by: int = NEVER_LATE) -> RawStats:
+    """Figures of a table in the kind's raw schema.
+
+    Args:
+        kind: What the rows are.
+        table: The rows.
+        arrived_by: Stands for the received_at of readings that carry none, UTC. [us]
+    """
     if kind is Kind.INTERVALS:
-        return _intervals(table)
+        return _intervals(table, arrived_by)
     readings = table.num_rows if kind is Kind.REGISTERS else 0
     if kind is Kind.REGISTERS:
         nan = pc.sum(pc.is_nan(table["value_float"])).as_py() or 0
@@ -56,7 +64,7 @@ def raw_stats(kind: Kind, table: pa.Table) -> RawStats:
     return RawStats(table.num_rows, readings, first, last, None)
 
 
-def _intervals(table: pa.Table) -> RawStats:
+def _intervals(table: pa.Table, arrived_by: int) -> RawStats:
     rows = readings = 0
     edges: list[tuple[int, int]] = []
     latest: list[int] = []
@@ -73,7 +81,7 @@ def _intervals(table: pa.Table) -> RawStats:
             edges.append((int(start[used].min()), int((start + (lasts + 1) * interval)[used].max())))
         received = batch.column("received_at")
         if received.null_count:
-            received = pc.fill_null(received, np.iinfo(np.int64).max)
+            received = pc.fill_null(received, arrived_by)
         room = received.to_numpy() // MICROS + FUTURE_TOLERANCE_S - start
         in_time = np.minimum(lasts, np.where(room < 0, -1, room // interval))
         early = (in_time < lasts) & (in_time >= 0)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.exact import LIMIT
+from models.exact import LIMIT, MICRO, SLOT_LIMIT
 from schemas.arrow import REQUIRED
 from schemas.channels import CHANNELS
 from schemas.records import Kind
@@ -27,7 +27,12 @@ Int = NDArray[np.int64]
 
 MAX_SCALER = 20
 MICROS = 1_000_000
+FIRST_DATE = -62_135_596_800 * MICROS  # 0001-01-01
 LAST_TIME = 7_258_118_400 * MICROS  # 2200-01-01
+MOST_DIALS = 18
+MOST_RAW = 1 << 63
+MOST_CAPACITY_KW = 1e9
+MULTIPLIERS = Fraction(1, 10**9), Fraction(10**9)
 _TIMES = ("start", "read_at", "occurred_at", "valid_from", "from", "to", "edited_at")
 
 
@@ -79,11 +84,15 @@ def check_rows(kind: Kind, rows: Rows) -> Faults:
     for name in _TIMES:
         if name in columns:
             _check_time(columns[name], name, faults)
-    if "interval_s" in columns and kind is not Kind.SERVICE_POINTS:
-        _check_interval(columns["interval_s"], faults.add)
+    if "interval_s" in columns:
+        _check_interval(columns["interval_s"], faults.add, zero=kind is Kind.SERVICE_POINTS)
+    if "dials" in columns:
+        _check_between(columns["dials"], "dials", 0, MOST_DIALS, faults)
+    if kind is Kind.SERVICE_POINTS:
+        _check_service_points(columns, faults)
     if rows.numbers is None:
         return faults
-    limits = _check_units(columns, faults.add)
+    limits = _check_units(columns, faults.add, SLOT_LIMIT if kind is Kind.INTERVALS else LIMIT)
     if kind is Kind.INTERVALS:
         _check_whole_seconds(columns["start"], faults)
         _check_lists(columns["quality"], rows.numbers, faults)
@@ -116,7 +125,7 @@ def check_runs(runs: Runs, found: Sequence[tuple[Bool, str]], by_run: Sequence[t
         if name != "start":
             _check_present(runs.shared[name], name, add)
     _check_interval(runs.shared["interval_s"], add)
-    limits = _check_units(runs.shared, add)
+    limits = _check_units(runs.shared, add, SLOT_LIMIT)
     _check_present(runs.start, "start", faults.add)
     _check_time(runs.start, "start", faults)
     _check_whole_seconds(runs.start, faults)
@@ -144,15 +153,34 @@ def _check_present(column: pa.Array, name: str, add: Callable[[Bool, str], None]
 
 def _check_time(column: pa.Array, name: str, faults: Faults) -> None:
     micros = pc.fill_null(column, 0).to_numpy()
-    if len(micros) and (micros.min() < 0 or micros.max() >= LAST_TIME):
-        faults.add((micros < 0) | (micros >= LAST_TIME), f"{name} is not between 1970 and 2200")
+    first, year = (FIRST_DATE, 1) if name == "valid_from" else (0, 1970)
+    if len(micros) and (micros.min() < first or micros.max() >= LAST_TIME):
+        faults.add((micros < first) | (micros >= LAST_TIME), f"{name} is not between {year} and 2200")
 
 
-def _check_interval(column: pa.Array, add: Callable[[Bool, str], None]) -> None:
+def _check_interval(column: pa.Array, add: Callable[[Bool, str], None], *, zero: bool = False) -> None:
+    """A slot divides a day; ``zero`` (no slots: registers only) is for service points."""
     seconds = pc.fill_null(column, DAY_S).to_numpy()
     for length in np.unique(seconds):
-        if length <= 0 or DAY_S % length:
+        if not (length == 0 and zero) and (length <= 0 or DAY_S % length):
             add(seconds == length, f"interval_s {length} does not divide a day of {DAY_S} s")
+
+
+def _check_between(column: pa.Array, name: str, low: float, high: float, faults: Faults) -> None:
+    """Numbers that are null or within [low, high]; NaN is not."""
+    number = pc.fill_null(column, low).to_numpy()
+    faults.add(~((number >= low) & (number <= high)), f"{name} is not between {low:g} and {high:g}")
+
+
+def _check_service_points(columns: dict[str, pa.Array], faults: Faults) -> None:
+    for name in ("interval_s", "bill_cycle_day"):
+        _check_present(columns[name], name, faults.add)
+    _check_between(columns["bill_cycle_day"], "bill_cycle_day", 1, 31, faults)
+    _check_between(columns["capacity_kw"], "capacity_kw", 0, MOST_CAPACITY_KW, faults)
+    texts, row_of = np.unique(pc.fill_null(columns["multiplier"], "1").to_numpy(False), return_inverse=True)
+    low, high = MULTIPLIERS
+    wrong = np.array([not low <= Fraction(text) <= high for text in texts.tolist()], np.bool_)
+    faults.add(wrong[row_of], f"multiplier is not between {float(low):g} and {float(high):g}")
 
 
 def _codes(column: pa.Array) -> tuple[Int, list[str]]:
@@ -175,8 +203,10 @@ def _combinations(columns: dict[str, pa.Array]) -> tuple[Int, list[tuple[str, st
     return row_of, found
 
 
-def _check_units(columns: dict[str, pa.Array], add: Callable[[Bool, str], None]) -> NDArray[np.float64]:
-    """Check channel, unit and scaler; returns the largest raw magnitude that micro-units can hold, a row."""
+def _check_units(
+    columns: dict[str, pa.Array], add: Callable[[Bool, str], None], most: int
+) -> NDArray[np.float64]:
+    """Check channel, unit and scaler; returns the raw magnitude that is ``most`` micro-units, a row."""
     row_of, found = _combinations(columns)
     for number, (channel, unit, scaler) in enumerate(found):
         if channel and channel not in CHANNELS:
@@ -187,8 +217,10 @@ def _check_units(columns: dict[str, pa.Array], add: Callable[[Bool, str], None])
         if abs(scaler) > MAX_SCALER:
             add(row_of == number, f"scaler {scaler} is not between {-MAX_SCALER} and {MAX_SCALER}")
     factors = [_factor(channel, unit, scaler) for channel, unit, scaler in found]
-    limits = np.array([min(LIMIT // factor, LIMIT) if factor else LIMIT for factor in factors], np.float64)
-    return limits[row_of]
+    limits = np.array(
+        [min(most // factor, MOST_RAW) if factor else MOST_RAW for factor in factors], np.float64
+    )
+    return np.array(limits, np.float64)[row_of]
 
 
 def _check_lists(quality: pa.Array, numbers: Numbers, faults: Faults) -> None:
@@ -230,7 +262,7 @@ def _factor(channel: str, unit: str, scaler: int) -> Fraction | None:
     factor = unit_factor(unit, channel)
     if factor is None or abs(scaler) > MAX_SCALER:
         return None
-    return factor * Fraction(10) ** scaler * MICROS
+    return factor * Fraction(10) ** scaler * MICRO
 
 
 def _peak(column: pa.Array) -> float:

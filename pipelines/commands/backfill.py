@@ -36,6 +36,13 @@ def backfill(
         str, typer.Option(help="stop: damaged input ends the run; dead-letter: it is kept aside.")
     ] = "stop",
     workers: Annotated[int, typer.Option(min=1, help="Independent processes.")] = 2,
+    runner: Annotated[
+        str, typer.Option(help="local: processes of this machine; flink: a cluster, see --flink.")
+    ] = "local",
+    flink: Annotated[
+        str | None,
+        typer.Option(help="Flink's REST address, host:port; or embedded: one started for this run."),
+    ] = None,
     detect: Annotated[bool, typer.Option(help="Rank suspects and name faults at the end.")] = True,
     cells: Annotated[int, typer.Option(min=1 << 12, help="Most slots a worker holds at once.")] = 1 << 21,
 ) -> dict[str, Any]:
@@ -44,13 +51,17 @@ def backfill(
     Example:
         meterbeam backfill town/ --lake lake --timezone Europe/Zurich --tariffs town/tariffs
     """
-    from pipelines import backfill as runner
+    from pipelines import backfill as backfills
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
 
     if on_error not in ("stop", "dead-letter"):
         raise UsageError("--on-error", on_error, "stop or dead-letter")
-    options = runner.BackfillOptions(
+    if runner not in ("local", "flink"):
+        raise UsageError("--runner", runner, "local or flink")
+    if (runner == "flink") != (flink is not None):
+        raise UsageError(f"--runner {runner}", f"--flink {flink or 'not given'}", "both or neither")
+    options = backfills.BackfillOptions(
         inputs=tuple(inputs),
         lake=lake,
         timezone=timezone,
@@ -67,5 +78,6 @@ def backfill(
         cells=cells,
         detect=detect,
         plugins=tuple(loaded_plugins()),
+        flink=flink,
     )
-    return runner.backfill(options)
+    return backfills.backfill(options)

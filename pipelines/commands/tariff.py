@@ -1,11 +1,10 @@
-"""``meterbeam tariff``: check a tariff, price a load."""
+"""``meterbeam tariff``: check a tariff, price a load, import US rates."""
 
 from __future__ import annotations
 
 import json
 import sys
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +24,9 @@ def check(
 
     Example:
         meterbeam tariff check home-tou.yaml
+
+    Raises:
+        MeterbeamError: Names the line, what stands there and what was expected.
     """
     from pipelines.tariff_picture import calendar_picture
     from schemas.tariff import load_tariff
@@ -47,8 +49,9 @@ def check(
 
 @app.command("price")
 def price(
-    tariff: Annotated[
-        Path, typer.Argument(metavar="TARIFF", help="A tariff in YAML, or a folder with its versions.")
+    tariffs: Annotated[
+        list[Path],
+        typer.Argument(metavar="TARIFF", help="A tariff in YAML, or a folder with its versions."),
     ],
     load: Annotated[
         Path,
@@ -61,7 +64,7 @@ def price(
     to: Annotated[str, typer.Option("--to", metavar="DAY", help="Last local day, inclusive.")],
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON of the bill before: past_peaks_kw, credit, power_factor."),
+        typer.Option(metavar="FILE", help="JSON of the bill before: past_peaks_kw, credit, power_factor, …"),
     ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help='JSON of event days: {"cpp": ["2026-07-14"]}.')
@@ -71,7 +74,7 @@ def price(
     ] = None,
     compare: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TARIFF", help="Another tariff to rank beside it; may be repeated."),
+        typer.Option(metavar="TARIFF…", help="Other tariffs to rank beside it."),
     ] = None,
     as_json: _Json = False,
 ) -> None:
@@ -79,31 +82,36 @@ def price(
 
     Example:
         meterbeam tariff price home-tou.yaml --load year.parquet --from 2026-03-01 --to 2026-03-31 --json
+        meterbeam tariff price a.yaml --load y.csv --from 2026-01-01 --to 2026-01-31 --compare b.yaml c.yaml
 
     Raises:
         MeterbeamError: A file cannot be used, or the load and the tariff do not fit.
         UsageError: A day is none, or the last one lies before the first.
     """
+    from pipelines.bill_inputs import read_inputs
+    from pipelines.compare_tariffs import compare_tariffs
     from pipelines.load_file import read_load
-    from pipelines.price_load import price_load, read_inputs, tariff_versions
+    from pipelines.price_load import price_load, tariff_versions
     from schemas.errors import UsageError
 
     first, last = _day("--from", from_), _day("--to", to)
     if last < first:
         raise UsageError("--to", to, f"a day not before {from_}")
-    versions = [tariff_versions(path) for path in (tariff, *(compare or ()))]
+    if len(tariffs) > 1 and not compare:
+        raise UsageError("TARIFF", f"{len(tariffs)} tariffs", "one, and --compare before the others")
+    versions = tariff_versions(tariffs[0])
     inputs = read_inputs(first, last, state, events, prices)
     slots = read_load(load)
-    bills = [price_load(each, slots, inputs) for each in versions]
-    ranked = sorted(
-        ({"tariff": bill["tariff"], "total": bill["total"], "currency": bill["currency"]} for bill in bills),
-        key=lambda bill: (Decimal(bill["total"]), bill["tariff"]),
-    )
-    result = bills[0] if compare is None else {**bills[0], "compare": ranked}
-    if as_json:
-        typer.echo(json.dumps(result))
+    # Of several tariffs after --compare only the first is its value; the others come as arguments.
+    others = [*(compare or ()), *tariffs[1:]]
+    if others:
+        bill = compare_tariffs([tariffs[0], *others], slots, inputs)
     else:
-        sys.stdout.write(_text(result))
+        bill = price_load(versions, slots, inputs)
+    if as_json:
+        typer.echo(json.dumps(bill))
+    else:
+        sys.stdout.write(_text(bill))
 
 
 def _day(option: str, text: str) -> date:
@@ -119,22 +127,25 @@ def _text(bill: dict[str, Any]) -> str:
     """A bill as aligned text."""
     head = ("charge", "period", "tier", "quantity", "unit", "rate", "amount")
     rows = [head, *(tuple(str(line[name] or "") for name in head) for line in bill["lines"])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    right = {"tier", "quantity", "rate", "amount"}
-    lines = [
-        "  ".join(
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(head, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    lines = _aligned(rows, right={"tier", "quantity", "rate", "amount"})
     lines += [
         "",
         f"total {bill['total']} {bill['currency']} for {bill['billed_days']} days, {bill['slots']} slots",
+        f"state {json.dumps(bill['state'])}",
     ]
-    lines.append(f"state {json.dumps(bill['state'])}")
-    lines += [
-        f"{i}. {row['tariff']}: {row['total']} {row['currency']}"
-        for i, row in enumerate(bill.get("compare", ()), 1)
-    ]
+    if "compare" in bill:
+        names = ("rank", "tariff", "file", "total", "currency", "more")
+        rows = [names, *(tuple(str(row[name]) for name in names) for row in bill["compare"])]
+        lines += ["", *_aligned(rows, right={"rank", "total", "more"})]
     return "\n".join(lines) + "\n"
+
+
+def _aligned(rows: list[tuple[str, ...]], *, right: set[str]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(rows[0], row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

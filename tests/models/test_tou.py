@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ from hypothesis import strategies as st
 
 from models.calendar import DayGrid, epoch_day
 from models.tou import classify, daily_sums, event_slots, holidays_of, run_sums
-from schemas.tariff import DAY_NAMES, Holidays, Tariff, load_tariff
+from schemas.tariff import Holidays, Tariff, load_tariff
+from tests.reference_bills import slow_period
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tariffs"
 EXAMPLE = load_tariff(GOLDEN / "tariff_example.yaml")
@@ -26,33 +26,6 @@ def tariff(**changes: Any) -> Tariff:
     """The example tariff with some fields replaced."""
     fields = yaml.safe_load((GOLDEN / "tariff_example.yaml").read_text("utf-8"))
     return Tariff.model_validate({**fields, **changes})
-
-
-def slow_period(version: Tariff, second: int) -> str:
-    """Period of the slot that starts at a UTC second, straight from the words of the tariff."""
-    zone = ZoneInfo(version.timezone)
-    here = datetime.fromtimestamp(second, zone)
-    if version.clock == "standard":
-        here -= here.dst() or timedelta()
-    day, weekday = here.date(), here.weekday()
-    if day in holidays_of(version.calendar.holidays, day.year):
-        weekday = 6
-    season = None
-    for name, (first, last) in version.calendar.seasons.items():
-        here_md = (day.month, day.day)
-        inside = first <= here_md <= last if first <= last else here_md >= first or here_md <= last
-        season = season or (name if inside else None)
-    groups = {"all": DAY_NAMES, "weekday": DAY_NAMES[:5], "weekend": DAY_NAMES[5:]}
-    for period in version.calendar.periods:
-        names = (period.days,) if isinstance(period.days, str) else period.days
-        if DAY_NAMES[weekday] not in [one for name in names for one in groups.get(name, (name,))]:
-            continue
-        low, high = period.at or (0, 1440)
-        minute = here.hour * 60 + here.minute
-        at = low <= minute < high if low < high else minute >= low or minute < high
-        if at and period.season in (None, season):
-            return period.id
-    raise AssertionError("no period")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ MIDNIGHT = datetime(2026, 5, 3, 22, tzinfo=UTC)
 """2026-05-04 00:00 in Zurich."""
 
 
-def block(meter: str, day: int, values: list[int], **fields: Any) -> dict[str, Any]:
+def block(meter: str, day: int, values: Sequence[float], **fields: Any) -> dict[str, Any]:
     """An hourly block of one local day."""
     start = MIDNIGHT + timedelta(days=day)
     return {"meter_id": meter, "channel": "import", "start": start, "interval_s": 3600, "values": values,

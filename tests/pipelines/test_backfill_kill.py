@@ -58,17 +58,26 @@ def test_kill_and_run_again(town: Path, tmp_path: Path) -> None:
         assert not list(lake.rglob("*.tmp")), "a draft was left behind"
 
 
+def _workers(run: int) -> list[int]:
+    """Processes that a run's template process was forked into; without one, those it spawned."""
+
+    def children(of: int, kind: str) -> list[int]:
+        found = subprocess.run(["pgrep", "-P", str(of), "-f", kind], capture_output=True, text=True).stdout
+        return [int(pid) for pid in found.split()]
+
+    templates = children(run, "multiprocessing.forkserver")
+    return children(templates[0], "multiprocessing") if templates else children(run, "multiprocessing.spawn")
+
+
 def test_a_killed_worker_is_an_error_that_says_so(town: Path, tmp_path: Path) -> None:
     """When a worker dies, the run stops with exit code 1 and publishes nothing."""
     victim = start(town, tmp_path / "lake")
     killed = False
     for _ in range(600):
-        children = subprocess.run(
-            ["pgrep", "-P", str(victim.pid), "-f", "multiprocessing.spawn"], capture_output=True, text=True
-        ).stdout.split()
+        children = _workers(victim.pid)
         if children:
             time.sleep(0.5)
-            os.kill(int(children[0]), signal.SIGKILL)
+            os.kill(children[0], signal.SIGKILL)
             killed = True
             break
         if victim.poll() is not None:

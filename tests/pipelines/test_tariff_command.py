@@ -283,7 +283,7 @@ def test_the_true_up_closes_with_the_bill_not_with_a_version(
     [
         pytest.param("day-ahead,soon,0.1\n", "column start_utc", id="no time"),
         pytest.param("day-ahead,,0.1\n", "column start_utc", id="no time at all"),
-        pytest.param("day-ahead,2026-05-01T00:00:00Z,dear\n", "a decimal number", id="no price"),
+        pytest.param("day-ahead,2026-05-01T00:00:00Z,dear\n", "a price such as", id="no price"),
         pytest.param(
             "day-ahead,2026-05-01T00:00:00Z,0.1\nday-ahead,2026-05-01T00:00:00Z,0.2\n",
             "two prices",

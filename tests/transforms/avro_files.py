@@ -99,12 +99,12 @@ def _reading(row: dict[str, Any], start: int, value: Any, code: int) -> Reading:
 
 _NUMBERS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "int": ("int", st.integers(-(2**31), 2**31 - 1)),
-    "long": ("long", st.integers(-(2**40), 2**40)),
-    "float": ("float", st.floats(-1e9, 1e9, width=32)),
-    "double": ("double", st.floats(-1e9, 1e9) | st.just(math.nan)),
-    "null or long": (["null", "long"], st.none() | st.integers(-(2**40), 2**40)),
-    "double or null": (["double", "null"], st.none() | st.floats(-1e9, 1e9)),
-    "long or double": (["long", "double"], st.integers(-(2**40), 2**40) | st.floats(-1e9, 1e9)),
+    "long": ("long", st.integers(-(10**10), 10**10)),
+    "float": ("float", st.floats(-1e7, 1e7, width=32)),
+    "double": ("double", st.floats(-1e7, 1e7) | st.just(math.nan)),
+    "null or long": (["null", "long"], st.none() | st.integers(-(10**10), 10**10)),
+    "double or null": (["double", "null"], st.none() | st.floats(-1e7, 1e7)),
+    "long or double": (["long", "double"], st.integers(-(10**10), 10**10) | st.floats(-1e7, 1e7)),
     "any": (["null", "long", "double"], st.none() | st.integers(-99, 99) | st.floats(-9, 9)),
 }
 _TIMES = {

@@ -1,0 +1,107 @@
+"""Lines for demand: step 9 of a bill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+from models.bill_sheet import MICRO_DP, Sheet, month_share
+from models.bill_state import BillState
+from models.calendar import day_date
+from models.money import round_fraction, rounded, times
+from models.series import Int
+from schemas.tariff import CoincidentDemand, Demand
+
+__all__ = ["billed_kw", "coincident", "demand", "measured_peaks"]
+
+ONE = Decimal(1)
+
+
+def demand(sheet: Sheet, state: BillState) -> None:
+    """The highest window of each demand charge, by tier; a window of part of the bill bears its share."""
+    dp = sheet.tariff.rounding.kw_dp
+    for charge in sheet.of(Demand):
+        if sheet.window.month_of_year not in charge.months:
+            continue
+        share = month_share(charge.prorate, sheet.window.billed_days) * sheet.window.own_share
+        limits = charge.tiers.limits if charge.tiers else ()
+        edges = [0, *(int(limit.scaleb(dp)) for limit in limits), np.iinfo(np.int64).max]
+        for part, rates in charge.parts().items():
+            if not _in_season(sheet, part or charge.periods):
+                continue
+            kw = billed_kw(sheet, charge, part, state)
+            for tier, rate in enumerate(rates):
+                quantity = np.clip(kw, edges[tier], edges[tier + 1]) - edges[tier]
+                sheet.charge(
+                    charge.id,
+                    quantity,
+                    dp,
+                    rate,
+                    unit="kW",
+                    period=part[0] if part else None,
+                    tier=tier + 1 if limits else 0,
+                    share=share,
+                )
+
+
+def _in_season(sheet: Sheet, names: Sequence[str] | None) -> bool:
+    """Whether a season of the window has one of some periods, on whatever day."""
+    if names is None:
+        return True
+    calendar, grid = sheet.tariff.calendar, sheet.window.grid
+    seasons = {period.season for period in calendar.periods if period.id in names}
+    days = range(grid.first_day, grid.last_day + 1)
+    return None in seasons or any(calendar.season_of(day_date(day)) in seasons for day in days)
+
+
+def billed_kw(sheet: Sheet, charge: Demand, part: tuple[str, ...], state: BillState) -> Int:
+    """Billed demand, (n,) [10^-kw_dp kW]: measured, raised for the power factor, ratchet, at least the floor.
+
+    The greatest of rounded values is the rounded greatest.
+    """
+    dp = sheet.tariff.rounding.kw_dp
+    peak = sheet.quantities.peaks[charge.id, *part]
+    kw = rounded(peak, 10 ** (MICRO_DP - dp), sheet.mode)
+    factors = sheet.window.power_factor
+    if charge.pf is not None and factors is not None:
+        target = Fraction(charge.pf.target)
+        for factor in {f for f in factors if f is not None and 0 < f < charge.pf.target}:
+            rows = np.array([f == factor for f in factors], np.bool_)
+            kw[rows] = times(peak[rows], MICRO_DP, ONE, dp, sheet.mode, share=target / Fraction(factor))
+    if charge.ratchet is not None:
+        this = sheet.window.month
+        past = np.zeros(sheet.count, np.int64)
+        for month in state.months():
+            if this - charge.ratchet.lookback <= month < this and month % 12 + 1 in charge.ratchet.months:
+                past = np.maximum(past, state.past_peaks(charge.id, month))
+        kw = np.maximum(kw, times(past, MICRO_DP, charge.ratchet.pct, dp, sheet.mode))
+    return np.maximum(kw, round_fraction(Fraction(charge.min_kw) * 10**dp, sheet.mode))
+
+
+def coincident(sheet: Sheet) -> None:
+    """Demand while the system peaked; nothing where no event fell into the window."""
+    dp = sheet.tariff.rounding.kw_dp
+    for charge in sheet.of(CoincidentDemand):
+        if sheet.window.month_of_year not in charge.months:
+            continue
+        total, count = sheet.quantities.coincident[charge.id]
+        kw = rounded(total, count * 10 ** (MICRO_DP - dp), sheet.mode)
+        sheet.charge(charge.id, kw, dp, charge.rate, unit="kW", share=sheet.window.own_share)
+
+
+def measured_peaks(sheet: Sheet) -> tuple[Int | None, dict[str, Int]]:
+    """Highest demand [micro-kW] of the bill over all demand charges, and of each charge; (n,) each.
+
+    The second is empty unless charges with a ratchet may have measured differently.
+    """
+    of: dict[str, Int] = {}
+    for (name, *_), peak in sheet.quantities.peaks.items():
+        of[name] = np.maximum(of[name], peak) if name in of else peak
+    if not of:
+        return None, {}
+    highest = np.maximum.reduce(list(of.values()))
+    ratcheted = any(charge.ratchet is not None for charge in sheet.of(Demand))
+    return highest, of if ratcheted and len(of) > 1 else {}

@@ -1,0 +1,1 @@
+"""PostgreSQL as a sink: the lake's results for applications, with keys, roles and row security."""
