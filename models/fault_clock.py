@@ -21,8 +21,10 @@ MOST_HOURS = 4
 LAGS = range(-MOST_HOURS, MOST_HOURS + 1)
 WINDOW = 4
 """Weeks before and after that are compared, where there are as many."""
-GAIN, LIKENESS = 0.1, 0.6
-"""How much likelier the moved profile must be than the unmoved one, and how like it is (correlations)."""
+LIKENESS = 0.6
+GAIN, NOISE = 0.02, 0.33
+"""How like the moved profile must be (a correlation), and how much more so than the unmoved one: by ``GAIN``
+and this share of what the moved one itself lacks of 1."""
 GROUP, FEWEST_OF_GROUP = 0.05, 5
 """Share of the meters that makes one lag in one week a matter of the fleet, and the fewest meters that do."""
 
@@ -42,7 +44,7 @@ def clock_faults(days: Days) -> list[Fault]:
         better = more > gain
         gain[better], lag[better] = more[better], best[better] - MOST_HOURS
         like[better], at[better] = top[better], week
-    hit = (gain > GAIN) & (like > LIKENESS)
+    hit = (like > LIKENESS) & (gain > GAIN + NOISE * (1 - like))
     hit &= ~_shared(hit, lag, at)
     first = len(days.table.weeks) - weeks
     return [_fault(days, row, int(lag[row]), float(like[row]), first + int(at[row]))

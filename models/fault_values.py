@@ -22,7 +22,7 @@ FEWEST_DAYS = 7
 DROPPED_VARIANCE = 0.02
 """Variance of the zero share of a usual meter's days."""
 SHARP_DROPPED = 3.0
-NOISIER = 1.4
+NOISIER = 1.5
 """Times its former roughness from which a meter at the same level is called noisy."""
 SILENT = 0.3
 SILENT_DAYS = 14

@@ -106,7 +106,7 @@ def homes_of_lake(folder: Path) -> Homes:
 def _not_customers(lake: Lake) -> list[str]:
     files = lake.table("raw_files", ["kind", "name"]).to_pylist()
     names = tuple((row["name"], False) for row in files if row["kind"] == Kind.SERVICE_POINTS)
-    master, _, _ = masters(str(lake.path), names)
+    master = masters(str(lake.path), names).data
     return [meter for meter, spans in master.spans.items() if spans[-1].version.role != "customer"]
 
 

@@ -37,6 +37,9 @@ def theft(
     ] = "FDI1,FDI2,FDI3,FDI4,FDI5,FDI6",
     feeders: Annotated[int, typer.Option(min=1, help="Feeders the homes are spread over.")] = 10,
     top: Annotated[int, typer.Option(min=1, help="Meters inspected, for precision and recovery.")] = 20,
+    references: Annotated[
+        bool, typer.Option(help="Also an isolation forest and a supervised reference: slower.")
+    ] = True,
     out: _Out = None,
     as_json: _Json = False,
 ) -> None:
@@ -60,6 +63,7 @@ def theft(
         _names("--attacks", attacks, tuple(ATTACKS)),
         feeders,
         top,
+        references,
     )
     result = run_theft(_homes(homes, lake, timezone), plan)
     columns = ("prevalence", "timing", "method", *METRICS, "auc_by_attack")
