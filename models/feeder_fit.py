@@ -24,7 +24,7 @@ STEADY_RIDGE, MOVING_RIDGE = 0.01, 0.03
 """Share of a usual column's energy that is added to each meter's own: keeps look-alikes apart."""
 PARTS_A_DAY = 12
 FEWEST_DAYS = 14
-FORWARD = 0.3
+FORWARD = 0.05
 """Share of a feeder's usual flow below which a part of the day is left out."""
 MOST_TECHNICAL = 0.15
 """A larger loss than this that moves with the load is not called technical."""

@@ -38,7 +38,8 @@ def theft(
     feeders: Annotated[int, typer.Option(min=1, help="Feeders the homes are spread over.")] = 10,
     top: Annotated[int, typer.Option(min=1, help="Meters inspected, for precision and recovery.")] = 20,
     references: Annotated[
-        bool, typer.Option(help="Also an isolation forest and a supervised reference: slower.")
+        bool,
+        typer.Option("--references/--no-references", help="Also a forest and a supervised one: slower."),
     ] = True,
     out: _Out = None,
     as_json: _Json = False,
