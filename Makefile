@@ -11,7 +11,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 CODE := schemas models transforms pipelines tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-flink test-nightly check lint format types layers unit bench lock clean
+.PHONY: help setup demo stream-demo stream-down test test-flink test-nightly check lint format types layers unit bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,14 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: $(STAMP) ## Simulate a town, backfill it, write demo-out/report.html
 	$(BIN)/meterbeam demo --out $(OUT)
+
+stream-demo: $(STAMP) ## Kafka, Flink and the stream on this machine, fed by a simulated town (needs Java 17 and Maven)
+	$(BIN)/python -m pipelines.stream_demo --out stream-$(OUT)
+
+stream-down: ## Stop the stream demo
+	@test -f stream-$(OUT)/demo.pid || { echo "no stream demo runs in stream-$(OUT)"; exit 0; }; \
+	kill -TERM "$$(cat stream-$(OUT)/demo.pid)"; \
+	while kill -0 "$$(cat stream-$(OUT)/demo.pid 2>/dev/null)" 2>/dev/null; do sleep 0.5; done
 
 test: check test-flink ## check, then the tests on a real Flink and Kafka (skipped, with a word on it, without Java)
 
@@ -69,5 +77,5 @@ lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (needs the network
 		--no-annotate --upgrade --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean: ## Remove .venv, caches and what demo and bench wrote
-	rm -rf $(VENV) $(OUT) bench-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OUT) stream-$(OUT) bench-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

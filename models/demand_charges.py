@@ -52,7 +52,9 @@ def _in_season(sheet: Sheet, names: Sequence[str] | None) -> bool:
     if names is None:
         return True
     calendar, grid = sheet.tariff.calendar, sheet.window.grid
-    seasons = {period.season for period in calendar.periods if period.id in names}
+    seasons = {
+        span.season for period in calendar.of_demand() if period.id in names for span in period.spans()
+    }
     days = range(grid.first_day, grid.last_day + 1)
     return None in seasons or any(calendar.season_of(day_date(day)) in seasons for day in days)
 

@@ -31,7 +31,7 @@ def energy(sheet: Sheet, billed: Int | None, state: BillState) -> None:
     dp = sheet.tariff.rounding.kwh_dp
     for charge in sheet.of(Energy):
         runs = sheet.quantities.drawn if charge.direction == "import" else sheet.quantities.fed
-        if runs is None:
+        if runs is None or sheet.window.month_of_year not in charge.months:
             continue
         priced = sorted(charge.rates)
         registers = _registers(

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.assemble import Name, ShardInputs, first_readings
-from models.calendar import local_midnight
+from models.calendar import local_days, local_midnight
 from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
 from models.master import MICROS, MasterData, master_data
@@ -40,7 +40,17 @@ from schemas.arrow import RAW
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 
-__all__ = ["HELD", "Flushed", "LedgerIndex", "LedgerRules", "LedgerState", "ShardLedger"]
+__all__ = [
+    "DATED",
+    "HELD",
+    "Flushed",
+    "LedgerIndex",
+    "LedgerRules",
+    "LedgerState",
+    "ShardLedger",
+    "leaves_with",
+    "longest_stay",
+]
 
 BACK = 36
 """Days of raw kept beyond ``hot_days``: a result's own reach and the day ahead."""
@@ -50,13 +60,14 @@ FRESH = "fresh"
 DATED = {Kind.INTERVALS: "start", Kind.REGISTERS: "read_at", Kind.EVENTS: "occurred_at"}
 """Kinds that are forgotten behind the horizon, and the column that tells when they lie there."""
 PRICED = (Kind.TARIFFS, Kind.TARIFF_EVENTS)
-HELD = (*DATED, Kind.SERVICE_POINTS, *PRICED)
+HELD = (*DATED, Kind.SERVICE_POINTS, Kind.EDITS, *PRICED)
 """Kinds of records a ledger takes."""
 KEYS = {
     Kind.INTERVALS: ["meter_id", "channel", "start"],
     Kind.REGISTERS: ["meter_id", "channel", "read_at"],
     Kind.EVENTS: ["meter_id", "event_type", "occurred_at"],
     Kind.SERVICE_POINTS: ["service_point_id", "valid_from"],
+    Kind.EDITS: ["edit_id", "kind"],
     Kind.TARIFFS: ["tariff_id", "version"],
     Kind.TARIFF_EVENTS: ["event", "local_date"],
 }
@@ -139,6 +150,7 @@ class Flushed:
         ranges: Range of results of every series.
         last_closed: Last closed epoch day.
         whole_since: First epoch day whose findings about meters as a whole are all among the results.
+        series: Range of results of every series, as rows of the lake's table.
         kept: Fresh records that are part of the state from now on, without repeats, in their raw schema.
         first_readings: Those of ``LedgerIndex`` that are new or moved.
     """
@@ -149,6 +161,7 @@ class Flushed:
     ranges: dict[Name, Days]
     last_closed: int
     whole_since: int
+    series: pa.Table
     kept: dict[Kind, pa.Table]
     first_readings: dict[Name, tuple[int, int]]
 
@@ -163,11 +176,18 @@ class ShardLedger:
     Args:
         rules: Of the stream.
         state: To go on from; a new one where None.
+        serves: Whether a meter belongs to this shard; master data may name others.
     """
 
-    def __init__(self, rules: LedgerRules, state: LedgerState | None = None) -> None:
+    def __init__(
+        self,
+        rules: LedgerRules,
+        state: LedgerState | None = None,
+        serves: Callable[[str], bool] = lambda meter: True,
+    ) -> None:
         self.rules = rules
         self.state = state or LedgerState()
+        self.serves = serves
 
     def take(self, kind: Kind, rows: pa.Table) -> None:
         """Append arrivals; nothing is computed.
@@ -177,7 +197,7 @@ class ShardLedger:
             rows: In its raw schema. Of service points every version of each point that ever named a
                 meter of this shard must come, whichever shard the version's own meter lies in, and the
                 lake's first one, whosever it is: it ends the time in which every meter counts as served.
-                Tariffs and their events go to every shard.
+                Edits, tariffs and their events go to every shard.
         """
         if rows.num_rows:
             rows = rows.append_column(FRESH, pa.repeat(pa.scalar(True), rows.num_rows))
@@ -213,12 +233,15 @@ class ShardLedger:
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
-        run = ShardRun(inputs, rules.pack, scope)
-        results = self._whole_weeks(shard_results(run, sorted(inputs.master.spans), prices, bills=False))
+        run = ShardRun(inputs, rules.pack, scope, since=index.floor)
+        meters = sorted(filter(self.serves, inputs.master.spans))
+        results = self._whole_weeks(shard_results(run, meters, prices, bills=False))
         whole_since = index.floor if index.floor == EVER else index.floor + 1
         kept = self._settle()
         index.flushed_through = index.last_closed
-        return Flushed(scope, results, beyond, ranges, index.last_closed, whole_since, kept, new)
+        return Flushed(
+            scope, results, beyond, ranges, index.last_closed, whole_since, run.series(), kept, new
+        )
 
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
         """Days that new facts can reach."""
@@ -256,6 +279,7 @@ class ShardLedger:
             first_readings=self.state.index.first_readings,
             history_from=rules.history_from,
             cells=rules.cells,
+            edits=_nothing(Kind.EDITS) if settled else raw[Kind.EDITS],
         )
 
     @staticmethod
@@ -324,10 +348,31 @@ def behind(kind: Kind, rows: pa.Table, last_closed: int, rules: LedgerRules) -> 
     """
     if kind not in DATED or not rows.num_rows:
         return np.zeros(rows.num_rows, np.bool_)
-    longer = {Kind.REGISTERS: rules.pack.registers.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
-    first = max(horizon(last_closed, rules) - longer.get(kind, 0), 0)
+    first = max(horizon(last_closed, rules) - _longer(kind, rules), 0)
     old: NDArray[np.bool_] = _ends(kind, rows) <= local_midnight(rules.zone, first)
     return old
+
+
+def leaves_with(kind: Kind, rows: pa.Table, rules: LedgerRules) -> NDArray[np.int64]:
+    """Epoch day with whose close each record falls behind the horizon; shape (n,).
+
+    Args:
+        kind: One of those that are forgotten behind the horizon.
+        rows: In its raw schema.
+        rules: Of the stream.
+    """
+    last = local_days(rules.zone, _ends(kind, rows) - 1)
+    return last + rules.hot_days + BACK + _longer(kind, rules)
+
+
+def longest_stay(rules: LedgerRules) -> int:
+    """Most days between a record's own day and the close with which it falls behind the horizon."""
+    return rules.hot_days + BACK + max(_longer(kind, rules) for kind in DATED)
+
+
+def _longer(kind: Kind, rules: LedgerRules) -> int:
+    longer = {Kind.REGISTERS: rules.pack.registers.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
+    return longer.get(kind, 0)
 
 
 def _ends(kind: Kind, table: pa.Table) -> NDArray[np.int64]:

@@ -102,6 +102,9 @@ class _Measure:
         self.tariff, self.window, self.grid = tariff, window, window.grid
         self.count = len(window.imported)
         self.periods = classify(tariff, window.grid)
+        self.demand_periods = (
+            classify(tariff, window.grid, demand=True) if tariff.calendar.demand_periods else self.periods
+        )
         self.netting = netting_of(tariff) if window.exported is not None else "none"
         self.windows = self._windows()
         self.hours = {
@@ -119,7 +122,7 @@ class _Measure:
                     found[charge.id, *part] = demand_windows(
                         self.tariff,
                         self.grid,
-                        self.periods,
+                        self.demand_periods,
                         window_min=charge.window_min,
                         method=charge.method,
                         of=part or charge.periods,

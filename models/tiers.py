@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def prorata(sums: Int, caps: Int, unit: int, mode: Mode) -> Int:
     tiers = per_period(total[:, None], caps)[:, 0]
     result = np.zeros((*sums.shape, tiers.shape[1]), np.int64)
     # Two factors up to the total, doubled in rounding: 64 bits hold a bill of some 1,500 kWh.
-    small = 2 * total.astype(np.float64) ** 2 < FITS
+    small = total < isqrt(FITS // 2)
     for row in np.flatnonzero(~small & (total > 0)).tolist():
         whole = int(total[row]) * unit
         for p, energy in enumerate(sums[row].tolist()):

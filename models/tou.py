@@ -36,15 +36,21 @@ class Periods:
 
 
 @lru_cache(maxsize=256)
-def classify(tariff: Tariff, grid: DayGrid) -> Periods:
+def classify(tariff: Tariff, grid: DayGrid, *, demand: bool = False) -> Periods:
     """Period of every slot, by the tariff's local clock at its start.
+
+    Args:
+        tariff: Gives the periods and the clock.
+        grid: The slots.
+        demand: By the periods that demand charges count by, where the tariff has other ones for them.
 
     Raises:
         ValueError: A slot has no period (``meterbeam tariff check`` says so for the whole calendar).
     """
     clock = local_clock(tariff, grid)
-    names = tuple(period.id for period in tariff.calendar.periods)
-    tables = np.stack([day_table(tariff, day_date(day)) for day in clock.days.tolist()])
+    periods = tariff.calendar.of_demand() if demand else tariff.calendar.periods
+    names = tuple(period.id for period in periods)
+    tables = np.stack([day_table(tariff, day_date(day), demand=demand) for day in clock.days.tolist()])
     codes = tables[clock.day_of_slot, clock.minute]
     if (codes < 0).any():
         bad = int(np.flatnonzero(codes < 0)[0])
@@ -94,17 +100,17 @@ def local_clock(tariff: Tariff, grid: DayGrid) -> LocalClock:
 
 
 @lru_cache(maxsize=8192)
-def _table(tariff: Tariff, season: str | None, weekday: int) -> NDArray[np.int16]:
+def _table(tariff: Tariff, season: str | None, weekday: int, demand: bool) -> NDArray[np.int16]:
     """Period code of each minute of a day of one season and day of the week, −1 where none matches."""
-    return np.array(tariff.calendar.minutes(season, weekday), np.int16)
+    return np.array(tariff.calendar.minutes(season, weekday, demand=demand), np.int16)
 
 
-def day_table(tariff: Tariff, day: date) -> NDArray[np.int16]:
+def day_table(tariff: Tariff, day: date, *, demand: bool = False) -> NDArray[np.int16]:
     """Period code of each minute of a local day."""
     weekday = day.weekday()
     if day in holidays_of(tariff.calendar.holidays, day.year):
         weekday = SATURDAY if tariff.calendar.holidays.as_ == "saturday" else SUNDAY
-    return _table(tariff, tariff.calendar.season_of(day), weekday)
+    return _table(tariff, tariff.calendar.season_of(day), weekday, demand)
 
 
 @lru_cache(maxsize=1024)

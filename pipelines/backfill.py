@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from models.bill_run import PARTS
 from models.calendar import day_date, epoch_day, local_days
-from models.master import MICROS
-from models.place import Account
+from models.sharding import shard_of
 from pipelines.account_bills import account_parts, revised_bills, touched_accounts
 from pipelines.console import progress
 from pipelines.detect import FeaturePieces, detect_parts
+from pipelines.ingest_pass import Arrivals, IngestPass, input_files, planned
 from pipelines.lake import Lake, Run
 from pipelines.parts import PartFile
-from pipelines.shard_job import (
-    ProcessJob,
-    ShardRange,
-    ShardReceipt,
-    masters,
-    prices,
-    process_shards,
-    shard_ranges,
-)
-from pipelines.tariff_store import keep_tariffs, kept_tariffs
+from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
+from pipelines.shard_ranges import ShardRange, busy_shards, shard_ranges
+from pipelines.tally import Tally
+from pipelines.tariff_store import kept_tariffs, tariffs_in_force
 from pipelines.workers import Workers, workers
-from schemas.errors import MeterbeamError
-from schemas.lake import BILLS, DEAD_LETTERS, DIRTY_DAYS, RAW_FILES, SERIES
+from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
-from transforms.ingest import IngestReceipt
-from transforms.ingest_plan import FileSplit, plan_splits
+from transforms.ingest import OnError
 
-SPLIT_BYTES = 24 << 20
 CELLS = 1 << 21
-FORESIGHT_S = 366 * 86_400
-"""A reading that carries no received_at closes no days if it starts this much later than the run."""
 
 
 @dataclass(frozen=True)
@@ -63,59 +52,13 @@ class BackfillOptions:
     from_day: date | None = None
     to_day: date | None = None
     through: date | None = None
-    on_error: Literal["stop", "dead-letter"] = "stop"
+    on_error: OnError = "stop"
     workers: int = 2
     mapping: Path | None = None
     cells: int = CELLS
     detect: bool = True
     plugins: tuple[str, ...] = ()
     flink: str | None = None
-
-
-@dataclass
-class Tally:
-    """The account of a run: decoded readings = new + repeats + dead, to the reading."""
-
-    files: int = 0
-    repeated_files: int = 0
-    rows: int = 0
-    readings: int = 0
-    dead: int = 0
-    undecodable_rows: int = 0
-    dead_letters: int = 0
-    processed: Account = field(default_factory=Account)
-    repeated_readings: int = 0
-    days: int = 0
-    bills: int = 0
-    findings: dict[str, int] = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Raise when a reading is unaccounted for: then nothing is published."""
-        stored = self.readings - self.dead - self.repeated_readings
-        if stored != self.processed.fresh:
-            raise MeterbeamError(
-                "account of the run",
-                f"{self.processed.fresh} readings processed",
-                f"{stored}, as many as were stored",
-            )
-
-    def summary(self) -> dict[str, Any]:
-        """The account as it is printed and kept in ``runs``."""
-        repeats = self.repeated_readings + self.processed.repeats
-        return {
-            "readings_in": self.readings,
-            "new": self.processed.fresh - self.processed.repeats,
-            "exact_repeats": repeats,
-            "dead": self.dead,
-            "superseded": self.processed.superseded,
-            "undecodable_rows": self.undecodable_rows,
-            "dead_letters": self.dead_letters,
-            "files": self.files,
-            "repeated_files": self.repeated_files,
-            "days_written": self.days,
-            "bills_written": self.bills,
-            "findings": dict(sorted(self.findings.items())),
-        }
 
 
 def backfill(options: BackfillOptions) -> dict[str, Any]:
@@ -127,26 +70,81 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
     Raises:
         MeterbeamError: An input, setting or file cannot be used; nothing is published then.
     """
-    pack = load_rule_pack(options.rules)
-    mapping = _mapping(options.mapping)
+    mapping = field_mapping(options.mapping)
+    load_rule_pack(options.rules)
     paths = input_files(options.inputs)
-    lake = Lake.open_or_create(
+    lake = open_lake(options)
+    with _pool(options) as pool:
+        return run_once(lake, pool, options, planned(paths, mapping))
+
+
+def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
+    """Process the days that the lake holds as dirty, without new input (SEMANTICS, Dirty days and horizon).
+
+    The last closed day stays that of the last run, unless ``through`` is given.
+
+    Returns:
+        The summary of the run; where no day is dirty, there is no run and ``run`` is the last one.
+
+    Raises:
+        MeterbeamError: There is no lake, or a setting cannot be used.
+    """
+    lake = Lake.open(options.lake)
+    if not lake.table(DIRTY_DAYS.name).num_rows and options.through is None:
+        closed = _former_closed(lake.runs())
+        day = last_closed_text(None if closed < 0 else closed)
+        return {"run": lake.run_no, "lake": str(options.lake), "last_closed_day": day, "days_written": 0}
+    with _pool(options) as pool:
+        return run_once(lake, pool, options, Arrivals(), sparing=True)
+
+
+def open_lake(options: BackfillOptions) -> Lake:
+    """The lake of a backfill, made where it is new.
+
+    Raises:
+        MeterbeamError: It is new and has no time zone, or it is old and has another.
+    """
+    return Lake.open_or_create(
         options.lake,
         timezone=options.timezone,
         shards=options.shards,
         history_from=options.history_from,
     )
-    with lake.begin() as run, _pool(options) as pool:
-        tariffs = _tariffs(lake, options)
-        known = _known_raw(lake)
-        tally = Tally()
-        splits, repeated = _plan(paths, known, tally, mapping)
-        receipts = _ingest(pool, lake, splits, mapping, options, tally)
-        _count_repeated_files(repeated, known, receipts, tally)
-        raw = _all_raw(lake, receipts, run)
-        last_closed = _last_closed(lake, raw, options)
+
+
+def run_once(
+    lake: Lake,
+    pool: Workers,
+    options: BackfillOptions,
+    arrivals: Arrivals,
+    *,
+    sparing: bool = False,
+) -> dict[str, Any]:
+    """Take arrivals in, compute what they change and publish it as one run.
+
+    Args:
+        lake: Held for the run.
+        pool: Worker processes.
+        options: What was asked for; its ``inputs`` are not looked at.
+        arrivals: What to take in.
+        sparing: Leave shards alone that nothing new can have changed, and do not count all that is stored.
+
+    Returns:
+        The summary: run, range, account.
+
+    Raises:
+        MeterbeamError: Something cannot be used; nothing is published then.
+    """
+    pack, mapping = load_rule_pack(options.rules), field_mapping(options.mapping)
+    with lake.begin() as run:
+        tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
+        taken = IngestPass(run, arrivals, tally)
+        taken.ingest(pool, mapping=mapping, on_error=options.on_error)
+        raw = taken.raw_files()
+        last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, pack, tariffs, options)
-        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers)
+        busy = _busy(job, lake) if sparing else range(lake.config.shards)
+        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -155,15 +153,10 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         if options.detect and last_closed is not None:
             queues, found = pool.call(_detect, job, parts)
             parts += queues
-        parts += _ledger_parts(run, raw, receipts)
-        replaced = {
-            SERIES.name: pa.concat_tables([r.series for r in shards]).sort_by(
-                [(name, "ascending") for name in ("meter_id", "channel", "interval_s")]
-            ),
-            DIRTY_DAYS.name: pa.concat_tables([r.dirty for r in shards]),
-        }
-        summary = {**tally.summary(), **found}
-        run.commit(parts, replaced, _run_facts(pack, tariffs, last_closed, summary, paths))
+        replaced = {**arrivals.replaced, **_replaced(lake, shards)}
+        summary = {**tally.summary(whole=len(busy) == lake.config.shards), **found}
+        facts = _run_facts(pack, tariffs, last_closed, summary, arrivals.sources)
+        run.commit([*parts, *taken.parts()], replaced, facts)
     return {
         "run": run.run_no,
         "lake": str(options.lake),
@@ -172,13 +165,26 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
     }
 
 
+def _replaced(lake: Lake, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
+    """Ranges of all series and dirty days; those of shards that were left alone stay as they are."""
+    series = pa.concat_tables([SERIES.schema.empty_table(), *(receipt.series for receipt in shards)])
+    dirty = pa.concat_tables([DIRTY_DAYS.schema.empty_table(), *(receipt.dirty for receipt in shards)])
+    worked = {number for receipt in shards for number in receipt.shards.numbers}
+    if len(worked) < lake.config.shards:
+        former = lake.table(SERIES.name)
+        alone = ~np.isin(shard_of(former["meter_id"], lake.config.shards), sorted(worked))
+        series = pa.concat_tables([series, former.filter(pa.array(alone))])
+    order = [(name, "ascending") for name in ("meter_id", "channel", "interval_s")]
+    return {SERIES.name: series.sort_by(order), DIRTY_DAYS.name: dirty}
+
+
 def _pool(options: BackfillOptions) -> AbstractContextManager[Workers]:
     """Processes of this machine, or workers on a Flink cluster."""
     if options.flink is None:
         return workers(options.workers, options.plugins)
     from pipelines.cluster.flink_workers import flink_workers
 
-    return flink_workers(options.flink, options.workers, options.lake / "receipts")
+    return flink_workers(options.flink, options.workers, options.plugins, options.lake / "receipts")
 
 
 def last_closed_text(day: int | None) -> str:
@@ -186,123 +192,17 @@ def last_closed_text(day: int | None) -> str:
     return "none" if day is None else day_date(day).isoformat()
 
 
-def input_files(inputs: Sequence[Path]) -> list[Path]:
-    """Files to read: those named, and all Avro files below the folders named, sorted.
+def field_mapping(path: Path | None) -> FieldMapping | None:
+    """The field mapping of a file.
 
     Raises:
-        MeterbeamError: A path does not exist, or a folder holds no Avro file.
+        MeterbeamError: It cannot be used.
     """
-    files: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*.avro") if p.is_file())
-            if not found:
-                raise MeterbeamError(str(path), "no .avro file", "a folder with Avro files")
-            files += found
-        elif path.exists():
-            files.append(path)
-        else:
-            raise MeterbeamError(str(path), "no such file or folder", "Avro files or folders of them")
-    return list(dict.fromkeys(files))
-
-
-def _mapping(path: Path | None) -> FieldMapping | None:
     if path is None:
         return None
     from schemas.mapping import load_mapping
 
     return load_mapping(path)
-
-
-@dataclass(frozen=True)
-class _KnownRaw:
-    rows: pa.Table
-    readings_of_source: dict[str, int]
-
-
-def _known_raw(lake: Lake) -> _KnownRaw:
-    rows = lake.table(RAW_FILES.name)
-    readings: dict[str, int] = {}
-    for row in rows.select(["source_hash", "readings", "kind"]).to_pylist():
-        count = row["readings"] if row["kind"] == Kind.INTERVALS else 0
-        readings[row["source_hash"]] = readings.get(row["source_hash"], 0) + count
-    return _KnownRaw(rows, readings)
-
-
-def _plan(
-    paths: list[Path], known: _KnownRaw, tally: Tally, mapping: FieldMapping | None
-) -> tuple[list[FileSplit], list[FileSplit]]:
-    """Splits of files not seen before; a file's content is ingested once, whatever its name."""
-    splits = plan_splits(paths, SPLIT_BYTES, mapping=mapping)
-    seen: set[str] = set()
-    new, repeated = [], []
-    for path in dict.fromkeys(split.path for split in splits):
-        mine = [split for split in splits if split.path == path]
-        digest = mine[0].source_hash
-        tally.files += 1
-        if digest in known.readings_of_source or digest in seen:
-            repeated += mine
-        else:
-            new += mine
-            seen.add(digest)
-    return new, repeated
-
-
-def _ingest(
-    pool: Workers,
-    lake: Lake,
-    splits: list[FileSplit],
-    mapping: FieldMapping | None,
-    options: BackfillOptions,
-    tally: Tally,
-) -> list[IngestReceipt]:
-    now = int(datetime.now(UTC).timestamp())
-    make = partial(
-        _ingest_transform,
-        shards=lake.config.shards,
-        raw_dir=str(lake.path / "raw"),
-        timezone=lake.config.timezone,
-        mapping=mapping,
-        on_error=options.on_error,
-        arrived_by=(now + FORESIGHT_S) * MICROS,
-    )
-    receipts: list[IngestReceipt] = []
-    with progress("Ingest", total=sum(s.rows for s in splits), unit="rows") as advance:
-        for receipt in pool.run("IngestSplits", make, splits, lambda s: s.end - s.start):
-            receipts.append(receipt)
-            tally.rows += receipt.rows
-            tally.undecodable_rows += receipt.undecodable_rows
-            tally.dead_letters += receipt.dead_letters.num_rows
-            if _is_intervals(receipt):
-                tally.readings += receipt.readings
-                tally.dead += receipt.dead_readings
-            advance(receipt.rows)
-    return receipts
-
-
-def _count_repeated_files(
-    repeated: list[FileSplit], known: _KnownRaw, receipts: list[IngestReceipt], tally: Tally
-) -> None:
-    """Every reading of a file whose content is already in the lake is an exact repeat."""
-    stored = dict(known.readings_of_source)
-    for receipt in receipts:
-        if _is_intervals(receipt):
-            digest = receipt.split.source_hash
-            stored[digest] = stored.get(digest, 0) + receipt.readings - receipt.dead_readings
-    for _, digest in sorted({(split.path, split.source_hash) for split in repeated}):
-        tally.repeated_files += 1
-        tally.readings += stored.get(digest, 0)
-        tally.repeated_readings += stored.get(digest, 0)
-
-
-def _is_intervals(receipt: IngestReceipt) -> bool:
-    return receipt.record in ("IntervalBlock", "MeterReading")
-
-
-def _ingest_transform(**settings: Any) -> Any:
-    from transforms.ingest_transform import IngestSplits
-
-    return IngestSplits(**settings)
 
 
 def _process_transform(job: ProcessJob) -> Any:
@@ -311,36 +211,20 @@ def _process_transform(job: ProcessJob) -> Any:
     return ProcessShards(process_shards, job)
 
 
-def _all_raw(lake: Lake, receipts: list[IngestReceipt], run: Run) -> pa.Table:
-    """Raw files of the lake and of this run; ``run_no`` tells them apart."""
-    rows = [
-        {
-            "kind": file.kind.value,
-            "name": file.name,
-            "source": receipt.split.path,
-            "source_hash": receipt.split.source_hash,
-            "rows": file.stats.rows,
-            "readings": file.stats.readings,
-            "min_start": file.stats.min_start,
-            "max_end": file.stats.max_end,
-            "latest_end": file.stats.latest_end,
-            "run_no": run.run_no,
-        }
-        for receipt in receipts
-        for file in receipt.files
-    ]
-    rows.sort(key=lambda row: (row["kind"], row["name"]))
-    return pa.concat_tables([_known_raw(lake).rows, pa.Table.from_pylist(rows, schema=RAW_FILES.schema)])
-
-
 def _readings(raw: pa.Table) -> int:
     return sum(raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))["readings"].to_pylist())
 
 
-def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions) -> int | None:
-    """Last local day that has wholly ended by the end of the latest plausible reading, or ``--through``."""
+def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions, new: bool) -> int | None:
+    """Last local day that has wholly ended by the end of the latest plausible reading, or ``--through``.
+
+    Where nothing is ``new``, it is for whoever wrote the last run to say what has closed.
+    """
     if options.through is not None:
         return epoch_day(options.through)
+    if not new:
+        former = _former_closed(lake.runs())
+        return None if former < 0 else former
     latest = pa.compute.max(raw["latest_end"]).as_py()
     if latest is None:
         return None
@@ -390,14 +274,6 @@ def _tariffs_came(names: dict[Kind, list[tuple[str, bool]]]) -> bool:
     return any(fresh for kind in kinds for _, fresh in names.get(kind, ()))
 
 
-def _tariffs(lake: Lake, options: BackfillOptions) -> str | None:
-    """The tariff files of this run: those it was given, or those of the last one."""
-    if options.tariffs is not None:
-        return keep_tariffs(lake.path, options.tariffs)
-    runs = lake.runs()
-    return runs["tariffs"][-1].as_py() if runs.num_rows else None
-
-
 def _tariffs_changed(runs: pa.Table, tariffs: str | None) -> bool:
     """Whether the tariff files differ from those of the last run."""
     return bool(runs.num_rows) and runs["tariffs"][-1].as_py() != tariffs
@@ -405,6 +281,12 @@ def _tariffs_changed(runs: pa.Table, tariffs: str | None) -> bool:
 
 def _rules_text(pack: RulePack) -> str:
     return pack.model_dump_json(by_alias=True)
+
+
+def _busy(job: ProcessJob, lake: Lake) -> Collection[int]:
+    """Shards that what is new can have changed."""
+    points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
+    return busy_shards(job, lake, points.meters, first_master=points.first)
 
 
 def _process(pool: Workers, ranges: list[ShardRange], job: ProcessJob, tally: Tally) -> list[ShardReceipt]:
@@ -455,29 +337,15 @@ def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], d
     return detect_parts(job.run_no, features, master, job.last_closed, events)
 
 
-def _ledger_parts(run: Run, raw: pa.Table, receipts: list[IngestReceipt]) -> list[PartFile]:
-    """Raw files and dead letters of this run as parts."""
-    parts = []
-    new = raw.filter(pa.compute.equal(raw["run_no"], run.run_no))
-    if new.num_rows:
-        parts.append(run.write(RAW_FILES, "ingest", new))
-    letters = [receipt.dead_letters for receipt in receipts if receipt.dead_letters.num_rows]
-    if letters:
-        rows = pa.concat_tables(letters).sort_by([("source", "ascending"), ("offset", "ascending")])
-        rows = rows.append_column("run_id", pa.repeat(pa.scalar(run.run_id), rows.num_rows))
-        parts.append(run.write(DEAD_LETTERS, "ingest", rows))
-    return parts
-
-
 def _run_facts(
     pack: RulePack,
     tariffs: str | None,
     last_closed: int | None,
     summary: dict[str, Any],
-    paths: list[Path],
+    sources: list[str],
 ) -> dict[str, Any]:
     return {
-        "inputs": json.dumps([str(path) for path in paths]),
+        "inputs": json.dumps(sources),
         "counts": json.dumps(summary),
         "code_version": code_version(),
         "rules": _rules_text(pack),

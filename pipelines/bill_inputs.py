@@ -105,7 +105,7 @@ def _object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text("utf-8"), parse_float=str, object_pairs_hook=_once)
     except FileNotFoundError as error:
         raise MeterbeamError(str(path), "no such file", "a JSON object") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MeterbeamError(str(path), str(error), "a JSON object") from error
     if not isinstance(content, dict):
         raise MeterbeamError(str(path), f"a JSON {type(content).__name__}", "a JSON object")

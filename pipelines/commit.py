@@ -7,10 +7,12 @@ table that readers see. A run that was killed leaves tables ahead of that row; t
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +31,26 @@ from schemas.lake import RUNS, LakeTable, lake_table
 if TYPE_CHECKING:
     from pipelines.lake import Lake
 
-__all__ = ["Run", "begun", "reached"]
+__all__ = ["Removal", "Run", "begun", "reached"]
 
 APPLICATION = "meterbeam"
 """Delta application id of every commit; its version is the run number."""
 SETTINGS = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
 """Snapshots of replaced tables stay readable until maintenance removes them."""
 _BY_COMMIT = ("run_no", "run_id", "started", "finished", "versions")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Files that a run takes out of a table; they stay on disk until the lake is maintained.
+
+    Attributes:
+        paths: Below the table's folder.
+        same_rows: Whether the run's parts hold all of their rows, so that nothing changes for a reader.
+    """
+
+    paths: tuple[str, ...]
+    same_rows: bool
 
 
 def reached(step: str) -> None:
@@ -84,7 +99,11 @@ class Run:
         return write_part(self.lake.path, table, self.run_no, name, rows)
 
     def commit(
-        self, parts: Sequence[PartFile], replaced: Mapping[str, pa.Table], facts: Mapping[str, Any]
+        self,
+        parts: Sequence[PartFile],
+        replaced: Mapping[str, pa.Table],
+        facts: Mapping[str, Any],
+        removed: Mapping[str, Removal] | None = None,
     ) -> None:
         """Publish everything at once: the other tables first, their versions in ``runs`` last.
 
@@ -92,6 +111,7 @@ class Run:
             parts: Parts written by the workers.
             replaced: New content of tables that are replaced whole.
             facts: Columns of the ``runs`` row beside times, ids and versions.
+            removed: Files to take out of each table, in the same step as its parts are added.
 
         Raises:
             MeterbeamError: A part is missing or not as it was written, or another process committed a
@@ -102,18 +122,20 @@ class Run:
         if unknown or self._done:
             raise ValueError(f"facts {sorted(unknown)} are not of runs" if unknown else "committed already")
         _check_parts(self.lake.path, parts)
+        _note_end_of_use(self.lake.path, removed or {})
         versions = {name: v for name, v in self.lake.versions.items() if name != RUNS.name}
         for name, rows in sorted(replaced.items()):
             table = lake_table(name)
             if name not in versions or not self.lake.table(name).equals(rows.cast(table.schema)):
                 part = self.write(table, "all", rows)
                 versions[name] = self._publish(_delta(self.lake.path, table), table, [part], "overwrite")
-        by_table: dict[str, list[PartFile]] = {}
+        by_table: dict[str, list[PartFile]] = {name: [] for name in removed or {}}
         for part in parts:
             by_table.setdefault(part.table, []).append(part)
         for name, mine in sorted(by_table.items()):
             table = lake_table(name)
-            versions[name] = self._publish(_delta(self.lake.path, table), table, mine, "append")
+            gone = (removed or {}).get(name)
+            versions[name] = self._publish(_delta(self.lake.path, table), table, mine, "append", gone)
         self._publish_root(versions, facts)
         self._done = True
         self.lake.refresh()
@@ -138,12 +160,21 @@ class Run:
                 str(self.lake.path), "a run committed by another process", "one run at a time"
             ) from error
 
-    def _publish(self, delta: DeltaTable, table: LakeTable, parts: Sequence[PartFile], mode: str) -> int:
+    def _publish(
+        self,
+        delta: DeltaTable,
+        table: LakeTable,
+        parts: Sequence[PartFile],
+        mode: str,
+        removed: Removal | None = None,
+    ) -> int:
         reached(f"{table.name} written")
         now = int(time.time() * 1000)
+        changed = removed is None or not removed.same_rows
         actions: list[AddAction | RemoveAction] = [
-            AddAction(p.path, p.size, {}, now, True, p.stats) for p in parts if p.rows
+            AddAction(p.path, p.size, {}, now, changed, p.stats) for p in parts if p.rows
         ]
+        actions += [RemoveAction(path, changed, now) for path in (removed.paths if removed else ())]
         marker = CommitProperties(app_transactions=[Transaction(APPLICATION, self.run_no)])
         # "append" or "overwrite"; the table's own stub has them as literals.
         how: Any = mode
@@ -161,6 +192,13 @@ def _check_parts(lake: Path, parts: Sequence[PartFile]) -> None:
         if not path.exists() or path.stat().st_size != part.size:
             found = f"{path.stat().st_size} bytes" if path.exists() else "no such file"
             raise MeterbeamError(str(path), found, f"the {part.size} bytes that were written")
+
+
+def _note_end_of_use(lake: Path, removed: Mapping[str, Removal]) -> None:
+    """A file's time says since when it is out of use: readers at work keep it for some days."""
+    for name, removal in removed.items():
+        for path in removal.paths:
+            os.utime(lake / "tables" / name / path)
 
 
 def _delta(lake: Path, table: LakeTable) -> DeltaTable:

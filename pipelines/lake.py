@@ -206,17 +206,18 @@ class Lake:
             raise MeterbeamError("--as-of", str(as_of), f"{told}; {known}")
         past = copy.copy(self)
         past._pin(found[-1])
+        # Rows carry their run, so the present files tell the past: files that were packed into others
+        # may be gone. A table that is replaced whole is read at the version of that run.
+        for name, version in self.versions.items():
+            if lake_table(name).growth != "replace":
+                past.versions[name] = version
         return past
-
-    def versions_at(self, run_no: int) -> dict[str, int]:
-        """Versions of the tables as a past run left them."""
-        return self.at(run_no).versions
 
     def _delta(self, table: str, version: int | None = None) -> DeltaTable:
         return DeltaTable(str(self.path / "tables" / table), version=version)
 
     def _snapshot(self, table: str, version: int) -> list[DataFile]:
-        """Files of a table at a version, oldest first."""
+        """Files of a table at a version, in the order in which runs wrote them: their names say so."""
         if (table, version) not in self._snapshots:
             actions = pa.table(self._delta(table, version).get_add_actions(flatten=True)).to_pylist()
             folder = (self.path / "tables" / table).resolve()
@@ -231,7 +232,7 @@ class Lake:
                     )
                     for action in actions
                 ),
-                key=lambda file: (file.first_run, file.path),
+                key=lambda file: file.path,
             )
         return self._snapshots[table, version]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def read_load(path: Path) -> Load:
     names = [START, *energies, *(f"{channel}_kvarh" for channel in REACTIVE)]
     micro = [name.replace("import_", "import_micro_").replace("export_", "export_micro_") for name in names]
     table, where = read_table(path, "a load", text=[*names, *micro]), str(path)
-    unit = next((u for u, name in UNITS.items() if _named(table, "import", name)), None)
+    unit = next((u for u, name in UNITS.items() if _named(table, "import", name, where)), None)
     if START not in table.column_names or unit is None:
         raise MeterbeamError(
             where,
@@ -100,7 +101,7 @@ def read_load(path: Path) -> Load:
     values = {
         channel: _micro(table[name], where, name)[order]
         for channel, suffix in kinds.items()
-        if (name := _named(table, channel, suffix))
+        if (name := _named(table, channel, suffix, where))
     }
     return Load(
         where=where,
@@ -113,10 +114,12 @@ def read_load(path: Path) -> Load:
     )
 
 
-def _named(table: pa.Table, channel: str, unit: str) -> str | None:
+def _named(table: pa.Table, channel: str, unit: str, where: str) -> str | None:
     """The column of a channel: in micro-units or in units."""
-    names = (f"{channel}_micro_{unit}", f"{channel}_{unit}")
-    return next((name for name in names if name in table.column_names), None)
+    names = [name for name in (f"{channel}_micro_{unit}", f"{channel}_{unit}") if name in table.column_names]
+    if len(names) > 1:
+        raise MeterbeamError(where, f"the columns {' and '.join(names)}", "one of them")
+    return names[0] if names else None
 
 
 def _micro(column: pa.ChunkedArray, where: str, name: str) -> Int:
@@ -125,18 +128,29 @@ def _micro(column: pa.ChunkedArray, where: str, name: str) -> Int:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0]) + 1
         raise MeterbeamError(f"{where}, column {name}, row {row}", "an empty cell", "a number in every row")
     factor = 1 if "_micro_" in name else MICRO
+    expected = f"energy from 0 to {MOST // factor:,}"
     try:
         values = _scaled(column, factor)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
-        found = str(error).splitlines()[0]
-        raise MeterbeamError(f"{where}, column {name}", found, "numbers such as 0.125") from error
+        place, found = _culprit(column, str(error).splitlines()[0])
+        raise MeterbeamError(f"{where}, column {name}{place}", found, f"{expected}, such as 0.125") from error
     bad = (values < 0) | (values > MOST)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        found = str(column[row].as_py())
-        expected = f"energy from 0 to {MOST // factor:,}"
-        raise MeterbeamError(f"{where}, column {name}, row {row + 1}", found, expected)
+        raise MeterbeamError(f"{where}, column {name}, row {row + 1}", str(column[row].as_py()), expected)
     return values
+
+
+def _culprit(column: pa.ChunkedArray, message: str) -> tuple[str, str]:
+    """Row and content of the first cell that is no number of a size that fits; else the message."""
+    for row, cell in enumerate(column.to_pylist(), 1):
+        try:
+            fits = abs(Decimal(str(cell))) <= MOST
+        except InvalidOperation:
+            fits = False
+        if not fits:
+            return f", row {row}", repr(cell)
+    return "", message
 
 
 def _scaled(column: pa.ChunkedArray, factor: int) -> Int:

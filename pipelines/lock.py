@@ -14,10 +14,14 @@ from typing import Any
 
 from schemas.errors import MeterbeamError
 
-__all__ = ["LOCK", "LakeLock", "held"]
+__all__ = ["LOCK", "LakeBusyError", "LakeLock", "held"]
 
 LOCK = "lock"
 _WIDTH = 512
+
+
+class LakeBusyError(MeterbeamError):
+    """Another process holds the lake."""
 
 
 class LakeLock:
@@ -46,14 +50,14 @@ def held(lake: Path) -> Iterator[LakeLock]:
     """Hold a lake; the lock ends with the process, however that ends.
 
     Raises:
-        MeterbeamError: Another process holds it; says which one, since when.
+        LakeBusyError: Another process holds it; says which one, since when.
     """
     handle = os.open(lake / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise MeterbeamError(
+            raise LakeBusyError(
                 str(lake), f"a run at work: {_told(_content(handle))}", "no other run (wait for it to end)"
             ) from error
         lock = LakeLock(handle)

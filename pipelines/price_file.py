@@ -55,8 +55,13 @@ def read_prices(path: Path) -> dict[str | None, PriceSeries]:
         MeterbeamError: Names the file, the row, what stands there and what was expected.
     """
     expected = "start_utc and price, and series_id and interval_s if there are any"
-    table = read_table(path, "prices", text=("series_id", "start_utc", "price", "interval_s"))
+    table = read_table(path, "prices", text=("series_id", "start_utc", "start", "price", "interval_s"))
     where = str(path)
+    if "start_utc" not in table.column_names:
+        # As the lake's view of prices names it.
+        table = table.rename_columns(
+            ["start_utc" if name == "start" else name for name in table.column_names]
+        )
     if not {"start_utc", "price"} <= set(table.column_names):
         raise MeterbeamError(where, f"the columns {', '.join(table.column_names) or 'none'}", expected)
     starts = utc_seconds(table["start_utc"], f"{where}, column start_utc").tolist()

@@ -16,7 +16,7 @@ from models.bill_lines import BillLine, decimal_bills
 from models.bill_run import version_stretches
 from models.bill_state import month_number
 from models.billing import BillState, MissingPriceError, UnpriceableError, Window, price_window
-from models.calendar import DayGrid, epoch_day
+from models.calendar import DAY_S, DayGrid, epoch_day, utc_text
 from pipelines.bill_inputs import BillInputs, EventFeed
 from pipelines.load_file import Load
 from schemas.errors import MeterbeamError
@@ -60,6 +60,7 @@ def price_load(versions: Sequence[Tariff], load: Load, inputs: BillInputs) -> di
     first, last = epoch_day(inputs.first), epoch_day(inputs.last)
     stretches = version_stretches(versions, first, last)
     _check_days(versions, stretches, inputs)
+    _check_span(load, inputs)
     for _, _, tariff in stretches:
         _check_load(tariff, load)
         _check_events(tariff, inputs)
@@ -151,6 +152,14 @@ def _check_days(
                 f"{first.currency}, {first.timezone}, money_dp {first.rounding.money_dp}, as in version "
                 f"{first.version}",
             )
+
+
+def _check_span(load: Load, inputs: BillInputs) -> None:
+    """A load that begins or ends a day or more away is refused before years of slots are laid out."""
+    begins, ends = int(load.starts[0]), int(load.starts[-1])
+    if begins > (epoch_day(inputs.first) + 2) * DAY_S or ends < (epoch_day(inputs.last) - 1) * DAY_S:
+        found = f"values from {utc_text(begins)} to {utc_text(ends)}"
+        raise MeterbeamError(load.where, found, f"every slot of {inputs.first} to {inputs.last}")
 
 
 def _check_load(tariff: Tariff, load: Load) -> None:

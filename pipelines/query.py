@@ -87,4 +87,4 @@ def parse_as_of(text: str | None) -> AsOf | None:
     except ValueError as error:
         expected = "a moment such as 2026-03-01T12:00:00Z, a run number or a run id"
         raise UsageError("--as-of", repr(text), expected) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,11 @@ import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, first_readings
 from models.bill_run import Events
-from models.blocks import NEVER
 from models.calendar import day_date, epoch_day
-from models.dirty import Days, DirtyDays, merge
-from models.feature_run import monday
+from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
+from models.scope_rows import weeks_of
 from models.shard_results import Prices, first_revisions, shard_results
 from models.shard_run import ShardRun
 from models.shard_scope import (
@@ -34,7 +32,8 @@ from models.sharding import shard_of_id
 from pipelines.lake import Lake
 from pipelines.parts import PartFile, write_part
 from pipelines.revise import current_days, current_rows, revise
-from pipelines.tariff_book import event_days, tariff_book
+from pipelines.shard_ranges import ShardRange
+from pipelines.tariff_book import event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
@@ -59,6 +58,7 @@ class ProcessJob:
         everything: Whether every day is dirty (no results yet, or the rules changed).
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
+        tariffs: Folder of tariff files, named by their content.
     """
 
     lake: str
@@ -76,36 +76,6 @@ class ProcessJob:
     def whole(self) -> bool:
         """Whether every day of every meter is computed: then bills are priced on the way."""
         return self.everything and self.limits is None
-
-
-@dataclass(frozen=True)
-class ShardRange:
-    """Consecutive shards worked on together; results do not depend on which ones are.
-
-    Attributes:
-        first, last: Their numbers, inclusive.
-        count: Shards of the lake.
-    """
-
-    first: int
-    last: int
-    count: int
-
-    def __contains__(self, meter: str) -> bool:
-        return self.first <= shard_of_id(meter, self.count) <= self.last
-
-    @property
-    def numbers(self) -> range:
-        """Every shard."""
-        return range(self.first, self.last + 1)
-
-
-def shard_ranges(count: int, readings: int, at_once: int, workers: int) -> list[ShardRange]:
-    """All shards of a lake in ranges of about ``at_once`` readings, at least one range a worker."""
-    most = min(max(at_once * count // max(readings, 1), 1), -(-count // max(workers, 1)))
-    ranges = -(-count // most)
-    edges = [count * number // ranges for number in range(ranges + 1)]
-    return [ShardRange(first, end - 1, count) for first, end in pairwise(edges)]
 
 
 @dataclass(frozen=True)
@@ -155,7 +125,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     written = (
         (DAYS, rows),
         (DETERMINANTS, _changed(DETERMINANTS, made.determinants, lake, scope)),
-        (FEATURES, _changed(FEATURES, made.features, lake, _weeks(scope))),
+        (FEATURES, _changed(FEATURES, made.features, lake, weeks_of(scope))),
     )
     name = f"{shards.first:04d}"
     return ShardReceipt(
@@ -175,11 +145,6 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     )
 
 
-def _weeks(scope: Scope) -> Scope:
-    """The Mondays of the weeks that hold the days in scope."""
-    return {name: merge((monday(first), last) for first, last in days) for name, days in scope.items()}
-
-
 def prices(job: ProcessJob) -> Prices:
     """Tariffs and event days of a run."""
     tariffs = job.raw.get(Kind.TARIFFS, ())
@@ -189,14 +154,7 @@ def prices(job: ProcessJob) -> Prices:
 
 @lru_cache(maxsize=1)
 def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str], ...]:
-    rows = _read(lake, Kind.TARIFFS, names).to_pylist()
-    held: dict[tuple[str, str], tuple[int, int, str]] = {}
-    for row in rows:
-        key = row["tariff_id"], row["version"]
-        received, sequence = row["received_at"], row["sequence"]
-        order = NEVER if received is None else received, -1 if sequence is None else sequence, row["yaml"]
-        held[key] = max(held.get(key, order), order)
-    return tuple((*key, text) for key, (*_, text) in sorted(held.items()))
+    return received_tariffs(_read(lake, Kind.TARIFFS, names))
 
 
 @lru_cache(maxsize=1)
@@ -284,7 +242,13 @@ def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
         first_readings=first_readings(intervals),
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
+        edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
     )
+
+
+@lru_cache(maxsize=1)
+def _edits(lake: str, names: RawNames) -> pa.Table:
+    return _read(lake, Kind.EDITS, names)
 
 
 def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:

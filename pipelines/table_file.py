@@ -32,7 +32,8 @@ def read_table(path: Path, what: str, *, text: Sequence[str]) -> pa.Table:
         MeterbeamError: There is no such file, or it cannot be read, or has a column twice.
     """
     if not path.is_file():
-        raise MeterbeamError(str(path), "no such file", f"{what} in Parquet or CSV")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise MeterbeamError(str(path), found, f"{what} in Parquet or CSV")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             table = pq.read_table(path)

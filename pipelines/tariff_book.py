@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from models.bill_run import Events
+from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.errors import MeterbeamError
 from schemas.tariff import Tariff, load_tariffs
@@ -37,6 +38,17 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
         versions = [t for t in book.get(name, []) if t.version != tariff.version]
         book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
     return book
+
+
+def received_tariffs(rows: pa.Table) -> tuple[tuple[str, str, str], ...]:
+    """(tariff_id, version, yaml) of the ``TariffVersion`` records that hold, sorted."""
+    held: dict[tuple[str, str], tuple[int, int, str]] = {}
+    for row in rows.to_pylist():
+        key = row["tariff_id"], row["version"]
+        received, sequence = row["received_at"], row["sequence"]
+        order = NEVER if received is None else received, -1 if sequence is None else sequence, row["yaml"]
+        held[key] = max(held.get(key, order), order)
+    return tuple((*key, text) for key, (*_, text) in sorted(held.items()))
 
 
 def event_days(table: pa.Table) -> Events:

@@ -17,29 +17,39 @@ MIXED = "*"
 def calendar_picture(tariff: Tariff, year: int = 2025) -> str:
     """A 12 × 24 table for each kind of day, a letter a period; ``*`` where an hour or a month has several.
 
+    Where demand has periods of its own, their tables follow.
+
     Args:
         tariff: The tariff.
         year: Whose days stand for their month; holidays are left out.
     """
-    names = [period.id for period in tariff.calendar.periods]
-    legend = "  ".join(f"{LETTERS[i % len(LETTERS)]} {name}" for i, name in enumerate(names))
+    picture = _tables(tariff, year, demand=False)
+    if tariff.calendar.demand_periods:
+        picture += ["Periods of demand", *_tables(tariff, year, demand=True)]
+    return "\n\n".join(picture)
+
+
+def _tables(tariff: Tariff, year: int, *, demand: bool) -> list[str]:
+    periods = tariff.calendar.of_demand() if demand else tariff.calendar.periods
+    legend = "  ".join(f"{LETTERS[i % len(LETTERS)]} {period.id}" for i, period in enumerate(periods))
     blocks = [legend]
     for label, weekdays in DAY_TYPES:
         rows = [f"{label:<10}" + "".join(f"{hour:02d} " for hour in range(24)).rstrip()]
         for month in range(1, 13):
-            cells = [_letter(tariff, year, month, hour, weekdays) for hour in range(24)]
+            days = [day for day in _days(year, month) if day.weekday() in weekdays]
+            tables = {
+                (season, day.weekday()): tariff.calendar.minutes(season, day.weekday(), demand=demand)
+                for day in days
+                for season in (tariff.calendar.season_of(day),)
+            }
+            cells = [_letter(list(tables.values()), hour) for hour in range(24)]
             rows.append(f"{MONTHS[month - 1]:<10}" + "  ".join(cells))
         blocks.append("\n".join(rows))
-    return "\n\n".join(blocks)
+    return blocks
 
 
-def _letter(tariff: Tariff, year: int, month: int, hour: int, weekdays: range) -> str:
-    codes = {
-        code
-        for day in _days(year, month)
-        if day.weekday() in weekdays
-        for code in tariff.calendar.minutes(tariff.calendar.season_of(day), day.weekday())[hour * 60 :][:60]
-    }
+def _letter(tables: list[list[int]], hour: int) -> str:
+    codes = {code for table in tables for code in table[hour * 60 : hour * 60 + 60]}
     return LETTERS[codes.pop() % len(LETTERS)] if len(codes) == 1 else MIXED
 
 

@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+from pipelines.lake import Lake
 from pipelines.parts import whole_file
 from schemas.errors import MeterbeamError
 from schemas.tariff import load_tariffs
@@ -47,6 +48,14 @@ def kept_tariffs(lake: Path, text: str) -> Path:
             str(folder / missing[0]), "no such file", "a tariff of the last run, or --tariffs DIR"
         )
     return folder
+
+
+def tariffs_in_force(lake: Lake, folder: Path | None) -> str | None:
+    """The tariff files of a run, as they stand in ``runs``: those it was given, or those of the last one."""
+    if folder is not None:
+        return keep_tariffs(lake.path, folder)
+    runs = lake.runs()
+    return runs["tariffs"][-1].as_py() if runs.num_rows else None
 
 
 def _files(folder: Path) -> list[Path]:

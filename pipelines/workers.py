@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from threading import Thread
@@ -62,8 +63,11 @@ class Workers:
             weight: Cost of an element, to balance the processes.
         """
         shares = _balanced(elements, weight, self._count * PIPELINES_A_WORKER)
-        futures = [self._pool.submit(_run_pipeline, label, transform, share) for share in shares if share]
+        futures: list[Future[list[Any]]] = []
         try:
+            futures.extend(
+                self._pool.submit(_run_pipeline, label, transform, share) for share in shares if share
+            )
             for future in as_completed(futures):
                 yield from future.result()
         except BrokenProcessPool as error:
@@ -103,8 +107,15 @@ class _Here(Executor):
 
 
 @contextmanager
-def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
-    """Processes for the length of a run; with a count of 0 everything runs in this one."""
+def workers(count: int, plugins: Sequence[str], *, resident: bool = False) -> Iterator[Workers]:
+    """Processes for the length of a run; with a count of 0 everything runs in this one.
+
+    Args:
+        count: Number of processes.
+        plugins: Modules each process loads first.
+        resident: They serve several runs, and leave it to this process when to stop: an interrupt typed
+            at a terminal or sent to the whole group ends no step half-way.
+    """
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     if count == 0:
@@ -112,6 +123,8 @@ def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
         return
     pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_start, initargs=(list(plugins),))
     try:
+        if resident:
+            _start_deaf(pool, count)
         yield Workers(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -121,6 +134,18 @@ def workers(count: int, plugins: Sequence[str]) -> Iterator[Workers]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _start_deaf(pool: ProcessPoolExecutor, count: int) -> None:
+    """Start the processes now, deaf from their first moment on to signals that ask to stop."""
+    resource_tracker.ensure_running()  # it opens the mask when it starts
+    asking = (signal.SIGINT, signal.SIGTERM)
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, asking)  # the processes inherit it
+    try:
+        for future in [pool.submit(os.getpid) for _ in range(count)]:
+            future.result()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _context() -> BaseContext:

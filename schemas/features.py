@@ -38,8 +38,8 @@ LISTS: dict[str, tuple[int, pa.DataType]] = {
     "parts": (84, _SMALL),
 }
 """Length and type of each list column. Days Monday to Sunday, 0 for days out of range [micro]; day_hash
-is equal for equal days and 0 for a day of zeros. hours: sums by wall-clock hour [micro]. parts: sums by
-day and two hours of the wall clock, in whole thousandths, rounded down, cut to what 32 bits hold."""
+is equal for equal days and 0 for a day of zeros. hours: sums by wall-clock hour [micro]. parts: sums by day
+and two hours of the wall clock, in whole thousandths, rounded down, cut to what 32 bits hold."""
 
 FEATURES = register(
     LakeTable(

@@ -143,6 +143,34 @@ RAW_FILES = LakeTable(
         ]
     ),
 )
+INPUTS = LakeTable(
+    "inputs",
+    "append",
+    pa.schema(
+        [
+            ("source", pa.string()),
+            ("source_hash", pa.string()),
+            ("size", pa.int64()),
+            ("modified", pa.int64()),
+            ("outcome", pa.string()),
+        ]
+    ),
+)
+"""A row a container file and run. ``modified``: nanoseconds, as the file system tells; ``outcome``: taken,
+repeated (its content was in the lake) or refused (kept whole as a dead letter)."""
+OFFSETS = LakeTable(
+    "offsets",
+    "replace",
+    pa.schema(
+        [
+            ("cluster", pa.string()),
+            ("topic", pa.string()),
+            ("partition", pa.int32()),
+            ("next_offset", pa.int64()),
+        ]
+    ),
+)
+"""How far each partition of each Kafka cluster was read: the offset of the first message not yet taken."""
 DEAD_LETTERS = LakeTable(
     "dead_letters",
     "append",
@@ -245,6 +273,8 @@ TABLES: dict[str, LakeTable] = {
         DETERMINANTS,
         BILLS,
         RAW_FILES,
+        INPUTS,
+        OFFSETS,
         DEAD_LETTERS,
         CHANGE_QUEUE,
         STATE_QUEUE,

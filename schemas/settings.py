@@ -45,7 +45,9 @@ class Settings(BaseModel):
     timezone: Annotated[str, AfterValidator(_known_timezone)] | None = Field(
         None, description="The one zone whose midnights end a local day; IANA name."
     )
-    inputs: list[Path] | None = Field(None, description="Avro files and folders to read.", min_length=1)
+    inputs: list[str] | None = Field(
+        None, description="Avro files and folders to read, or a kafka:// address.", min_length=1
+    )
     shards: int = Field(64, ge=1, le=4096, description="Shards of a new lake; fixed once it is made.")
     history_from: dt.date | None = Field(None, description="First local day that a new lake expects.")
     rules: Path | str | None = Field(
@@ -138,7 +140,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
         elif isinstance(value, Path):
             moved[name] = folder / value
         elif name == "inputs" and value is not None:
-            moved[name] = [folder / item for item in value]
+            moved[name] = [item if "://" in item else str(folder / item) for item in value]
     return settings.model_copy(update=moved)
 
 

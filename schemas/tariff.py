@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.tariff_calendar import Calendar, Event, Holidays, Period, stretches
+from schemas.tariff_calendar import Calendar, Event, Holidays, Period, Span, stretches
 from schemas.tariff_charges import AnyCharge, Credit, Fixed, Minimum, Percent, Tax
 from schemas.tariff_demand import CoincidentDemand, Demand, Ratchet
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive, Scope, Tiers
@@ -38,6 +38,7 @@ __all__ = [
     "Reactive",
     "Rounding",
     "Scope",
+    "Span",
     "Tariff",
     "Tax",
     "Tiers",

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from schemas.tariff_fields import DAY_NAMES, MINUTES, Minute, MisfitError, MonthDay, Part
+from schemas.tariff_fields import DAY_NAMES, MINUTES, Address, Minute, MisfitError, MonthDay, Part
 
 HolidayName = Literal[
     "new_year", "mlk", "presidents", "memorial", "juneteenth", "independence", "labor", "columbus",
     "veterans", "thanksgiving", "christmas",
 ]  # fmt: skip
 Shift = Literal["none", "mon", "fri"]
-DayName = Literal[
-    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "weekday", "weekend", "all"
-]
+
+
+def _day_name(value: object) -> object:
+    """A day's first three letters stand for it."""
+    return {name[:3]: name for name in DAY_NAMES}.get(value, value) if isinstance(value, str) else value
+
+
+DayName = Annotated[
+    Literal[
+        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+        "weekday", "weekend", "all",
+    ],
+    BeforeValidator(_day_name),
+]  # fmt: skip
 NOBODY = -1
 """Code of a minute that no period covers."""
 
@@ -34,20 +45,19 @@ class Holidays(Part):
         return hash((self.named, self.dates, tuple(sorted(self.shift.items())), self.as_))
 
 
-class Period(Part):
-    """A period: season, day type and clock; the first that matches a slot holds.
+class Span(Part):
+    """When a period holds: season, day type and clock.
 
     An ``at`` that ends before it begins runs over midnight; its hours after midnight belong to the day
     they lie in.
     """
 
-    id: str = Field(min_length=1)
     season: str | None = None
     days: DayName | tuple[DayName, ...] = "all"
     at: tuple[Minute, Minute] | None = None
 
     @model_validator(mode="after")
-    def _some_time(self) -> Period:
+    def _some_time(self) -> Self:
         some_time(self.at)
         return self
 
@@ -58,6 +68,17 @@ class Period(Part):
         return frozenset(
             day for name in names for day in (groups[name] if name in groups else (DAY_NAMES.index(name),))
         )
+
+
+class Period(Span):
+    """A period: one register of energy or demand. ``also`` names further times at which it holds."""
+
+    id: str = Field(min_length=1)
+    also: tuple[Span, ...] = ()
+
+    def spans(self) -> tuple[Span, ...]:
+        """All its times, in the order of the file."""
+        return (self, *self.also)
 
 
 class Event(Part):
@@ -78,28 +99,37 @@ class Event(Part):
 
 
 class Calendar(Part):
-    """Seasons, periods, holidays and events. Together the periods cover every minute of every year."""
+    """Seasons, periods, holidays and events. Together the periods cover every minute of every year.
+
+    The first period that matches a slot holds. Demand charges count by ``demand_periods`` where there are
+    any, otherwise by ``periods``.
+    """
 
     holidays: Holidays = Holidays()
     seasons: dict[str, tuple[MonthDay, MonthDay]] = Field(default_factory=dict)
     periods: tuple[Period, ...] = Field(min_length=1)
+    demand_periods: tuple[Period, ...] = ()
     events: dict[str, Event] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _whole(self) -> Calendar:
-        ids = [period.id for period in self.periods]
-        for position, period in enumerate(self.periods):
-            if period.id in ids[:position]:
-                raise MisfitError(("periods", position, "id"), f"a second {period.id!r}", "ids that differ")
-            if period.season is not None and period.season not in self.seasons:
-                raise MisfitError(
-                    ("periods", position, "season"), repr(period.season), one_of(self.seasons, "season")
-                )
-        self._covered()
+        for field, periods in (("periods", self.periods), ("demand_periods", self.demand_periods)):
+            ids = [period.id for period in periods]
+            for position, period in enumerate(periods):
+                if period.id in ids[:position]:
+                    raise MisfitError((field, position, "id"), f"a second {period.id!r}", "ids that differ")
+                for place, span in enumerate(period.spans()):
+                    if span.season is not None and span.season not in self.seasons:
+                        address = (*_address(field, position, place), "season")
+                        raise MisfitError(address, repr(span.season), one_of(self.seasons, "season"))
+            if periods:
+                self._covered(field, periods)
         return self
 
-    def _covered(self) -> None:
-        """Every minute has a period, and every period a minute."""
+    def _covered(self, field: str, periods: tuple[Period, ...]) -> None:
+        """Every minute has a period, and every time of a period a minute."""
+        places = [(i, place) for i, period in enumerate(periods) for place in range(len(period.spans()))]
+        spans = [span for period in periods for span in period.spans()]
         met: set[int] = set()
         seen: set[str | None] = set()
         for day in _leap_year():
@@ -108,22 +138,22 @@ class Calendar(Part):
                 continue
             seen.add(season)
             for weekday in range(7):
-                table = self.minutes(season, weekday)
+                table = _first_of(spans, season, weekday)
                 met.update(table)
                 if NOBODY in table:
                     low = table.index(NOBODY)
                     high = next((i for i in range(low, MINUTES) if table[i] != NOBODY), MINUTES)
                     raise MisfitError(
-                        ("periods",),
+                        (field,),
                         f"no period for {clock(low)}–{clock(high)} on a {DAY_NAMES[weekday]} such as "
                         f"{day:%m-%d}, season {season or 'none'}",
                         "periods that cover every minute of the year",
                     )
-        for position, period in enumerate(self.periods):
-            if position not in met:
+        for number, (position, place) in enumerate(places):
+            if number not in met:
                 raise MisfitError(
-                    ("periods", position),
-                    f"period {period.id!r}, which earlier periods or seasons hide entirely",
+                    _address(field, position, place),
+                    f"period {periods[position].id!r}, which earlier periods or seasons hide entirely",
                     "a period that holds at some time",
                 )
 
@@ -135,15 +165,31 @@ class Calendar(Part):
                 return name
         return None
 
-    def minutes(self, season: str | None, weekday: int) -> list[int]:
+    def of_demand(self) -> tuple[Period, ...]:
+        """The periods that demand charges count by."""
+        return self.demand_periods or self.periods
+
+    def minutes(self, season: str | None, weekday: int, *, demand: bool = False) -> list[int]:
         """Position of the period of each minute of a day, ``NOBODY`` where none matches; 1440 of them."""
-        table = [NOBODY] * MINUTES
-        for code, period in reversed(list(enumerate(self.periods))):
-            if period.season not in (None, season) or weekday not in period.weekdays():
-                continue
-            for low, high in stretches(period.at):
-                table[low:high] = [code] * (high - low)
-        return table
+        periods = self.of_demand() if demand else self.periods
+        position = [i for i, period in enumerate(periods) for _ in period.spans()]
+        spans = [span for period in periods for span in period.spans()]
+        return [NOBODY if span == NOBODY else position[span] for span in _first_of(spans, season, weekday)]
+
+
+def _first_of(spans: Sequence[Span], season: str | None, weekday: int) -> list[int]:
+    """Position of the first time that holds each minute of a day, ``NOBODY`` where none does."""
+    table = [NOBODY] * MINUTES
+    for code, span in reversed(list(enumerate(spans))):
+        if span.season not in (None, season) or weekday not in span.weekdays():
+            continue
+        for low, high in stretches(span.at):
+            table[low:high] = [code] * (high - low)
+    return table
+
+
+def _address(field: str, position: int, place: int) -> Address:
+    return (field, position, "also", place - 1) if place else (field, position)
 
 
 def stretches(at: tuple[int, int] | None) -> list[tuple[int, int]]:

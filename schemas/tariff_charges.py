@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.tariff_demand import EVERY_MONTH, CoincidentDemand, Demand
+from schemas.tariff_demand import CoincidentDemand, Demand
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive
 from schemas.tariff_export import Export
-from schemas.tariff_fields import Money, Month, Part, Prorate
+from schemas.tariff_fields import EVERY_MONTH, Money, Month, Part, Prorate
 
 
 class Fixed(Part):

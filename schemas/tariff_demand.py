@@ -8,9 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from schemas.tariff_energy import by_tier, one_rate_a_tier, rising
-from schemas.tariff_fields import MisfitError, Money, Month, Part, Prorate
+from schemas.tariff_fields import EVERY_MONTH, MisfitError, Money, Month, Part, Prorate
 
-EVERY_MONTH = tuple(range(1, 13))
 WindowMinutes = Literal[5, 10, 15, 20, 30, 60]
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.tariff_fields import MisfitError, Money, Part, Prorate
+from schemas.tariff_fields import EVERY_MONTH, MisfitError, Money, Month, Part, Prorate
 
 Direction = Literal["import", "export"]
 Scope = Literal["bill_total_chronological", "bill_total_prorata", "per_period"]
@@ -63,11 +63,15 @@ class Tiers(Part):
 
 
 class Energy(Part):
-    """Step 7: price per unit by period and tier; prices only the periods its ``rates`` name."""
+    """Step 7: price per unit by period and tier; prices only the periods its ``rates`` name.
+
+    ``months`` are those of the bills it is due in.
+    """
 
     id: str
     type: Literal["energy"]
     direction: Direction = "import"
+    months: tuple[Month, ...] = Field(EVERY_MONTH, min_length=1)
     tiers: Tiers | None = None
     rates: dict[str, Money | tuple[Money, ...]] = Field(min_length=1)
 

@@ -61,6 +61,7 @@ Money = Annotated[Decimal, BeforeValidator(_exact), Field(max_digits=18, decimal
 Minute = Annotated[int, BeforeValidator(_minute)]
 MonthDay = Annotated[tuple[int, int], BeforeValidator(_month_day)]
 Month = Annotated[int, Field(ge=1, le=12)]
+EVERY_MONTH = tuple(range(1, 13))
 
 
 class Part(BaseModel):

@@ -35,6 +35,8 @@ def parse_tariff(text: str, where: str) -> Tariff:
         found = str(getattr(error, "problem", None) or error)
         expected = "each field once" if isinstance(error, _TwiceError) else "valid YAML"
         raise MeterbeamError(f"{where}{line}", found, expected) from error
+    except RecursionError as error:
+        raise MeterbeamError(where, "lists within lists without end", "a tariff in YAML") from error
     if not isinstance(content, dict):
         found = "an empty file" if content is None else f"a {type(content).__name__}"
         raise MeterbeamError(
@@ -57,7 +59,8 @@ def load_tariff(path: Path) -> Tariff:
         MeterbeamError: There is no such file, or it is wrong; names the line.
     """
     if not path.is_file():
-        raise MeterbeamError(str(path), "no such file", "a tariff in YAML")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise MeterbeamError(str(path), found, "a tariff in YAML")
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -95,7 +98,10 @@ class _TwiceError(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error."""
+    """Dates stay text, so that a wrong one is an error with its line; a key given twice is an error.
+
+    ``on``, ``off``, ``yes`` and ``no`` are names, as in YAML 1.2: a period is often called ``off``.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -109,7 +115,12 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    first: [
+        pair
+        for pair in pairs
+        if pair[0] != "tag:yaml.org,2002:timestamp"
+        and (pair[0] != "tag:yaml.org,2002:bool" or first in "tTfF")
+    ]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -126,7 +137,9 @@ def _read(text: str) -> tuple[yaml.Node | None, Any]:
 
 def _said(error: ValidationError) -> tuple[Address, str, str]:
     """Address, found and expected of the first fault."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelt field is missing and unknown at once: the unknown name says more.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, MisfitError):
         return (*first["loc"], *raised.address), raised.found, raised.expected

@@ -45,7 +45,8 @@ def check_references(charges: Sequence[AnyCharge], calendar: Calendar, unit: str
 
 
 def _check_calendar(charge: AnyCharge, calendar: Calendar, at: Address) -> None:
-    periods = [period.id for period in calendar.periods]
+    of_charge = calendar.of_demand() if isinstance(charge, Demand) else calendar.periods
+    periods = [period.id for period in of_charge]
     field, names = priced_periods(charge)
     for place, name in enumerate(names):
         if name not in periods:

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from models.tou import holidays_of
-from schemas.tariff import DAY_NAMES, Demand, Energy, Export, Prorate, Tariff
+from schemas.tariff import DAY_NAMES, Demand, Energy, Export, Prorate, Span, Tariff
 
 MICRO = 10**6
 
@@ -75,7 +75,7 @@ def standard_second(version: Tariff, second: int) -> int:
     return second + int(offset.total_seconds())
 
 
-def slow_period(version: Tariff, second: int) -> str:
+def slow_period(version: Tariff, second: int, *, demand: bool = False) -> str:
     """Period of the slot that starts at a UTC second, straight from the words of the tariff."""
     here = local_time(version, second)
     day, weekday = here.date(), here.weekday()
@@ -86,17 +86,22 @@ def slow_period(version: Tariff, second: int) -> str:
         here_md = (day.month, day.day)
         inside = first <= here_md <= last if first <= last else here_md >= first or here_md <= last
         season = season or (name if inside else None)
-    groups = {"all": DAY_NAMES, "weekday": DAY_NAMES[:5], "weekend": DAY_NAMES[5:]}
-    for period in version.calendar.periods:
-        names = (period.days,) if isinstance(period.days, str) else period.days
-        if DAY_NAMES[weekday] not in [one for name in names for one in groups.get(name, (name,))]:
-            continue
-        low, high = period.at or (0, 1440)
-        minute = here.hour * 60 + here.minute
-        at = low <= minute < high if low < high else minute >= low or minute < high
-        if at and period.season in (None, season):
-            return period.id
+    own = version.calendar.demand_periods if demand else ()
+    for period in own or version.calendar.periods:
+        for span in (period, *period.also):
+            if _holds(span, season, weekday, here.hour * 60 + here.minute):
+                return period.id
     raise AssertionError("no period")
+
+
+def _holds(span: Span, season: str | None, weekday: int, minute: int) -> bool:
+    groups = {"all": DAY_NAMES, "weekday": DAY_NAMES[:5], "weekend": DAY_NAMES[5:]}
+    names = (span.days,) if isinstance(span.days, str) else span.days
+    if DAY_NAMES[weekday] not in [one for name in names for one in groups.get(name, (name,))]:
+        return False
+    low, high = span.at or (0, 1440)
+    at = low <= minute < high if low < high else minute >= low or minute < high
+    return at and span.season in (None, season)
 
 
 def in_event(version: Tariff, event: str, load: SlowLoad, second: int) -> bool:
@@ -130,6 +135,7 @@ class SlowBill:
         self.share = Fraction(load.days, load.billed_days)
         self.lines: list[tuple[str, str | None, int | None, Fraction, str, Decimal | None, Fraction]] = []
         self.period = [slow_period(version, second) for second in load.starts]
+        self.demand_period = [slow_period(version, second, demand=True) for second in load.starts]
         self.exports = [c for c in version.charges if isinstance(c, Export)]
         self._net()
         steps: list[Callable[[], None]] = [
@@ -221,6 +227,8 @@ class SlowBill:
         for charge in self.of("energy"):
             if charge.direction == "export" and self.load.exported is None:
                 continue
+            if self.load.month % 12 + 1 not in charge.months:
+                continue
             registers = self._tiers(charge)
             for name in sorted(charge.rates):
                 for tier, rate in enumerate(charge.of_period(name)):
@@ -307,7 +315,7 @@ class SlowBill:
 
     def _peak(self, charge: Demand, periods: Sequence[str] | None) -> int:
         windows = self._windows(charge.window_min, charge.method)
-        counted = [kw for slots, kw in windows if periods is None or self.period[slots[-1]] in periods]
+        counted = [kw for slots, kw in windows if periods is None or self.demand_period[slots[-1]] in periods]
         return int(max(counted, default=Fraction(0)))
 
     def _billed_kw(self, charge: Demand, periods: Sequence[str] | None) -> Fraction:
@@ -341,7 +349,8 @@ class SlowBill:
 
     def _in_season(self, names: Sequence[str]) -> bool:
         calendar = self.version.calendar
-        wanted = {period.season for period in calendar.periods if period.id in names}
+        own = calendar.demand_periods or calendar.periods
+        wanted = {span.season for period in own if period.id in names for span in (period, *period.also)}
         zone = ZoneInfo(self.version.timezone)
         days = {datetime.fromtimestamp(second, zone).date() for second in self.load.starts}
         return None in wanted or any(calendar.season_of(day) in wanted for day in days)

@@ -47,9 +47,19 @@ def calendars(draw: st.DrawFn) -> dict[str, Any]:
     if seasonal:
         peak["season"] = "summer"
         periods = [peak, {"id": "cold", "season": "winter"}, {"id": "off"}]
+    if draw(st.booleans()):
+        again = draw(st.integers(0, 95))
+        span = {
+            "days": draw(st.sampled_from(["weekend", "wednesday"])),
+            "at": [f"{again // 4:02d}:{again % 4 * 15:02d}", "24:00"],
+        }
+        periods[-2]["also"] = [span | ({"season": "winter"} if seasonal else {})]
+    cut = draw(st.integers(1, 95))
+    day = [{"id": "day", "at": [f"{cut // 4:02d}:{cut % 4 * 15:02d}", "24:00"]}, {"id": "night"}]
     event_at = draw(st.sampled_from([["16:00", "21:00"], ["22:30", "01:15"], None]))
     return {
         "periods": periods,
+        "demand_periods": draw(st.sampled_from([[], day])),
         "seasons": SEASONAL if seasonal else {},
         "holidays": {
             "dates": draw(st.sampled_from([[], [date(2026, 3, 9), date(2026, 4, 5)]])),
@@ -67,7 +77,11 @@ def energies(draw: st.DrawFn, periods: list[str], name: str, netted: bool) -> di
     scopes = ["bill_total_prorata", "per_period"] + ([] if netted else ["bill_total_chronological"])
     limits = draw(st.sampled_from([[], ["3"], ["0.5", "12.345"]]))
     priced = draw(st.lists(st.sampled_from(periods), min_size=1, unique=True))
-    charge: dict[str, Any] = {"id": name, "type": "energy"}
+    charge: dict[str, Any] = {
+        "id": name,
+        "type": "energy",
+        "months": draw(st.just(list(range(1, 13))) | months),
+    }
     charge["rates"] = {p: [draw(cents) for _ in range(len(limits) + 1)] for p in priced}
     if limits:
         unit = draw(st.sampled_from(["kWh", "kWh/day", "kWh/kW", "kWh/kW/day"]))
@@ -136,6 +150,7 @@ def tariffs(draw: st.DrawFn) -> Tariff:
     """A tariff with most kinds of charge; a combination that the model refuses is not drawn."""
     calendar = draw(calendars())
     periods = [period["id"] for period in calendar["periods"]]
+    counted = [period["id"] for period in calendar["demand_periods"]] or periods
     export = draw(st.none() | exports(periods))
     netted = export is not None and (export.get("netting") == "month" or export["mode"] == "net_metering")
     per = draw(st.sampled_from(["day", "month"]))
@@ -156,7 +171,7 @@ def tariffs(draw: st.DrawFn) -> Tariff:
         {"id": "call", "type": "energy_adder", "event": "cpp", "rate": draw(cents)},
         draw(st.sampled_from([None, spot])),
         draw(st.sampled_from([None, {"id": "kvarh", "type": "reactive", **kvarh}])),
-        *draw(demands(periods)),
+        *draw(demands(counted)),
         {"id": "peak_of_all", "type": "coincident_demand", "event": "cpp", "rate": "7.5", **of_all},
         {"id": "rider", "type": "percent", "of": ["energy", "demand"], "rate": draw(cents)},
         {"id": "more", "type": "percent", "of": ["rider", "fee"], "rate": "0.05"},

@@ -31,7 +31,7 @@ from transforms.ingest_plan import FileSplit, decoder_for, opened, plan_splits
 from transforms.raw_codec import write_raw_file
 from transforms.raw_stats import NEVER_LATE, RawStats, raw_stats
 
-__all__ = ["FileSplit", "IngestReceipt", "OnError", "RawFile", "ingest_split", "plan_splits"]
+__all__ = ["FileSplit", "IngestReceipt", "OnError", "RawFile", "RawWriter", "ingest_split", "plan_splits"]
 
 OnError = Literal["stop", "dead-letter"]
 STRETCH_BYTES = 8 << 20
@@ -104,8 +104,17 @@ class _Stretch:
 
 
 @dataclass
-class _RawWriter:
-    """Gathers good rows and writes them as raw files named by content and place."""
+class RawWriter:
+    """Gathers good rows and writes them as raw files named by content and place.
+
+    Attributes:
+        folder: Of the raw zone, for the kind.
+        kind: What the rows are.
+        stem: First part of the names.
+        shards: How many shards the lake has.
+        arrived_by: See ``ingest_split``.
+        files: Written so far; whole after ``flush``.
+    """
 
     folder: Path
     kind: Kind
@@ -117,6 +126,7 @@ class _RawWriter:
     files: list[RawFile] = field(default_factory=list)
 
     def add(self, table: pa.Table, readings: int) -> None:
+        """Take rows that hold so many readings."""
         if table.num_rows:
             self.tables.append(table)
             self.readings += readings
@@ -124,6 +134,7 @@ class _RawWriter:
             self.flush()
 
     def flush(self) -> None:
+        """Write what was taken and is in no file yet."""
         if not self.tables:
             return
         table = pa.concat_tables(self.tables)
@@ -187,7 +198,7 @@ def ingest_split(
         header = read_header(data, split.path)
         decoder = decoder_for(header.schema, mapping or FieldMapping(), timezone)
         stem = f"{split.source_hash[:32]}-{split.start}-{split.end}"
-        writer = _RawWriter(raw / decoder.kind.value, decoder.kind, stem, shards, arrived_by)
+        writer = RawWriter(raw / decoder.kind.value, decoder.kind, stem, shards, arrived_by)
         rows = readings = 0
         for stretch in _stretches(data, header, split, letters, on_error):
             for part, decoded in _decoded(decoder, stretch, data, split.path, letters, on_error):

@@ -7,12 +7,32 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.cluster.boot_worker import FOLDER_VARIABLE, PLUGINS_VARIABLE
 from pipelines.plugins import loaded_plugins
 
 __all__ = ["Streaming", "bounded_options", "streaming_options"]
+
+
+class FlinkJobOptions(PipelineOptions):
+    """Options of jobs on Flink that Beam's Python side does not know by itself, and would warn of."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        for name in (
+            *("checkpointing_interval", "max_bundle_size", "max_bundle_time_mills"),
+            *("number_of_execution_retries", "execution_retry_delay", "shutdown_sources_after_idle_ms"),
+        ):
+            parser.add_argument(f"--{name}", type=int)
+        for name in (
+            *("finish_bundle_before_checkpointing", "externalized_checkpoints_enabled"),
+            "retain_externalized_checkpoints_on_cancellation",
+        ):
+            parser.add_argument(f"--{name}", action="store_true", default=None)
+        parser.add_argument("--savepoint_path")
 
 
 class JobService(Protocol):

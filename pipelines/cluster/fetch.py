@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,13 +20,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
+from pipelines import console
 from schemas.errors import MeterbeamError
 
 __all__ = ["FLINK_VERSION", "Parts", "fetch_parts", "locked", "made_once", "parts_folder"]
 
 FLINK_VERSION = "1.19.3"
+
+_OLDEST_JAVA = 11
 
 _HERE = Path(__file__).resolve().parent
 
@@ -67,7 +72,7 @@ def fetch_parts(folder: Path | None = None) -> Parts:
     """
     folder = folder or parts_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    java = _command("java", "a Java runtime, version 17 (on Debian: apt-get install openjdk-17-jre-headless)")
+    java = _java()
     with locked(folder / "lock"):
         beam = made_once(folder / _named_by_pom("beam_flink"), partial(_make_maven, "beam_flink"))
         kafka = made_once(folder / _named_by_pom("kafka_broker"), partial(_make_maven, "kafka_broker"))
@@ -85,6 +90,17 @@ def _command(name: str, how: str) -> str:
     if found is None:
         raise MeterbeamError(f"command {name}", "nothing of that name on the PATH", how)
     return found
+
+
+def _java() -> str:
+    how = "a Java runtime, version 11 or 17 (on Debian: apt-get install openjdk-17-jre-headless)"
+    java = _command("java", how)
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+    words = (told.stderr + told.stdout).strip()
+    version = re.search(r'version "(\d+)', words)
+    if version is None or int(version[1]) < _OLDEST_JAVA:
+        raise MeterbeamError(f"command {java}", words.partition("\n")[0] or "no version", how)
+    return java
 
 
 def _named_by_pom(part: str) -> str:
@@ -111,6 +127,7 @@ def made_once(place: Path, make: Callable[[Path], None]) -> Path:
         make: Fills a new, empty folder.
     """
     if not place.is_dir():
+        console.note(f"fetching {place.name}, once, into {place.parent} …")
         new = place.with_name(place.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
@@ -121,16 +138,12 @@ def made_once(place: Path, make: Callable[[Path], None]) -> Path:
 
 def _make_flink(new: Path) -> None:
     package = f"apache-flink-libraries=={FLINK_VERSION}"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--no-binary",
-        "apache-flink-libraries",
-    ]
+    pip = (
+        [sys.executable, "-m", "pip"]
+        if find_spec("pip")
+        else [_command("pip", "pip, or an environment with it")]
+    )
+    pip += ["download", "--quiet", "--no-deps", "--no-binary", "apache-flink-libraries"]
     _run([*pip, "--dest", str(new), package], new, package)
     (archive,) = new.glob("*.tar.gz")
     with tarfile.open(archive) as members:

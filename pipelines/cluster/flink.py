@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from pipelines.cluster.flink_settings import (
     FlinkSize,
     configuration,
 )
-from pipelines.cluster.process import Process, ProcessGroup, answers, free_ports, process_group
+from pipelines.cluster.process import START_SECONDS, Process, ProcessGroup, answers, free_ports, process_group
 
 __all__ = ["BeamServices", "FlinkCluster", "beam_services", "embedded_flink"]
 
@@ -40,48 +39,54 @@ class BeamServices:
 
     Attributes:
         job_endpoint: ``host:port`` of the job server, for ``--job_endpoint``.
-        expansion_service: ``host:port`` for ``ReadFromKafka(expansion_service=…)`` and the like.
         worker_command: Script by which a TaskManager on this machine starts a Python worker.
     """
 
     def __init__(self, folder: Path, parts: Parts, group: ProcessGroup, rest: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._artifacts = folder / "artifacts"
+        self._folder = folder
+        self._group = group
+        self._java = [parts.java, "-Xmx512m", *SMALL_JAVA, *JAVA_OPENS]
+        self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", str(parts.beam)]
+        self._expansion: str | None = None
         self.worker_command = _worker_command(folder)
-        jobs, artifacts, inner, expansion = free_ports(4)
+        jobs, artifacts, inner = free_ports(3)
         self.job_endpoint = f"127.0.0.1:{jobs}"
-        self.expansion_service = f"127.0.0.1:{expansion}"
-        java = [parts.java, "-Xmx512m", *SMALL_JAVA, *JAVA_OPENS]
-        java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         server = group.start(
             "job-server",
             [
-                *java,
-                *("-cp", str(parts.beam), _JOB_SERVER),
+                *(*self._java, _JOB_SERVER, "--flink-master", urlsplit(rest).netloc),
                 *("--job-host", "127.0.0.1", "--job-port", str(jobs), "--artifact-port", str(artifacts)),
-                *("--expansion-port", str(inner), "--artifacts-dir", str(self._artifacts)),
-                *("--flink-master", urlsplit(rest).netloc),
+                *("--expansion-port", str(inner), "--artifacts-dir", str(folder / "artifacts")),
             ],
         )
-        kafka = group.start(
+        server.wait_until(lambda: answers(jobs), START_SECONDS)
+
+    @property
+    def expansion_service(self) -> str:
+        """``host:port`` for ``ReadFromKafka(expansion_service=…)`` and the like; started on first use."""
+        if self._expansion is None:
+            self._expansion = self._start_expansion()
+        return self._expansion
+
+    def _start_expansion(self) -> str:
+        (port,) = free_ports(1)
+        staged = self._folder / "staged"
+        staged.touch()
+        process = self._group.start(
             "expansion-service",
             [
-                *java,
-                *("-cp", str(parts.beam), _EXPANSION, str(expansion)),
+                *(*self._java, _EXPANSION, str(port)),
                 "--javaClassLookupAllowlistFile=*",
                 "--defaultEnvironmentType=EMBEDDED",
                 # Beam's jar is on the cluster's class path; nothing of it needs to travel with a job.
-                f"--filesToStage={self.worker_command}",
+                f"--filesToStage={staged}",
                 # As a splittable DoFn the Kafka source gives no output on Flink.
                 "--experiments=use_deprecated_read",
             ],
         )
-        server.wait_until(lambda: answers(jobs), 60)
-        kafka.wait_until(lambda: answers(expansion), 60)
-
-    def clear_artifacts(self) -> None:
-        """Delete what past jobs staged; not while one is being submitted."""
-        shutil.rmtree(self._artifacts, ignore_errors=True)
+        process.wait_until(lambda: answers(port), START_SECONDS)
+        return f"127.0.0.1:{port}"
 
 
 class FlinkCluster:
@@ -146,6 +151,7 @@ class FlinkCluster:
         """Start a killed JobManager anew, at the same address; TaskManagers find it by themselves."""
         self._group.stop(self._job_manager)
         self._job_manager = self._start_job_manager()
+        self._job_manager.wait_until(lambda: answers(self._rest_port), START_SECONDS)
 
     def latest_checkpoint(self, job: str) -> str | None:
         """Path of a job's last retained checkpoint, found on disk: also of a job that no JobManager knows."""
@@ -153,14 +159,16 @@ class FlinkCluster:
         latest = max(complete, key=lambda folder: int(folder.name.removeprefix("chk-")), default=None)
         return None if latest is None else latest.as_uri()
 
-    def wait_for_slots(self, seconds: float = 60.0) -> None:
-        """Wait until every TaskManager has brought its slots.
+    def wait_for_slots(self, seconds: float = START_SECONDS) -> None:
+        """Wait until the JobManager answers and every TaskManager has brought its slots.
 
         Raises:
             MeterbeamError: They did not in time.
         """
         expected = self._size.task_managers * self._size.slots
-        self._job_manager.wait_until(lambda: self.rest.slots() >= expected, seconds)
+        self._job_manager.wait_until(lambda: answers(self._rest_port), seconds)
+        for manager in self._task_managers:  # any that ended shows its log
+            manager.wait_until(lambda: self.rest.slots() >= expected, seconds)
 
     def worker_pids(self) -> list[int]:
         """Process ids of the Python workers that the TaskManagers have started."""
@@ -169,9 +177,7 @@ class FlinkCluster:
 
     def _start_job_manager(self) -> Process:
         java = [self._parts.java, "-Xmx512m", "-XX:MaxMetaspaceSize=512m", *SMALL_JAVA]
-        process = self._start("job-manager", java, _JOB_MANAGER)
-        process.wait_until(lambda: answers(self._rest_port), 60)
-        return process
+        return self._start("job-manager", java, _JOB_MANAGER)
 
     def _start_task_manager(self, number: int) -> Process:
         heap = f"-Xmx{self._size.heap_mb}m"
@@ -194,6 +200,8 @@ def embedded_flink(
     task_managers: int = 1,
     slots: int = 2,
     state_backend: Literal["hashmap", "rocksdb"] = "hashmap",
+    task_heap_mb: int = 512,
+    managed_mb: int = 192,
     parts: Parts | None = None,
 ) -> Iterator[FlinkCluster]:
     """A Flink cluster for the length of a block; about 1.5 GB of memory with one TaskManager.
@@ -203,15 +211,18 @@ def embedded_flink(
         task_managers: Number of TaskManager processes.
         slots: Task slots each; a job of parallelism p needs p of them.
         state_backend: ``hashmap`` (state on the heap) or ``rocksdb`` (on disk, incremental checkpoints).
+        task_heap_mb: Heap of a TaskManager for tasks. [MiB]
+        managed_mb: Memory of a TaskManager for RocksDB and batch sorts. [MiB]
         parts: Fetched parts; fetched here unless given.
 
     Raises:
         MeterbeamError: Java is missing, or a process did not start; says which, and the end of its log.
     """
+    size = FlinkSize(task_managers, slots, state_backend, task_heap_mb, managed_mb)
     parts = parts or fetch_parts()
     folder = folder.resolve()
     with process_group(folder) as group:
-        yield FlinkCluster(folder, FlinkSize(task_managers, slots, state_backend), parts, group)
+        yield FlinkCluster(folder, size, parts, group)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class FlinkRest:
             raise MeterbeamError(self.address, "a Flink cluster without task slots", "a TaskManager in it")
         return int(overview["taskmanagers"]), int(overview["slots-total"])
 
-    def job_id(self, name: str, seconds: float = 60.0) -> str:
+    def job_id(self, name: str, seconds: float = 180.0) -> str:
         """Id of the job of a name, the one started last.
 
         Waits for it: Beam submits some time after ``Pipeline.run`` has returned.
@@ -133,14 +133,15 @@ class FlinkRest:
             raise MeterbeamError(f"job {job}", f"{found}: {self.failure(job)}", f"one of {', '.join(states)}")
         return found
 
-    def wait_until_running(self, job: str, seconds: float = 120.0) -> None:
+    def wait_until_running(self, job: str, seconds: float = 300.0) -> None:
         """Wait until every task of a job runs."""
 
         def running() -> bool:
             given = self._get(f"/jobs/{job}")
             if given["state"] in _ENDED:
                 raise MeterbeamError(f"job {job}", f"{given['state']}: {self.failure(job)}", "a running job")
-            return all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in given["vertices"])
+            steps = [vertex["status"] in ("RUNNING", "FINISHED") for vertex in given["vertices"]]
+            return given["state"] == "RUNNING" and bool(steps) and all(steps)
 
         self._poll(running, seconds, f"job {job}", lambda: self.state(job), "every task running")
 
@@ -148,7 +149,7 @@ class FlinkRest:
         """What last made a job fail, in one line; empty when nothing did."""
         return root_cause(self._get(f"/jobs/{job}/exceptions").get("root-exception") or "")
 
-    def cancel(self, job: str, seconds: float = 60.0) -> None:
+    def cancel(self, job: str, seconds: float = 180.0) -> None:
         """Cancel a job and wait until it has ended. Its retained checkpoints stay."""
         self._call("PATCH", f"/jobs/{job}?mode=cancel")
         self.wait_for(job, _ENDED, seconds)

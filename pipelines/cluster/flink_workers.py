@@ -7,9 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +16,8 @@ from uuid import uuid4
 from pipelines.cluster.beam_options import JobService, bounded_options
 from pipelines.cluster.flink import beam_services, embedded_flink
 from pipelines.cluster.flink_rest import FlinkRest, root_cause
-from pipelines.workers import QUIET, Workers
+from pipelines.plugins import load_plugins
+from pipelines.workers import QUIET, Workers, workers
 from schemas.errors import MeterbeamError
 
 __all__ = ["EMBEDDED", "FlinkWorkers", "error_on_flink", "flink_workers"]
@@ -35,15 +34,20 @@ _OURS = re.compile(
 class FlinkWorkers(Workers):
     """Runs each step as one bounded job; receipts come back by files in a folder.
 
+    Single calls, which no cluster makes faster, go to a process of this machine.
+
     Args:
+        local: That process.
         service: Job server and worker command.
         folder: Seen by every TaskManager under the same path; emptied again after each step.
         parallelism: Parallel subtasks, and Python workers, of a step.
         a_task_manager: Python workers on each TaskManager.
     """
 
-    def __init__(self, service: JobService, folder: Path, parallelism: int, a_task_manager: int) -> None:
-        super().__init__(Executor(), parallelism)
+    def __init__(
+        self, local: Workers, service: JobService, folder: Path, parallelism: int, a_task_manager: int
+    ) -> None:
+        super().__init__(local._pool, parallelism)
         self._service = service
         self._folder = folder
         self._parallelism = parallelism
@@ -73,13 +77,7 @@ class FlinkWorkers(Workers):
             heaviest_first = sorted(elements, key=weight, reverse=True)
             yield from self._job(label, transform(), heaviest_first, folder)
         finally:
-            shutil.rmtree(folder)
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a module's function on one of the workers."""
-        work = _Call(function, arguments)
-        (receipt,) = self.run(function.__name__.strip("_").title(), _calls, [work], lambda _: 1.0)
-        return receipt.value
+            shutil.rmtree(folder, ignore_errors=True)  # a worker that lives on may still write
 
     def _job(self, label: str, transform: Any, elements: list[Any], folder: Path) -> Iterator[Any]:
         import apache_beam as beam
@@ -113,28 +111,6 @@ class FlinkWorkers(Workers):
             raise MeterbeamError(
                 f"job {label} on Flink", f"{len(received)} receipts in {folder}", f"{len(elements)}, one each"
             )
-
-
-@dataclass(frozen=True)
-class _Call:
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class _CallReceipt:
-    work: str
-    value: Any
-
-
-def _call(call: _Call) -> _CallReceipt:
-    return _CallReceipt(call.function.__name__, call.function(*call.arguments))
-
-
-def _calls() -> Any:
-    import apache_beam as beam
-
-    return beam.Map(_call)  # type: ignore[no-untyped-call]
 
 
 def _ended(job: Any) -> bool:
@@ -171,22 +147,26 @@ def error_on_flink(text: str, label: str) -> MeterbeamError:
     found = _OURS.findall(text)
     if found:
         where, seen, expected = found[-1]
-        return MeterbeamError(where, seen, expected)
+        return MeterbeamError(where, seen, expected.rstrip())
     return MeterbeamError(f"job {label} on Flink", root_cause(text), "a job that runs to its end")
 
 
 @contextmanager
-def flink_workers(address: str, parallelism: int, shared: Path) -> Iterator[FlinkWorkers]:
+def flink_workers(
+    address: str, parallelism: int, plugins: Sequence[str], shared: Path
+) -> Iterator[FlinkWorkers]:
     """Workers on a Flink cluster for the length of a run.
 
     Args:
         address: ``host:port`` of its REST interface, or :data:`EMBEDDED`.
         parallelism: Subtasks wanted; no more than the cluster has slots.
+        plugins: Modules that workers load first.
         shared: Folder for receipts, seen by every TaskManager under the same path.
 
     Raises:
         MeterbeamError: No Flink cluster answers there, or it has no slots.
     """
+    load_plugins(plugins)  # the job tells its Python workers which plugins this process has
     with ExitStack() as stack:
         stack.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)  # Beam logs each failure; it is said once, by the error
@@ -202,4 +182,5 @@ def flink_workers(address: str, parallelism: int, shared: Path) -> Iterator[Flin
         managers, slots = rest.size()
         used = min(parallelism, slots)
         stack.callback(shutil.rmtree, shared, ignore_errors=True)
-        yield FlinkWorkers(service, shared, used, -(-used // managers))
+        local = stack.enter_context(workers(1, plugins))
+        yield FlinkWorkers(local, service, shared, used, -(-used // managers))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.cluster.fetch import Parts, fetch_parts
-from pipelines.cluster.process import Process, ProcessGroup, answers, free_ports, process_group
+from pipelines.cluster.process import START_SECONDS, Process, ProcessGroup, answers, free_ports, process_group
 from schemas.errors import MeterbeamError
 
 __all__ = ["KafkaBroker", "embedded_kafka"]
@@ -57,7 +57,7 @@ class KafkaBroker:
 
     def _start(self) -> Process:
         process = self._group.start("kafka", self.command("kafka.Kafka", str(self._settings)))
-        process.wait_until(lambda: answers(self._port), 60)
+        process.wait_until(lambda: answers(self._port), START_SECONDS)
         return process
 
     def command(self, main: str, *arguments: str) -> list[str]:

@@ -15,7 +15,10 @@ from typing import IO
 
 from schemas.errors import MeterbeamError
 
-__all__ = ["Process", "ProcessGroup", "answers", "free_ports", "process_group"]
+__all__ = ["START_SECONDS", "Process", "ProcessGroup", "answers", "free_ports", "process_group"]
+
+START_SECONDS = 180.0
+"""How long a process may take to start: seconds as a rule, minutes on a machine that is fought over."""
 
 _GUARD = Path(__file__).with_name("guard.py")
 _GRACE_S = 10.0

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from schemas.errors import UsageError
 
 __all__ = ["report"]
 
@@ -20,7 +18,9 @@ def report(
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", metavar="T", help="The lake as it stood then (ISO 8601; UTC if no offset is given)."
+            "--as-of",
+            metavar="T",
+            help="The lake as it stood then: a moment (UTC if no offset is given), a run number or a run id.",
         ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Heading of the page.")] = None,
@@ -38,15 +38,17 @@ def report(
         The summary: where the page is, its size and what moment it shows.
 
     Raises:
-        UsageError: ``--as-of`` is no moment.
+        UsageError: ``--as-of`` is no moment and no run.
     """
     from pipelines.lake import Lake
+    from pipelines.query import parse_as_of
     from pipelines.report import report as page_of
     from pipelines.views import connect
 
-    moment = parse_moment(as_of)
+    given = parse_as_of(as_of)
     opened = Lake.open(lake)
-    connection = connect(opened, as_of=moment)
+    moment = given if given is None or isinstance(given, datetime) else opened.at(given).finished
+    connection = connect(opened, as_of=given)
     try:
         page = page_of(
             connection,
@@ -59,23 +61,6 @@ def report(
         connection.close()
     size = write_whole(out, page)
     return {"report": str(out), "bytes": size, "as of": moment.isoformat() if moment else "now"}
-
-
-def parse_moment(text: str | None) -> datetime | None:
-    """A moment given by a user; one without an offset is in UTC.
-
-    Raises:
-        UsageError: It is not ISO 8601.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            "--as-of", repr(text), "a moment such as 2026-03-01 or 2026-03-01T06:00+01:00"
-        ) from error
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def write_whole(file: Path, text: str) -> int:

@@ -7,6 +7,7 @@ import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -112,6 +113,50 @@ def price(
         typer.echo(json.dumps(bill))
     else:
         sys.stdout.write(_text(bill))
+
+
+@app.command("import-urdb")
+def import_urdb(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON of the US Utility Rate Database (OpenEI API).")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for one YAML file a rate.")],
+    timezone: Annotated[
+        str, typer.Option(metavar="TZ", help="Time zone of the tariffs; the database names none.")
+    ] = "America/New_York",
+    as_json: _Json = False,
+) -> None:
+    """Import US rates: one YAML file a rate, with what was assumed as comments.
+
+    A rate that a tariff cannot express, or that contradicts itself, is refused with the place named; the
+    other rates of the file are written.
+
+    Example:
+        meterbeam tariff import-urdb rates.json --out tariffs/ --timezone America/Los_Angeles
+
+    Raises:
+        MeterbeamError: The file cannot be used, or a rate was refused.
+        UsageError: There is no such time zone.
+    """
+    from pipelines.import_urdb import import_rates
+    from schemas.errors import MeterbeamError, UsageError
+
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError("--timezone", repr(timezone), "a time zone such as America/Denver") from error
+    results = list(import_rates(file, out, timezone))
+    refused = [result for result in results if isinstance(result, MeterbeamError)]
+    written = [str(result) for result in results if isinstance(result, Path)]
+    if as_json:
+        typer.echo(json.dumps({"written": written, "refused": [error.as_dict() for error in refused]}))
+    else:
+        for path in written:
+            typer.echo(path)
+    for each in refused[:-1]:
+        typer.echo(f"refused: {each}", err=True)
+    if refused:
+        raise refused[-1]
 
 
 def _day(option: str, text: str) -> date:

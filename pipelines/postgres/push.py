@@ -8,6 +8,7 @@ leaves the database as it was, one that is repeated changes nothing, and readers
 from __future__ import annotations
 
 import os
+import time
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = ["dsn_given", "push", "reached"]
 
 ROWS_A_STEP = 8192
 LOCK = 0x6D65746572  # any number that nothing else in the database locks
+LOCK_TRIES, LOCK_PAUSE_S = 40, 0.25
 SCHEMA = "meterbeam_data"
 
 
@@ -77,11 +79,18 @@ class _Push:
         self._connection = connection
         self._views = views
 
+    def _wait_for_turn(self) -> None:
+        """A server notices only after a while that a push was killed, and holds its lock until then."""
+        for _ in range(LOCK_TRIES):
+            row = self._connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone()
+            if row is not None and row[0]:
+                return
+            time.sleep(LOCK_PAUSE_S)
+        raise MeterbeamError("the database", "another push at work", "one push at a time")
+
     def run(self) -> dict[str, Any]:
         """Everything in one transaction."""
-        row = self._connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone()
-        if row is None or not row[0]:
-            raise MeterbeamError("the database", "another push at work", "one push at a time")
+        self._wait_for_turn()
         applied = migrate(self._connection)
         reached("migrated")
         since = self._pushed()

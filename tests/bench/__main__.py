@@ -135,6 +135,10 @@ def report(meters: int, root: Path) -> str:
         "| stage | CPU s / 10 M |",
         "|---|---:|",
         *_stages(json.loads(stages.out)),
+        "",
+        "Bills, CPU seconds of one process:",
+        "",
+        measure([sys.executable, "-m", "tests.bench.bills"]).out,
     ]
     return "\n".join(lines) + "\n"
 

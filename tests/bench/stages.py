@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 STAGES = (
-    ("ingest: framing and hash", "pipelines.backfill", "_plan"),
-    ("ingest: decode and checks", "pipelines.backfill", "_ingest"),
+    ("ingest: framing and hash", "pipelines.backfill", "planned"),
+    ("ingest: decode and checks", "pipelines.ingest_pass", "_ingested"),
     ("ingest: raw zone write", "transforms.ingest", "write_raw_file"),
     ("process: raw zone read", "pipelines.shard_job", "read_raw_shards"),
     ("process: grid, winners, registers", "models.shard_run", "assemble"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -45,6 +45,7 @@ def inputs_of(records: list[Record], last_closed: int) -> ShardInputs:
         first_readings=first_readings(intervals),
         history_from=None,
         cells=1 << 16,
+        edits=table(Kind.EDITS),
     )
 
 
@@ -56,6 +57,19 @@ def computed(records: list[Record], last_closed: int, scope: Scope | None = None
     )
 
 
+class HasRows(Protocol):
+    """Anything with the three tables a shard yields."""
+
+    @property
+    def days(self) -> pa.Table: ...
+
+    @property
+    def determinants(self) -> pa.Table: ...
+
+    @property
+    def features(self) -> pa.Table: ...
+
+
 class Keeper:
     """Current rows of every table by key, as the lake would hold them after each commit."""
 
@@ -63,7 +77,7 @@ class Keeper:
         self.rows: dict[str, dict[Key, dict[str, Any]]] = {name: {} for name in TABLES}
         self.revisions: dict[tuple[str, Key], int] = {}
 
-    def replace(self, scope: Scope, results: ShardResults, whole_since: int) -> None:
+    def replace(self, scope: Scope, results: HasRows, whole_since: int) -> None:
         """Put new rows in the place of those in scope; count a revision only where one differs.
 
         Args:

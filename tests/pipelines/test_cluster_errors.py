@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.cluster.beam_options import Streaming, bounded_options, streaming_options
 from pipelines.cluster.flink_rest import FlinkRest, root_cause
@@ -48,6 +49,7 @@ def test_our_error_comes_back_whole(error: MeterbeamError) -> None:
     line = f"{type(error).__module__}.{type(error).__qualname__}: {error}"
     text = TRACE.format(first=line, last=line)
     assert str(error_on_flink(text, "IngestSplits")) == str(error)
+    assert str(error_on_flink(text.partition("\n\tat")[0] + "\n", "IngestSplits")) == str(error)
 
 
 def test_another_error_is_named() -> None:
@@ -85,6 +87,16 @@ def test_streaming_job_keeps_its_data() -> None:
     assert not [
         word for word in bounded_options("batch", SERVICE, 2) if "checkpoint" in word or "stream" in word
     ]
+
+
+def test_beam_knows_every_option(caplog: pytest.LogCaptureFixture) -> None:
+    """A mistyped option would only be a warning: none is given, and every value arrives."""
+    given = streaming_options("stream", SERVICE, Streaming(idle_shutdown_ms=9, restore="file:/savepoint"))
+    parsed = PipelineOptions(given).get_all_options()
+    assert not caplog.records
+    assert parsed["finish_bundle_before_checkpointing"] is True
+    assert parsed["checkpointing_interval"] == Streaming().checkpoint_ms
+    assert (parsed["shutdown_sources_after_idle_ms"], parsed["savepoint_path"]) == (9, "file:/savepoint")
 
 
 def test_address_without_scheme() -> None:

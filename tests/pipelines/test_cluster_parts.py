@@ -58,12 +58,29 @@ def test_missing_command(missing: str, tmp_path: Path, monkeypatch: pytest.Monke
     other = {"java": "mvn", "mvn": "java"}[missing]
     commands = tmp_path / "bin"
     commands.mkdir()
-    (commands / other).write_text("#!/bin/sh\n")
+    (commands / other).write_text("#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n")
     (commands / other).chmod(0o755)
     monkeypatch.setenv("PATH", str(commands))
     with pytest.raises(MeterbeamError, match=rf"command {missing}: found nothing .*apt-get install"):
         fetch.fetch_parts(tmp_path / "parts")
     assert not list((tmp_path / "parts").glob("flink*"))
+
+
+@pytest.mark.parametrize(
+    ("says", "found"),
+    [
+        pytest.param('java version "1.8.0_392"', 'java version "1.8.0_392"', id="old"),
+        pytest.param("", "no version", id="silent"),
+    ],
+)
+def test_unfit_java(says: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Java that is too old for Flink is said before anything is fetched."""
+    (tmp_path / "java").write_text(f"#!/bin/sh\necho '{says}' >&2\n")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MeterbeamError) as error:
+        fetch.fetch_parts(tmp_path / "parts")
+    assert error.value.found == found
 
 
 def test_folder_is_chosen_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import pytest
 
 from pipelines import views as views_module
 from pipelines.cli import main
-from pipelines.commands.report import parse_moment, write_whole
+from pipelines.commands.report import write_whole
 from pipelines.lake import Lake
-from schemas.errors import UsageError
 from tests.pipelines.page_reader import Reader
 from tests.pipelines.report_fixture import empty
 
@@ -70,14 +69,6 @@ def test_wrong_options_end_with_a_code_and_write_nothing(
     """2 for wrong usage, 1 for a place that is not there."""
     assert main(["report", "--lake", str(lake), "--out", str(tmp_path / "out.html"), *options]) == code
     assert not (tmp_path / "out.html").exists()
-
-
-def test_a_moment_without_an_offset_is_utc() -> None:
-    """A day is its first moment; nonsense names the option and what would do."""
-    assert parse_moment("2026-03-01") == datetime(2026, 3, 1, tzinfo=UTC)
-    assert parse_moment(None) is None
-    with pytest.raises(UsageError, match="--as-of: found 'soon', expected a moment"):
-        parse_moment("soon")
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

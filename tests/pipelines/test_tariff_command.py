@@ -313,3 +313,64 @@ def test_days_must_be_days(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     later = (date(2026, 3, 1) - timedelta(days=1)).isoformat()
     assert main([*arguments, "--from", "2026-03-01", "--to", later]) == 2
     assert "a day not before 2026-03-01" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        pytest.param({5: "abc"}, "column import_kwh, row 6 found: 'abc'", id="text"),
+        pytest.param({7: "1e30"}, "column import_kwh, row 8 found: '1e30'", id="too large"),
+        pytest.param({7: "-0.5"}, "column import_kwh, row 8 found: -0.5", id="negative"),
+        pytest.param({9: ""}, "column import_kwh, row 10 found: an empty cell", id="empty"),
+    ],
+)
+def test_loads_that_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cells: dict[int, str], said: str
+) -> None:
+    """One message that names file, column and row, and what stands there; exit code 1."""
+    rates = tariff(tmp_path / "t.yaml", '  - {id: energy, type: energy, rates: {all: "0.20"}}\n')
+    load = hours(tmp_path / "l.csv", date(2026, 5, 1), 1, lambda i: cells.get(i, "1"))
+    days = ("--from", "2026-05-01", "--to", "2026-05-01")
+    assert main(["tariff", "price", str(rates), "--load", str(load), *days]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "l.csv" in error
+    assert said in error
+
+
+def test_a_bill_far_from_its_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A year mistyped is refused at once, with what the load spans."""
+    rates = tariff(tmp_path / "t.yaml", '  - {id: energy, type: energy, rates: {all: "0.20"}}\n')
+    load = hours(tmp_path / "l.csv", date(2026, 5, 1), 2, lambda i: "1")
+    days = ("--from", "2026-05-01", "--to", "9999-12-31")
+    assert main(["tariff", "price", str(rates), "--load", str(load), *days]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "values from 2026-04-30T22:00:00Z to 2026-05-02T21:00:00Z" in error
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param("[" * 3000, "lists within lists", id="deep"),
+        pytest.param("", "an empty file", id="empty"),
+        pytest.param("- a\n- b\n", "a list", id="list"),
+        pytest.param("a: &a [*a]\n", "an unknown field a", id="in itself"),
+        pytest.param("? [1, 2]\n: 3\n", "unhashable key", id="key that is no name"),
+        pytest.param("id: x\n---\nid: y\n", "another document", id="two documents"),
+    ],
+)
+def test_files_that_are_no_tariff(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str
+) -> None:
+    """One clear message, exit code 1."""
+    (tmp_path / "t.yaml").write_text(content)
+    assert main(["tariff", "check", str(tmp_path / "t.yaml")]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "t.yaml" in error
+    assert said in error
+
+
+def test_a_misspelt_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is missing under its own name as well; the name that stands there says more."""
+    rates = tariff(tmp_path / "t.yaml", '  - {id: energy, type: energy, raets: {all: "0.20"}}\n')
+    assert main(["tariff", "check", str(rates)]) == 1
+    assert "an unknown field raets" in " ".join(capsys.readouterr().err.split())

@@ -19,10 +19,10 @@ def _written(folder: Path, text: str) -> Path:
 def test_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
     """A settings file works from any working folder; an absolute path stays."""
     settings = load_settings(
-        _written(tmp_path, "lake: town\ninputs: [in, /data/x.avro]\nplugins: [r.py, rules]")
+        _written(tmp_path, "lake: town\ninputs: [in, /data/x.avro, 'kafka://b:9092']\nplugins: [r.py, rules]")
     )
     assert settings.lake == tmp_path / "town"
-    assert settings.inputs == [tmp_path / "in", Path("/data/x.avro")]
+    assert settings.inputs == [str(tmp_path / "in"), "/data/x.avro", "kafka://b:9092"]
     assert settings.plugin == [str(tmp_path / "r.py"), "rules"]
 
 

@@ -1,0 +1,1 @@
+"""The read API: views of a lake over HTTP, for tokens with scopes."""

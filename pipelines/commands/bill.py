@@ -1,0 +1,87 @@
+"""``meterbeam bill``: explain a bill."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("explain")
+def explain(
+    bill: Annotated[str, typer.Argument(metavar="BILL_ID", help="As in the view bills.")],
+    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")],
+    as_of: Annotated[
+        str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the customer's page: one HTML file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show where every line of a bill comes from: its days and slots, with their qualities and methods.
+
+    And what changed since the bill's revision before: lines and slots, before and after.
+
+    Example:
+        meterbeam bill explain 5d41402abc4b2a76 --lake town
+        meterbeam bill explain 5d41402abc4b2a76 --lake town --json --html bill.html
+
+    Raises:
+        MeterbeamError: There is no such lake, bill or moment, or the page cannot be written.
+        UsageError: The moment is none.
+    """
+    from pipelines.bill_page import bill_page
+    from pipelines.explain_bill import explain_bill
+    from pipelines.lake import Lake
+    from pipelines.parts import whole_file
+    from pipelines.query import parse_as_of
+
+    found = explain_bill(Lake.open(lake), bill, parse_as_of(as_of))
+    if html is not None:
+        with whole_file(html) as out:
+            out.write(bill_page(found).encode())
+    sys.stdout.write(json.dumps(found) + "\n" if as_json else _told(found))
+
+
+def _told(bill: dict[str, Any]) -> str:
+    """A bill as text."""
+    lines = [
+        f"bill {bill['bill_id']} of account {bill['account_id']}",
+        f"{bill['period_start']} to {bill['period_end']}",
+        f"revision {bill['revision']}, {bill['status']}: {bill['total']} {bill['currency']}",
+    ]
+    if bill["reason"]:
+        lines.append(bill["reason"])
+    for line in bill["lines"]:
+        parts = [line["charge"], line["period"], f"tier {line['tier']}" if line["tier"] else None]
+        rate = f" at {line['rate']}" if line["rate"] else ""
+        named = " ".join(part for part in parts if part)
+        lines += ["", f"{named}: {line['quantity']} {line['unit']}{rate} = {line['amount']}"]
+        if "of" in line:
+            lines.append(f"  of {', '.join(line['of'])}")
+        for day in line.get("days", ()):
+            counts = [
+                f"{n} {name}" for name, n in {**day["qualities"], **day["methods"]}.items() if name != "none"
+            ]
+            lines.append(
+                f"  {day['local_day']}: {day['slots']} slots, {day['quantity']}, {', '.join(counts)}"
+            )
+    changes = bill["changes"]
+    if changes is not None:
+        lines += ["", f"since revision {changes['revision_before']} ({changes['total_before']}):"]
+        for line in changes["lines"]:
+            before, after = (line[side]["amount"] if line[side] else "none" for side in ("before", "after"))
+            lines.append(f"  {line['charge']} {line['period'] or ''}: {before} → {after}")
+        for slot in changes["slots"]:
+            sides = [
+                "none" if slot[side] is None else f"{slot[side]['value']} {slot[side]['quality']}"
+                for side in ("before", "after")
+            ]
+            lines.append(f"  {slot['channel']} {slot['start']}: {' → '.join(sides)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,114 @@
+"""``meterbeam stream``: Kafka into a lake, on Flink."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DATE = ["%Y-%m-%d"]
+
+
+def stream(
+    kafka: Annotated[str, typer.Option(metavar="HOST:PORT", help="Brokers, several with commas.")],
+    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake; made if it is not there.")],
+    timezone: Annotated[
+        str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
+    ] = None,
+    flink: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="REST address of a Flink cluster, or embedded.")
+    ] = "embedded",
+    rules: Annotated[str, typer.Option(help="Rule pack: a shipped name or a YAML file.")] = "default",
+    tariffs: Annotated[Path | None, typer.Option(help="Folder of tariff YAML files.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="Field mapping for foreign Avro schemas.")] = None,
+    schemas: Annotated[
+        Path | None,
+        typer.Option(help="Writers' schemas: 17.avsc by number, readings.avsc by topic."),
+    ] = None,
+    history_from: Annotated[
+        datetime | None, typer.Option(formats=DATE, help="New lake: first local day expected of every meter.")
+    ] = None,
+    shards: Annotated[int, typer.Option(help="New lake: number of shards.")] = 64,
+    hot_days: Annotated[
+        int, typer.Option(min=1, help="Local days that late data change in the stream.")
+    ] = 35,
+    grace: Annotated[float, typer.Option(min=0, help="Hours after its end at which a day closes.")] = 6.0,
+    flush_interval: Annotated[
+        float, typer.Option(min=1, help="Seconds until late data are computed.")
+    ] = 30.0,
+    commit_interval: Annotated[float, typer.Option(min=1, help="Seconds between commits.")] = 60.0,
+    checkpoint_interval: Annotated[float, typer.Option(min=0.5, help="Seconds between checkpoints.")] = 10.0,
+    parallelism: Annotated[int, typer.Option(min=1, help="Parallel subtasks of each step.")] = 1,
+    backend: Annotated[str, typer.Option(help="Embedded Flink: state in hashmap or rocksdb.")] = "hashmap",
+    savepoint: Annotated[
+        str, typer.Option(help="Start from the latest state of this lake's stream, from none, or a path.")
+    ] = "latest",
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Begin without state: the topics hold all that the lake holds.")
+    ] = False,
+    alerts: Annotated[str | None, typer.Option(metavar="TOPIC", help="Send alerts to this topic.")] = None,
+    kafka_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Setting of the Kafka clients; repeatable.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the Flink job.")] = "meterbeam",
+    status_interval: Annotated[float, typer.Option(min=1, help="Seconds between status lines.")] = 30.0,
+    stop_after: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Stop by itself after this time.")
+    ] = None,
+) -> dict[str, Any]:
+    """Keep a lake up to date from Kafka: days as they close, and again where late data came.
+
+    Runs until it is stopped (Ctrl-C or SIGTERM), and leaves a savepoint then; the next start goes on from it.
+
+    Example:
+        meterbeam stream --kafka localhost:9092 --lake lake --timezone Europe/Zurich --tariffs tariffs
+    """
+    from pipelines.cluster.beam_options import Streaming
+    from pipelines.stream import StreamOptions
+    from pipelines.stream_run import StreamRun, run_stream
+    from schemas.errors import UsageError
+    from schemas.mapping import load_mapping
+    from schemas.writers import WriterSchemas, load_writers
+    from transforms.keep_ledgers import StreamTimes
+
+    if backend not in ("hashmap", "rocksdb"):
+        raise UsageError("--backend", backend, "hashmap or rocksdb")
+    settings = dict(_setting(text) for text in kafka_option or ())
+    options = StreamOptions(
+        lake=lake,
+        timezone=timezone,
+        shards=shards,
+        history_from=None if history_from is None else history_from.date(),
+        rules=rules,
+        tariffs=tariffs,
+        hot_days=hot_days,
+        times=StreamTimes(int(grace * 3600), flush_interval, commit_s=commit_interval),
+        writers=WriterSchemas() if schemas is None else load_writers(schemas),
+        mapping=None if mapping is None else load_mapping(mapping),
+        source=f"kafka://{kafka}",
+    )
+    run = StreamRun(
+        kafka=kafka,
+        flink=flink,
+        name=name,
+        streaming=Streaming(parallelism=parallelism, checkpoint_ms=int(checkpoint_interval * 1000)),
+        backend="rocksdb" if backend == "rocksdb" else "hashmap",
+        savepoint=savepoint,
+        alerts=alerts,
+        replay=replay,
+        status_s=status_interval,
+        stop_after_s=stop_after,
+        settings=settings,
+    )
+    return run_stream(options, run)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    from schemas.errors import UsageError
+
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise UsageError("--kafka-option", repr(text), "NAME=VALUE")
+    return name, value

@@ -1,0 +1,53 @@
+"""A Kafka cluster asked before a stream starts: which topics there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaException
+
+from schemas.errors import MeterbeamError
+from schemas.writers import TOPICS
+
+__all__ = ["known_topics"]
+
+TIMEOUT_S = 10.0
+
+
+def known_topics(brokers: str, settings: Mapping[str, str]) -> dict[str, int]:
+    """Topics of the input contract that a cluster has, with their partitions.
+
+    Args:
+        brokers: ``host:port``, or several with commas.
+        settings: More settings of the client.
+
+    Raises:
+        MeterbeamError: No broker answers, or none of the topics is there.
+    """
+    client = _consumer(brokers, settings)
+    try:
+        there = client.list_topics(timeout=TIMEOUT_S).topics
+    except KafkaException as error:
+        raise MeterbeamError(
+            f"Kafka at {brokers}", f"no answer ({error.args[0].str()})", "a broker"
+        ) from error
+    finally:
+        client.close()
+    found = {topic: len(there[topic].partitions) for topic in TOPICS if topic in there}
+    if not found:
+        raise MeterbeamError(
+            f"Kafka at {brokers}",
+            f"topics {', '.join(sorted(there)) or 'none'}",
+            f"any of: {', '.join(TOPICS)}",
+        )
+    return found
+
+
+def _silent(brokers: str, error: KafkaException) -> MeterbeamError:
+    return MeterbeamError(f"Kafka at {brokers}", f"no answer ({error.args[0].str()})", "a broker")
+
+
+def _consumer(brokers: str, settings: Mapping[str, str]) -> Consumer:
+    own = {"group.id": "meterbeam-watch", "enable.auto.commit": False}
+    # Its own log would say every 50 ms what the error says once.
+    return Consumer({"bootstrap.servers": brokers, "log_level": 0, **own, **settings})

@@ -1,0 +1,84 @@
+"""A commit takes several flushes as one, and adds nothing when it is repeated."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from models.calendar import epoch_day
+from models.ledger import LedgerRules, ShardLedger
+from pipelines.lake import Lake
+from pipelines.lock import LakeBusyError, held
+from pipelines.stream_commit import CommitRules, commit_outputs
+from pipelines.stream_rows import join_flushes
+from schemas.lake import RAW_FILES
+from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper
+from tests.models.ledger_worlds import FIRST, ZONE, World, tables, world
+from tests.pipelines.towns import scalar
+from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
+from transforms.table_pack import pack_records
+
+RULES = LedgerRules(ZONE, PACK, lambda tariffs, events: PRICES, hot_days=3, cells=1 << 16)
+
+
+def flushes_of(made: World, chance: random.Random) -> list[ShardFlush]:
+    """A world in disorder through one ledger: what its flushes hand to the committer."""
+    sent = [*made.records, *chance.sample(made.records, len(made.records) // 4)]
+    sent.sort(key=lambda record: record[1]["received_at"] * chance.choice((1, 1, 1.0002)))
+    ledger = ShardLedger(RULES)
+    found: list[ShardFlush] = []
+    for day in range(FIRST, made.last_day + 1, 4):
+        share = len(sent) * 4 // max(made.last_day + 1 - day, 4)
+        batch = tables(sent[:share])
+        del sent[:share]
+        for kind, rows in batch.items():
+            ledger.take(kind, rows)
+        ledger.close(min(day + 3, made.last_day))
+        blob = pack_flush(0, len(found) + 1, ledger.flush(), [pack_records(batch)])
+        output = unpack_output(blob)
+        assert isinstance(output, ShardFlush)
+        found.append(output)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flushes_joined_are_flushes_one_by_one(seed: int) -> None:
+    """Whatever a later flush computed again holds over an earlier one, in every table."""
+    chance = random.Random(seed)
+    found = flushes_of(world(chance, days=50, meters=2), chance)
+    apart, joined = Keeper(), Keeper()
+    for flush in found:
+        apart.replace(flush.scope, flush, flush.whole_since)
+    chance.shuffle(found)
+    made = join_flushes(found)
+    joined.replace(made.scope, made, made.whole_since[0])
+    for name in TABLES:
+        ours, theirs = (sorted(keeper.rows[name].values(), key=repr) for keeper in (joined, apart))
+        assert ours == theirs, name
+
+
+def test_a_commit_that_is_repeated_adds_nothing(tmp_path: Path) -> None:
+    """No row, no raw file, no revision; only the run is noted."""
+    chance = random.Random(6)
+    found = flushes_of(world(chance, days=20), chance)
+    lake = Lake.create(tmp_path / "lake", timezone=ZONE, shards=1)
+    rules = CommitRules(lake.path, PACK, None, "test")
+    closed = {0: found[-1].last_closed}
+    first = commit_outputs(lake, found, closed, rules)
+    files = lake.table(RAW_FILES.name)
+    again = commit_outputs(lake, found, closed, rules)
+    assert first["days_written"] > 20
+    assert again["days_written"] == again["records"] == 0
+    assert lake.table(RAW_FILES.name).equals(files)
+    assert scalar(lake.path, "SELECT max(revision) FROM days") == 1
+    assert epoch_day(lake.runs()["last_closed"][-1].as_py()) == found[-1].last_closed
+
+
+def test_a_lake_that_another_run_holds_is_left_for_later(tmp_path: Path) -> None:
+    """The committer is told so, and nothing is written."""
+    lake = Lake.create(tmp_path / "lake", timezone=ZONE, shards=1)
+    with held(lake.path), pytest.raises(LakeBusyError):
+        commit_outputs(lake, [], {}, CommitRules(lake.path, PACK, None, "test"))
+    assert lake.runs().num_rows == 0

@@ -1,0 +1,98 @@
+"""What reaches the committer, as bytes: the flush of a shard, or dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from models.assemble import Name
+from models.dirty import Days
+from models.ledger import Flushed
+from models.shard_scope import Scope
+from schemas.records import Kind
+from transforms.table_pack import pack, pack_records, unpack, unpack_records
+
+__all__ = ["ShardFlush", "pack_flush", "pack_letters", "unpack_output"]
+
+_SCOPE = pa.schema(
+    [("meter_id", pa.string()), ("channel", pa.string()), ("first", pa.int64()), ("last", pa.int64())]
+)
+_ROWS = ("days", "determinants", "features", "series")
+_LETTERS = "letters"
+_SIZE = 8
+
+
+@dataclass(frozen=True)
+class ShardFlush:
+    """One flush of a shard.
+
+    Attributes:
+        shard: Its number.
+        number: Counts the shard's flushes: a later one holds over an earlier one.
+        last_closed: Last closed epoch day there.
+        whole_since: See ``Flushed``.
+        scope, beyond: Days computed; dirty days that are left to a backfill.
+        days, determinants, features, series: Rows of these tables.
+        records: Everything that came since the flush before, as received.
+    """
+
+    shard: int
+    number: int
+    last_closed: int
+    whole_since: int
+    scope: Scope
+    beyond: Scope
+    days: pa.Table
+    determinants: pa.Table
+    features: pa.Table
+    series: pa.Table
+    records: Mapping[Kind, pa.Table]
+
+
+def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Sequence[bytes]) -> bytes:
+    """A flush and the packs of records that came before it, as bytes."""
+    results = flushed.results
+    rows = (results.days, results.determinants, results.features, flushed.series)
+    tables = dict(zip(_ROWS, rows, strict=True))
+    tables |= {"scope": _rows(flushed.scope), "beyond": _rows(flushed.beyond)}
+    facts = {
+        "shard": shard,
+        "number": number,
+        "last_closed": flushed.last_closed,
+        "whole_since": flushed.whole_since,
+    }
+    head = pack(facts, tables)
+    return b"".join((len(head).to_bytes(_SIZE, "little"), head, pack_records(unpack_records(arrived))))
+
+
+def pack_letters(letters: pa.Table) -> bytes:
+    """Dead letters (``schemas.arrow.DEAD_LETTERS``) as bytes."""
+    head = pack({}, {_LETTERS: letters})
+    return len(head).to_bytes(_SIZE, "little") + head
+
+
+def unpack_output(blob: bytes) -> ShardFlush | pa.Table:
+    """The flush, or the table of dead letters."""
+    end = _SIZE + int.from_bytes(blob[:_SIZE], "little")
+    facts, tables = unpack(blob[_SIZE:end])
+    if _LETTERS in tables:
+        return tables[_LETTERS]
+    scope, beyond = (_scope(tables.pop(name)) for name in ("scope", "beyond"))
+    return ShardFlush(**facts, scope=scope, beyond=beyond, records=unpack_records([blob[end:]]), **tables)
+
+
+def _rows(scope: Mapping[Name, Sequence[Days]]) -> pa.Table:
+    rows = [(*name, *days) for name, ranges in scope.items() for days in ranges]
+    columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+    arrays = [pa.array(column, f.type) for column, f in zip(columns, _SCOPE, strict=True)]
+    return pa.table(arrays, schema=_SCOPE)
+
+
+def _scope(rows: pa.Table) -> Scope:
+    found: Scope = {}
+    for meter, channel, first, last in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+        found.setdefault((meter, channel), []).append((first, last))
+    return found

@@ -1,0 +1,222 @@
+"""Messages of the input topics to packs of records by shard, to alerts, and to dead letters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import yaml
+from apache_beam.coders import BytesCoder
+from apache_beam.metrics.metric import Metrics
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.userstate import BagStateSpec
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+from pydantic import ValidationError
+
+from models.alerts import event_alerts
+from models.route import by_shard, points_by_shard
+from models.sharding import shard_of_id
+from schemas.arrow import DEAD_LETTERS, RAW
+from schemas.mapping import FieldMapping
+from schemas.records import RECORDS, SHARDED_KINDS, Kind
+from schemas.tariff import Tariff
+from schemas.writers import TOPICS, WriterSchemas
+from transforms.datums import decode_datums
+from transforms.flush_pack import pack_letters
+from transforms.table_pack import pack, pack_records, unpack_records
+
+__all__ = ["ALERTS", "LETTERS", "PACKS", "DecodeRules", "Message", "RouteMessages"]
+
+Message = tuple[str, int, int, bytes | None]
+"""Topic, partition, offset and value of a Kafka message."""
+PACKS, POINTS, LETTERS, ALERTS = "packs", "points", "letters", "alerts"
+EVERY_SHARD = (Kind.TARIFFS, Kind.TARIFF_EVENTS, Kind.DRAINS)
+_HELD = BagStateSpec("held", BytesCoder())
+
+
+@dataclass(frozen=True)
+class DecodeRules:
+    """How messages are read.
+
+    Attributes:
+        timezone: Zone of the lake.
+        shards: Shard count of the lake.
+        writers: Writers' schemas other than the contract's own.
+        mapping: Foreign records.
+    """
+
+    timezone: str
+    shards: int
+    writers: WriterSchemas = field(default_factory=WriterSchemas)
+    mapping: FieldMapping | None = None
+
+
+def shard_records(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, dict[Kind, pa.Table]]:
+    """Records by shard: those of meters to theirs, tariffs and drains to all, what no ledger takes to 0.
+
+    Service points are left out: which shards they concern depends on what was known before.
+    """
+    found: dict[int, dict[Kind, pa.Table]] = defaultdict(dict)
+    for kind, rows in tables.items():
+        if kind in SHARDED_KINDS:
+            for shard, mine in by_shard(rows, shards).items():
+                found[shard][kind] = mine
+        elif kind in EVERY_SHARD:
+            for shard in range(shards):
+                found[shard][kind] = rows
+        elif kind is not Kind.SERVICE_POINTS:
+            found[0][kind] = rows
+    return dict(sorted(found.items()))
+
+
+def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[dict[Kind, pa.Table], pa.Table]:
+    """Good records of messages of one topic by kind, and dead letters.
+
+    A tariff version whose text is no tariff is a dead letter; give those one at a time.
+    """
+    decoded = decode_datums(
+        messages[0][0],
+        [message[3] for message in messages],
+        timezone=rules.timezone,
+        address=lambda place: (f"{messages[place][0]}/{messages[place][1]}", messages[place][2]),
+        writers=rules.writers,
+        mapping=rules.mapping,
+    )
+    tariffs = decoded.tables.get(Kind.TARIFFS)
+    fault = None if tariffs is None else _tariff_fault(tariffs["yaml"][0].as_py())
+    if fault is None:
+        return decoded.tables, decoded.letters
+    topic, partition, offset, value = messages[0]
+    row = (f"{topic}/{partition}", offset, 0, Kind.TARIFFS.value, fault, value, 1, 0)
+    letter = pa.Table.from_pylist([dict(zip(DEAD_LETTERS.names, row, strict=True))], schema=DEAD_LETTERS)
+    return {}, pa.concat_tables([decoded.letters, letter])
+
+
+def _tariff_fault(text: str) -> str | None:
+    """What is wrong with a tariff; None for nothing."""
+    try:
+        Tariff.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        return f"found {error}, expected a tariff in YAML"
+    return None
+
+
+class _DecodeFn(beam.DoFn):
+    """Decodes a bundle at once."""
+
+    def __init__(self, rules: DecodeRules) -> None:
+        self.rules = rules
+        self.messages: Any = Metrics.counter("stream", "messages-in")
+        self.rows: Any = Metrics.counter("stream", "rows-in")
+        self.dead: Any = Metrics.counter("stream", "dead-letters")
+
+    def start_bundle(self) -> None:
+        """Begin with nothing."""
+        self._of_topic: dict[str, list[Message]] = defaultdict(list)
+        self._latest = MIN_TIMESTAMP
+
+    def process(self, element: Message, at: Any = beam.DoFn.TimestampParam) -> None:
+        """Keep a message until the bundle ends."""
+        self._of_topic[element[0]].append(element)
+        self._latest = max(self._latest, at)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Decode what was kept, topic by topic."""
+        tables: dict[Kind, list[pa.Table]] = defaultdict(list)
+        for topic, messages in self._of_topic.items():
+            self.messages.inc(len(messages))
+            # A tariff is judged by its text: each by itself, so that a wrong one keeps its address.
+            alone = Kind.TARIFFS in (RECORDS[name].kind for name in TOPICS.get(topic, ()))
+            for batch in [[message] for message in messages] if alone else [messages]:
+                good, letters = decode_messages(batch, self.rules)
+                for kind, rows in good.items():
+                    self.rows.inc(rows.num_rows)
+                    tables[kind].append(rows)
+                if letters.num_rows:
+                    self.dead.inc(letters.num_rows)
+                    yield self._tagged(LETTERS, (0, pack_letters(letters)))
+        joined = {kind: pa.concat_tables(found) for kind, found in tables.items()}
+        yield from self._outputs(joined)
+
+    def _outputs(self, tables: Mapping[Kind, pa.Table]) -> Iterator[Any]:
+        if Kind.EVENTS in tables:
+            alerts = event_alerts(tables[Kind.EVENTS])
+            if alerts.num_rows:
+                yield self._tagged(ALERTS, pack({}, {"alerts": alerts}))
+        if Kind.SERVICE_POINTS in tables:
+            for key, rows in _points_by_key(tables[Kind.SERVICE_POINTS], self.rules.shards).items():
+                yield self._tagged(POINTS, (key, pack_records({Kind.SERVICE_POINTS: rows})))
+        for shard, records in shard_records(tables, self.rules.shards).items():
+            yield self._at_end((shard, pack_records(records)))
+
+    def _at_end(self, value: Any) -> WindowedValue:
+        at: Timestamp = self._latest
+        return WindowedValue(value, at, (GlobalWindow(),))
+
+    def _tagged(self, tag: str, value: Any) -> Any:
+        return TaggedOutput(tag, self._at_end(value))
+
+
+def _points_by_key(rows: pa.Table, keys: int) -> dict[int, pa.Table]:
+    """Service points by a key of their own: all versions of one meet there."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for row, point in enumerate(rows["service_point_id"].to_pylist()):
+        found[shard_of_id(point, keys)].append(row)
+    return {key: rows.take(pa.array(mine)) for key, mine in sorted(found.items())}
+
+
+class _PointsFn(beam.DoFn):
+    """Knows every version of its service points, and hands each shard those it needs."""
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+
+    def process(
+        self, element: tuple[int, bytes], held: Any = beam.DoFn.StateParam(_HELD)
+    ) -> Iterator[tuple[int, bytes]]:
+        """Route new versions, and what was held of their points."""
+        kind = Kind.SERVICE_POINTS
+        before = unpack_records(held.read()).get(kind, RAW[kind].empty_table())
+        held.add(element[1])
+        for shard, rows in points_by_shard(before, unpack_records([element[1]])[kind], self.shards).items():
+            yield shard, pack_records({kind: rows})
+
+
+@dataclass
+class RouteMessages(beam.PTransform[PCollection[Any], dict[str, PCollection[Any]]]):
+    """Decode messages in bundles; good records in few fat packs by shard.
+
+    Unbounded; global window. A message fares as it would alone: what cannot be used becomes a dead letter
+    with topic, partition and offset. Gives packs (shard, bytes), dead letters (0, bytes) for the
+    committer, and packs of alerts, which wait for nothing.
+
+    Attributes:
+        rules: How to read them.
+    """
+
+    rules: DecodeRules
+
+    def expand(self, messages: PCollection[Any]) -> dict[str, PCollection[Any]]:
+        """Decode; give service points, which need what came before, a step of their own."""
+        decode: Any = beam.ParDo(_DecodeFn(self.rules))  # type: ignore[no-untyped-call]
+        route: Any = beam.ParDo(_PointsFn(self.rules.shards))  # type: ignore[no-untyped-call]
+        keyed = tuple[int, bytes]
+        decoded = messages | "Decode" >> decode.with_outputs(POINTS, LETTERS, ALERTS, main=PACKS)
+        points = decoded[POINTS] | "TypePoints" >> beam.Map(_same).with_output_types(keyed)  # type: ignore[no-untyped-call]
+        routed = points | "RoutePoints" >> route.with_output_types(keyed)
+        packs = (decoded[PACKS], routed) | "JoinPacks" >> beam.Flatten()  # type: ignore[no-untyped-call]
+        return {
+            PACKS: packs | "TypePacks" >> beam.Map(_same).with_output_types(keyed),  # type: ignore[no-untyped-call]
+            LETTERS: decoded[LETTERS] | "TypeLetters" >> beam.Map(_same).with_output_types(keyed),  # type: ignore[no-untyped-call]
+            ALERTS: decoded[ALERTS],
+        }
+
+
+def _same(element: Any) -> Any:
+    return element
