@@ -40,6 +40,8 @@ def homes_of_file(path: Path, timezone: str) -> Homes:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise UsageError("--timezone", repr(timezone), "an IANA name such as Europe/Zurich") from error
+    if not path.is_file():
+        raise MeterbeamError(str(path), "no such file", "readings as Parquet")
     try:
         rows = pq.read_table(path)
     except pa.ArrowInvalid as error:
