@@ -24,7 +24,7 @@ DAY_NAMES = (
 )  # fmt: skip
 LEAST_KW, LEAST_BASE_KW = 0.04, 0.02
 """Loads below these are alike: a router, a meter's own noise."""
-BEFORE, AFTER = 10, 7
+BEFORE, AFTER = 14, 14
 """Fewest known days before and after a change."""
 METERS_AT_ONCE = 512
 PART_OF_POPULATION = 0.25

@@ -10,17 +10,20 @@ import pyarrow as pa
 
 from models.behaviour import Behaviour, behaviour
 from models.change_queue import ChangeScores, change_scores
+from models.device_events import DeviceEvents, self_reported
 from models.faults import Fault, find_faults, leaving
-from models.feeder_fit import FeederFit, feeder_fit
+from models.feeder_fit import FeederFit, OverReported, feeder_fit
 from models.feeder_loads import FeederLoads, Metered
 from models.series import Int
 from models.state_queue import StateScores, state_scores
-from models.week_table import WeekTable, week_table
+from models.week_table import WEEK, WeekTable, week_table
 
 __all__ = ["Comparison", "Place", "Scored", "compare"]
 
 FEWEST_METERS = 5
 FEWEST_WEEKS = 3
+CLOSED = frozenset({"closed", "inactive", "terminated", "disconnected", "removed"})
+"""Status of a service point behind which nothing should be used."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,16 @@ class Comparison:
     scored: Scored | None
 
 
-def compare(pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place]) -> Comparison:
+def compare(
+    pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place], events: DeviceEvents | None = None
+) -> Comparison:
     """Find faults and score every customer meter that can be compared.
 
     Args:
         pieces: Rows of the ``features`` table up to the moment, all of a meter in one piece.
         weeks: Mondays of all pieces, ascending.
         places: Service point of each meter; empty in a lake without master data.
+        events: Of the meters that have any of interest.
 
     Returns:
         The same for any order of the rows and any sharding.
@@ -87,14 +93,51 @@ def compare(pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place]) ->
     table = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
     customers = table.meters
     faults = find_faults(table) if len(weeks) else []
+    faults += _by_events(customers, events or {}) + _by_contract(table, places)
+    faults.sort(key=lambda f: (f.meter, f.fault, f.since))
     kept = np.flatnonzero(~leaving(faults, len(customers)))
+    over = _over_reported(table, faults)
     table = table.chosen(kept)
     scored = None
     if len(kept) >= FEWEST_METERS and len(weeks) >= FEWEST_WEEKS:
         found = behaviour(table)
-        change, fit = change_scores(table, found), feeder_fit(table, loads)
+        change, fit = change_scores(table, found), feeder_fit(table, loads, over)
         scored = Scored(table, found, change, fit, state_scores(table, found, change, fit))
     return Comparison(count, customers, int(weeks[0]) if len(weeks) else 0, faults, kept, scored)
+
+
+def _over_reported(table: WeekTable, faults: list[Fault]) -> OverReported:
+    """Meters whose scale is wrong: what they report is more than they use."""
+    since = {f.meter: f.since for f in faults if f.fault in ("multiplier_x10", "unit_error")}
+    rows = np.array(sorted(since), np.int64)
+    chosen = table.chosen(rows, ("day_total",))
+    return OverReported(chosen, np.array([since[row] for row in rows.tolist()], np.int64))
+
+
+def _by_events(customers: list[str], events: DeviceEvents) -> list[Fault]:
+    """What devices reported of themselves."""
+    return [
+        Fault(row, fault, since, until, severity, f"{count} events of the device itself")
+        for row, meter in enumerate(customers)
+        for fault, severity, since, until, count in self_reported(events.get(meter, ()))
+    ]
+
+
+def _by_contract(table: WeekTable, places: dict[str, Place]) -> list[Fault]:
+    """Use after the service point was closed."""
+    found = []
+    for row, meter in enumerate(table.meters):
+        place = places.get(meter)
+        if place is None or place.status not in CLOSED:
+            continue
+        day = table.weeks[:, None] + np.arange(WEEK)
+        after = (day.ravel() >= place.since) & (table.days("day_total")[row] > 0)
+        if after.sum() >= WEEK:
+            kwh = table.days("day_total")[row][after].sum() / 1e6
+            since = int(day.ravel()[after][0])
+            told = f"{kwh:.1f} kWh on {int(after.sum())} days while the service point is {place.status}"
+            found.append(Fault(row, "use_without_contract", since, None, "error", told))
+    return found
 
 
 def _role(meter: str, places: dict[str, Place]) -> str | None:

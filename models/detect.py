@@ -11,26 +11,34 @@ import pyarrow as pa
 
 from models.calendar import day_date
 from models.comparison import Comparison, Place, Scored, compare
+from models.device_events import DeviceEvents
 from models.reasons import against, change_reasons, state_reasons
 from models.series import Int
 from models.state_queue import WAYS
 from models.weekly_features import Float
-from schemas.lake import CHANGE_QUEUE, FAULTS, STATE_QUEUE
+from schemas.lake import CHANGE_QUEUE, FAULTS, FEEDER_BALANCE, STATE_QUEUE
 
 __all__ = ["DetectResult", "detect"]
 
 
 @dataclass(frozen=True)
 class DetectResult:
-    """Queues and faults, with the columns of their tables, and how many meters were looked at."""
+    """Queues, faults and balances with the columns of their tables, and how many meters were looked at."""
 
     meters: int
     change_queue: pa.Table
     state_queue: pa.Table
     faults: pa.Table
+    feeder_balance: pa.Table
 
 
-def detect(pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place], as_of: date) -> DetectResult:
+def detect(
+    pieces: Iterable[pa.Table],
+    weeks: Int,
+    places: dict[str, Place],
+    as_of: date,
+    events: DeviceEvents | None = None,
+) -> DetectResult:
     """Rank every customer meter and name the faults.
 
     Args:
@@ -38,19 +46,22 @@ def detect(pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place], as_
         weeks: Mondays of all pieces, ascending.
         places: Service point of each meter; empty in a lake without master data.
         as_of: Last local day the features tell of.
+        events: Of the meters that have any of interest.
 
     Returns:
         The same result for any order of the rows and any sharding. The queues are empty where there are
         fewer than five meters or three weeks: then nothing can be compared.
     """
-    found = compare(pieces, weeks, places)
+    found = compare(pieces, weeks, places, events)
     queues = CHANGE_QUEUE.content.empty_table(), STATE_QUEUE.content.empty_table()
     if found.scored is not None:
-        queues = _queues(found.scored, against(found, places), as_of)
-    return DetectResult(found.meters, *queues, _fault_rows(found))
+        queues = _queues(found.scored, against(found, places), as_of, events or {})
+    return DetectResult(found.meters, *queues, _fault_rows(found), _balance_rows(found, as_of))
 
 
-def _queues(scored: Scored, against: list[str], as_of: date) -> tuple[pa.Table, pa.Table]:
+def _queues(
+    scored: Scored, against: list[str], as_of: date, events: DeviceEvents
+) -> tuple[pa.Table, pa.Table]:
     change, state, fit = scored.change, scored.state, scored.fit
     began = state.way == WAYS.index("began")
     days = np.isfinite(fit.moving_kwh) & ~began
@@ -59,7 +70,15 @@ def _queues(scored: Scored, against: list[str], as_of: date) -> tuple[pa.Table, 
     lost = np.where(days, np.nan_to_num(a_day) * seen, change.lost)
     first = np.where(began, change.first_week, -1)
     return (
-        _queue(scored, change.score, change.first_week, change.lost, change_reasons(scored), against, as_of),
+        _queue(
+            scored,
+            change.score,
+            change.first_week,
+            change.lost,
+            change_reasons(scored, events),
+            against,
+            as_of,
+        ),
         _queue(scored, state.score, first, lost, state_reasons(scored), against, as_of),
     )
 
@@ -89,6 +108,26 @@ def _queue(
             "as_of": [as_of] * len(order),
         },
         schema=CHANGE_QUEUE.content,
+    )
+
+
+def _balance_rows(found: Comparison, as_of: date) -> pa.Table:
+    """Feeders by the energy that nobody reported."""
+    balances = [] if found.scored is None else found.scored.fit.balances
+    ranked = sorted(balances, key=lambda balance: (-balance.hidden, balance.feeder))
+    return pa.table(
+        {
+            "feeder_id": [balance.feeder for balance in ranked],
+            "rank": pa.array(range(1, len(ranked) + 1), pa.int32()),
+            "days": pa.array([balance.days for balance in ranked], pa.int32()),
+            "through_kwh": [round(balance.through, 3) for balance in ranked],
+            "reported_kwh": [round(balance.reported, 3) for balance in ranked],
+            "technical_kwh": [round(balance.technical, 3) for balance in ranked],
+            "hidden_kwh": [round(balance.hidden, 3) for balance in ranked],
+            "hidden_share": [round(balance.hidden / max(balance.through, 1e-9), 5) for balance in ranked],
+            "as_of": [as_of] * len(ranked),
+        },
+        schema=FEEDER_BALANCE.content,
     )
 
 

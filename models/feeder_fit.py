@@ -18,12 +18,14 @@ from models.series import Int
 from models.week_table import RECENT_WEEKS, WEEK, WeekTable
 from models.weekly_features import Float
 
-__all__ = ["Balance", "FeederFit", "feeder_fit"]
+__all__ = ["Balance", "FeederFit", "OverReported", "feeder_fit"]
 
 STEADY_RIDGE, MOVING_RIDGE = 0.01, 0.03
 """Share of a usual column's energy that is added to each meter's own: keeps look-alikes apart."""
 PARTS_A_DAY = 12
 FEWEST_DAYS = 14
+FORWARD = 0.05
+"""Share of a feeder's usual flow below which a part of the day is left out."""
 MOST_TECHNICAL = 0.15
 """A larger loss than this that moves with the load is not called technical."""
 
@@ -35,7 +37,7 @@ class Balance:
     Attributes:
         days: Number of those days.
         through: What its own meter measured.
-        reported: What its customers' meters reported.
+        reported: What its customers' meters reported, less what those of a wrong scale report too much.
         technical: Loss that moves with the load and belongs to no meter.
         hidden: Loss beyond the technical one: use that some meter did not report.
     """
@@ -65,33 +67,71 @@ class FeederFit:
     balances: list[Balance]
 
 
-def feeder_fit(table: WeekTable, loads: FeederLoads) -> FeederFit:
+@dataclass(frozen=True)
+class OverReported:
+    """Meters that report too much, such as by a wrong multiplier: what they report may be more than flows.
+
+    Attributes:
+        table: Those meters, k of them.
+        since: Epoch day from which each does so, shape (k,).
+    """
+
+    table: WeekTable
+    since: Int
+
+
+def feeder_fit(table: WeekTable, loads: FeederLoads, over: OverReported) -> FeederFit:
     """Fit every feeder.
 
     Args:
         table: Customer meters of the theft population, sorted by id.
         loads: What flows through the feeders of all meters.
+        over: Meters outside the population that spoil a feeder's balance.
     """
     count = len(table.meters)
     steady, moving, steady_kwh, moving_kwh = np.full((4, count), np.nan)
-    feeder_of = np.array(
-        [loads.meters[m].feeder if m in loads.meters else -1 for m in table.meters], np.int64
-    )
+    feeder_of, feeder_of_over = _feeders(table, loads), _feeders(over.table, loads)
+    excess = _excess(over)
     mean = _mean_days(table)
     balances = []
+    first = (len(table.weeks) - table.parts.shape[1]) * WEEK
     for feeder, name in enumerate(loads.names):
         rows, days = np.flatnonzero(feeder_of == feeder), loads.whole(feeder)
-        if len(days) < FEWEST_DAYS or not len(rows):
+        recent = days[days >= first] - first
+        if len(days) < FEWEST_DAYS or len(recent) < WEEK or not len(rows):
             continue
+        wrong = np.flatnonzero(feeder_of_over == feeder)
         of_days = _moving(table, rows, days, mean[0])
         loss = (loads.through[feeder] - loads.reported[feeder])[days] / 1e6
         through = loads.through[feeder][days] / 1e6
-        moving[rows], moving_kwh[rows], _ = _laid_on(of_days, loss, through, MOVING_RIDGE)
-        parts, loss, through = _steady(table, loads, feeder, rows, days, mean[1])
-        steady[rows], steady_kwh[rows], technical = _laid_on(parts, loss, through, STEADY_RIDGE)
+        free = np.column_stack([through, *(-excess[0][wrong][:, days])])
+        moving[rows], moving_kwh[rows], _ = _laid_on(of_days, loss, free, MOVING_RIDGE)
+        parts, loss, through = _steady(table, loads, feeder, rows, recent, mean[1])
+        free = np.column_stack([through, *(-excess[1][wrong][:, recent].reshape(len(wrong), len(loss)))])
+        # A feeder meter may not count what flows back: parts with little flow may hide some of it.
+        forward = through > FORWARD * np.median(through)
+        parts = [column[forward] for column in parts]
+        steady[rows], steady_kwh[rows], found = _laid_on(parts, loss[forward], free[forward], STEADY_RIDGE)
         steady_kwh[rows] *= PARTS_A_DAY
-        balances.append(_balance(name, loads, feeder, days, technical))
+        too_much = float((excess[0][wrong][:, days] * found[1:, None]).sum())
+        balances.append(_balance(name, loads, feeder, days, float(found[0]), too_much))
     return FeederFit(steady, moving, steady_kwh, moving_kwh, balances)
+
+
+def _feeders(table: WeekTable, loads: FeederLoads) -> Int:
+    """Number of each meter's feeder, −1 without one; (m,)."""
+    return np.array([loads.meters[m].feeder if m in loads.meters else -1 for m in table.meters], np.int64)
+
+
+def _excess(over: OverReported) -> tuple[Float, Float]:
+    """What such meters report from their day on, by day (k, d) and by part (k, r · 7, 12), in kWh."""
+    table = over.table
+    day = (table.weeks[:, None] + np.arange(WEEK)).ravel()
+    wrong = day[None, :] >= over.since[:, None]
+    by_day = np.maximum(table.days("day_total"), 0) / 1e6 * wrong
+    recent = table.parts.shape[1] * WEEK
+    parts = np.maximum(table.parts, 0).reshape(len(table.meters), recent, PARTS_A_DAY) / 1e3
+    return by_day, parts * wrong[:, len(day) - recent :, None]
 
 
 def _mean_days(table: WeekTable) -> tuple[Float, Float]:
@@ -117,10 +157,7 @@ def _steady(
     table: WeekTable, loads: FeederLoads, feeder: int, rows: Int, days: Int, mean: Float
 ) -> tuple[list[Float], Float, Float]:
     """Load and the usual load where it is zero, (p, n) each; loss and flow of the two hours, (p,)."""
-    recent = table.parts.shape[1]
-    first = (len(table.weeks) - recent) * WEEK
-    days = days[days >= first] - first
-    shape = recent * WEEK, PARTS_A_DAY
+    shape = table.parts.shape[1] * WEEK, PARTS_A_DAY
     load = np.maximum(table.parts[rows].reshape(len(rows), *shape)[:, days], 0).reshape(len(rows), -1) / 1e3
     zero = np.where(load <= 0, mean.reshape(shape)[days].ravel(), 0.0)
     through = loads.through_parts[feeder].reshape(shape)[days].ravel() / 1e3
@@ -128,28 +165,38 @@ def _steady(
     return [load.T, zero.T], through - reported, through
 
 
-def _laid_on(columns: list[Float], loss: Float, through: Float, ridge: float) -> tuple[Float, Float, float]:
-    """Coefficient and mean energy laid on each of n meters, and the technical loss as a share of the flow."""
+def _laid_on(columns: list[Float], loss: Float, free: Float, ridge: float) -> tuple[Float, Float, Float]:
+    """Coefficient and mean energy laid on each of n meters, and the coefficients of the free columns.
+
+    Args:
+        columns: What may hide the loss, one column a meter, shape (p, n) each.
+        loss: Shape (p,).
+        free: Columns that cost nothing, the flow first; shape (p, f).
+        ridge: Share of a usual column's energy added to each one's own.
+    """
     from scipy.optimize import nnls  # slow to import: only who scores pays
 
     meters = columns[0].shape[1]
-    matrix = np.column_stack([*columns, np.maximum(through, 0)])
-    width = matrix.shape[1] - 1
+    matrix = np.column_stack([*columns, free])
+    width = matrix.shape[1] - free.shape[1]
     gram, aim = matrix.T @ matrix, matrix.T @ loss
     held = ridge * float(np.diag(gram)[:meters].mean()) + 1e-9
     gram[np.arange(width), np.arange(width)] += held
-    gram[width, width] += 1e-9
+    gram[np.arange(len(gram)), np.arange(len(gram))] *= 1 + 1e-9
+    gram[np.arange(width, len(gram)), np.arange(width, len(gram))] += 1e-9
     # The same problem in as few rows as columns: ‖Rx − R⁻ᵀAᵀy‖ with RᵀR = AᵀA + ridge.
     root = np.linalg.cholesky(gram).T
     found = nnls(root, np.linalg.solve(root.T, aim), maxiter=100 * len(root))[0]
     each = found[:width].reshape(len(columns), meters)
     energy = (each * np.stack([column.mean(axis=0) for column in columns])).sum(axis=0)
-    return each.sum(axis=0), energy, float(found[width])
+    return each.sum(axis=0), energy, found[width:]
 
 
-def _balance(name: str, loads: FeederLoads, feeder: int, days: Int, technical: float) -> Balance:
+def _balance(
+    name: str, loads: FeederLoads, feeder: int, days: Int, technical: float, too_much: float
+) -> Balance:
     through = float(loads.through[feeder][days].sum()) / 1e6
-    reported = float(loads.reported[feeder][days].sum()) / 1e6
+    reported = float(loads.reported[feeder][days].sum()) / 1e6 - too_much
     technical = min(technical, MOST_TECHNICAL) * through
     loss = through - reported
     return Balance(name, len(days), through, reported, technical, max(loss - technical, 0.0))

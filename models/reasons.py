@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.behaviour import DAY_NAMES
 from models.calendar import day_date
 from models.comparison import Comparison, Place, Scored
+from models.device_events import DeviceEvents, tampering
 from models.faults import Fault
 from models.state_queue import WAYS
 from models.week_table import WEEK
@@ -24,12 +27,14 @@ VACANT = 1.3
 """Use after a change, in base loads before it, up to which a home is called vacant."""
 
 
-def change_reasons(scored: Scored) -> list[str]:
-    """From when, by how much, which features changed most sharply, and the day before and after."""
-    return [_change_reason(scored, row) for row in range(len(scored.table.meters))]
+def change_reasons(scored: Scored, events: DeviceEvents) -> list[str]:
+    """From when, by how much, what changed most sharply, tampering near it, the day before and after."""
+    return [
+        _change_reason(scored, row, events.get(meter, ())) for row, meter in enumerate(scored.table.meters)
+    ]
 
 
-def _change_reason(scored: Scored, row: int) -> str:
+def _change_reason(scored: Scored, row: int, events: Sequence[tuple[int, str]]) -> str:
     change = scored.change
     since = int(change.since[row])
     if since < 0:
@@ -47,6 +52,7 @@ def _change_reason(scored: Scored, row: int) -> str:
     if top:
         named = ", ".join(f"{DAY_NAMES[k]} ({strength[k]:.1f})" for k in top)
         parts.append(f"sharpest in {named} robust deviations")
+    parts += tampering(events, _epoch_day(scored, since))
     profile = _profiles(scored, row, since)
     return "; ".join([*parts, profile] if profile else parts)
 

@@ -21,7 +21,7 @@ from models.weekly_features import Float
 __all__ = ["WAYS", "StateScores", "state_scores"]
 
 WAYS = ("began", "comes and goes", "steady")
-WEIGHTS = (1.0, 0.8, 1.2)
+WEIGHTS = (1.0, 0.7, 1.4)
 """Honest homes are restless, few are steadily strange: unrest counts for less than a lasting state."""
 OWN_CHANGE = 2.0
 """A change against the own past says more than the feeder does."""

@@ -73,7 +73,8 @@ def draw_trial(load: Int, grid: DayGrid, plan: TrialPlan, *, able: Bool | None =
     n = len(load)
     rng = np.random.default_rng([plan.seed, 1])
     feeder_of = rng.permutation(np.arange(n) % plan.feeders)
-    who = rng.permutation(np.arange(n) if able is None else np.flatnonzero(able))
+    who = rng.permutation(n)  # all, so that one home more or less that is able leaves the others as they were
+    who = who if able is None else who[able[who]]
     thieves = np.sort(who[: max(round(plan.prevalence * n), 1)])
     said, kind, first_day = load.copy(), [""] * n, np.full(n, -1)
     for home in thieves.tolist():

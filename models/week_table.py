@@ -31,6 +31,8 @@ PARTS = 7 * 12
 """Two hours each of a week."""
 RECENT_WEEKS = 8
 """Weeks of which the parts of the days are kept: enough to lay beside a feeder's loss."""
+CLOCK_WEEKS = 13
+"""Weeks of which the profile by hour is kept: enough to see a clock that was set."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -47,6 +49,7 @@ class WeekTable:
         signature: Equal for equal weeks, 0 for a week of zeros; (m, w).
         lists: The columns of ``DAILY``, (m, w, 7) each.
         features: ``models.weekly_features`` of each week, NaN where there is none; (m, w, 12).
+        hours: Energy by hour in the last ``CLOCK_WEEKS``; (m, c, 24). [Wh]
         parts: Energy by day and two hours in the last ``RECENT_WEEKS``; (m, r, 84). [Wh]
     """
 
@@ -57,6 +60,7 @@ class WeekTable:
     signature: Int
     lists: Columns
     features: NDArray[np.float32]
+    hours: NDArray[np.float32]
     parts: NDArray[np.int32]
 
     def chosen(self, rows: Int, daily: Sequence[str] = tuple(DAILY)) -> WeekTable:
@@ -71,6 +75,7 @@ class WeekTable:
             self.signature[rows],
             {name: self.lists[name][rows] for name in daily},
             self.features[rows],
+            self.hours[rows],
             self.parts[rows],
         )
 
@@ -104,6 +109,7 @@ def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") 
         whole["signature"],
         {name: whole[name] for name in DAILY},
         whole["features"],
+        whole["hours"],
         whole["parts"],
     )
 
@@ -116,6 +122,7 @@ def _nothing(weeks: Int) -> Columns:
         **{name: np.zeros(shape, kind) for name, kind in numbers.items()},
         **{name: np.zeros((*shape, WEEK), kind) for name, kind in DAILY.items()},
         "features": np.zeros((*shape, len(NAMES)), np.float32),
+        "hours": np.zeros((0, min(CLOCK_WEEKS, len(weeks)), 24), np.float32),
         "parts": np.zeros((0, min(RECENT_WEEKS, len(weeks)), PARTS), np.int32),
     }
 
@@ -151,6 +158,7 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
         "signature": signature,
         **{name: found[name].astype(kind, copy=False) for name, kind in DAILY.items()},
         "features": weekly_features(there, found).astype(np.float32),
+        "hours": (found["hours"][:, -CLOCK_WEEKS:] / 1000).astype(np.float32),
         "parts": found["parts"][:, -RECENT_WEEKS:],
     }
 

@@ -333,7 +333,8 @@ def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], d
     folder = Path(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
-    return detect_parts(folder, job.run_no, features, master, job.last_closed)
+    events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]
+    return detect_parts(job.run_no, features, master, job.last_closed, events)
 
 
 def _run_facts(

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "stream": "Keep a lake up to date from Kafka, on Flink: days as they close, late data as revisions.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
+    "evaluate": "Measure the theft queues and the fault rules on injected truth.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
     "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
     "rules": "List, check and explain rule packs.",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from models.calendar import day_date
 from models.comparison import Place
 from models.detect import detect
 from models.master import MasterData
+from pipelines.detect_events import device_events
 from pipelines.lake import Lake, latest
 from pipelines.parts import PartFile, shards_of_part, write_part
 from schemas.features import FEATURES
-from schemas.lake import CHANGE_QUEUE, DETECT_RUNS, FAULTS, STATE_QUEUE
+from schemas.lake import CHANGE_QUEUE, DETECT_RUNS, FAULTS, FEEDER_BALANCE, STATE_QUEUE
 
 READ = (
     "meter_id",
@@ -62,29 +62,31 @@ def places_of(master: MasterData) -> dict[str, Place]:
 
 
 def detect_parts(
-    lake: Path, run_no: int, features: FeaturePieces, master: MasterData, as_of: int
+    run_no: int, features: FeaturePieces, master: MasterData, as_of: int, events: Sequence[str] = ()
 ) -> tuple[list[PartFile], dict[str, Any]]:
     """Run detection and write its parts.
 
     Args:
-        lake: Folder of the lake.
         run_no: The run that will publish them.
         features: The ``features`` table.
         master: Service points.
         as_of: Last closed epoch day.
+        events: Raw files of device events.
 
     Returns:
         Parts and the summary.
     """
     moment: date = day_date(max(as_of, 0))
-    result = detect(features, features.weeks, places_of(master), moment)
+    lake, places = features.lake, places_of(master)
+    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of))
     tables = (
         (CHANGE_QUEUE, result.change_queue),
         (STATE_QUEUE, result.state_queue),
         (FAULTS, result.faults),
+        (FEEDER_BALANCE, result.feeder_balance),
         (DETECT_RUNS, pa.table({"as_of": [moment], "meters": [result.meters]}, schema=DETECT_RUNS.content)),
     )
-    parts = [write_part(lake, table, run_no, "detect", rows) for table, rows in tables if rows.num_rows]
+    parts = [write_part(lake.path, table, run_no, "detect", rows) for table, rows in tables if rows.num_rows]
     summary = {
         "ranked_meters": result.change_queue.num_rows,
         "faults": result.faults.num_rows,

@@ -32,7 +32,8 @@ def detect_lake(folder: Path) -> dict[str, Any]:
         files = lake.table("raw_files", ["kind", "name"]).to_pylist()
         names = tuple((row["name"], False) for row in files if row["kind"] == Kind.SERVICE_POINTS)
         master = masters(str(folder), names).data
-        parts, found = detect_parts(folder, run.run_no, FeaturePieces(lake), master, epoch_day(closed))
+        events = [row["name"] for row in files if row["kind"] == Kind.EVENTS]
+        parts, found = detect_parts(run.run_no, FeaturePieces(lake), master, epoch_day(closed), events)
         last = runs.slice(runs.num_rows - 1).to_pylist()[0]
         facts = {name: last[name] for name in ("rules", "tariffs", "last_closed")}
         run.commit(

@@ -96,6 +96,9 @@ SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of
 FROM stored.state_queue_rows WHERE {_LATEST_DETECTION}""",
     "faults": f"""
 SELECT meter_id, fault, since, until, severity, evidence FROM stored.faults_rows WHERE {_LATEST_DETECTION}""",
+    "feeder_balance": f"""
+SELECT feeder_id, rank, days, through_kwh, reported_kwh, technical_kwh, hidden_kwh, hidden_share, as_of
+FROM stored.feeder_balance_rows WHERE {_LATEST_DETECTION}""",
     "dead_letters": """
 SELECT run_id, source, "offset", kind, reason, bytes FROM stored.dead_letters_rows""",
     "dirty_days": """

@@ -233,6 +233,25 @@ FAULTS = LakeTable(
         ]
     ),
 )
+FEEDER_BALANCE = LakeTable(
+    "feeder_balance",
+    "append",
+    pa.schema(
+        [
+            ("feeder_id", pa.string()),
+            ("rank", pa.int32()),
+            ("days", pa.int32()),
+            ("through_kwh", pa.float64()),
+            ("reported_kwh", pa.float64()),
+            ("technical_kwh", pa.float64()),
+            ("hidden_kwh", pa.float64()),
+            ("hidden_share", pa.float64()),
+            ("as_of", pa.date32()),
+        ]
+    ),
+)
+"""Over the days that can be balanced: through its own meter, reported by its customers, lost on the way,
+and what is left: use that no meter reported."""
 DETECT_RUNS = LakeTable("detect_runs", "append", pa.schema([("as_of", pa.date32()), ("meters", pa.int64())]))
 """One row a detect run: its queues are the rows of the same run_no."""
 SERIES = LakeTable(
@@ -261,6 +280,7 @@ TABLES: dict[str, LakeTable] = {
         STATE_QUEUE,
         FAULTS,
         DETECT_RUNS,
+        FEEDER_BALANCE,
         SERIES,
         DIRTY_DAYS,
         RUNS,

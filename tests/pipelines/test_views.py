@@ -194,6 +194,15 @@ CONTRACT: dict[str, dict[str, str]] = {
         "severity": TEXT,
         "evidence": TEXT,
     },
+    "feeder_balance": {
+        "feeder_id": TEXT,
+        "rank": "INTEGER",
+        "days": "INTEGER",
+        **dict.fromkeys(
+            ("through_kwh", "reported_kwh", "technical_kwh", "hidden_kwh", "hidden_share"), "DOUBLE"
+        ),
+        "as_of": "DATE",
+    },
     "gaps": {"meter_id": TEXT, "channel": TEXT, "from": TIME, "to": TIME, "slots": LONG},
     "dead_letters": {
         "run_id": TEXT,

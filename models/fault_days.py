@@ -1,0 +1,82 @@
+"""Daily views that the fault rules read, and the record of one fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.series import Bool, Int
+from models.week_table import WeekTable
+from models.weekly_features import Float
+
+__all__ = ["MICRO", "Days", "Fault", "runs"]
+
+MICRO = 1_000_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of one meter.
+
+    Attributes:
+        meter: Row in the week table.
+        since, until: Epoch days, inclusive; ``until`` is None while it lasts to the last day seen.
+    """
+
+    meter: int
+    fault: str
+    since: int
+    until: int | None
+    severity: str
+    evidence: str
+
+
+class Days:
+    """Daily views of a week table; (m, d) each."""
+
+    def __init__(self, table: WeekTable) -> None:
+        self.table = table
+        self.have, self.total = table.days("day_have"), table.days("day_total")
+        self.peak, self.low, self.zero = table.days("day_max"), table.days("day_min"), table.days("day_zeros")
+        self.seen: Bool = self.have > 0
+        self.used: Bool = (self.total > 0).sum(axis=1) >= 7
+        self.count = self.total.shape[1]
+
+    @cached_property
+    def slots(self) -> Int:
+        """Slots of a whole day of each meter; (m,)."""
+        slots: Int = self.have.max(axis=1, initial=0)
+        return slots
+
+    @cached_property
+    def zero_share(self) -> Float:
+        """Share of the day's values that are zero, 0 on days without values; (m, d)."""
+        share: Float = self.zero / np.maximum(self.have, 1)
+        return share
+
+    def day(self, index: int) -> int:
+        """Epoch day of a column; weeks without a row are skipped over."""
+        return int(self.table.weeks[index // 7]) + index % 7
+
+    def last_seen(self, row: int) -> int:
+        """Column of a meter's last day with a value, −1 without one."""
+        known = np.flatnonzero(self.seen[row])
+        return int(known[-1]) if len(known) else -1
+
+
+def runs(days: Days, hit: Bool, fault: str, shortest: int, severity: str, evidence: str) -> list[Fault]:
+    """Runs of at least ``shortest`` days."""
+    found = []
+    padded = np.zeros((len(hit), days.count + 2), np.int8)
+    padded[:, 1:-1] = hit
+    change = np.diff(padded, axis=1)
+    rows, starts = np.nonzero(change == 1)
+    _, ends = np.nonzero(change == -1)
+    for row, start, end in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        if end - start >= shortest:
+            until = None if end == days.count else days.day(end - 1)
+            told = f"{end - start} days: {evidence}"
+            found.append(Fault(row, fault, days.day(start), until, severity, told))
+    return found

@@ -1,0 +1,192 @@
+"""Faults that days show: dead, stuck, backwards, lumps after gaps, dropouts, spikes, noise, silence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.behaviour import step
+from models.fault_days import MICRO, Days, Fault, runs
+from models.series import Bool
+from models.standing import nan_median
+from models.weekly_features import NAMES, Float
+
+__all__ = ["value_faults"]
+
+FEW_NEGATIVES = 8
+"""Fewer negative slots than this are glitches, not a meter that runs backwards."""
+LUMP_PEAKS = 5.0
+SPIKE_PEAKS = 4.0
+"""Times the usual day's peak from which a slot after a gap is its lump, and any slot is a spike."""
+FEWEST_DROPPED, MOST_DROPPED = 0.05, 0.6
+FEWEST_DAYS = 7
+DROPPED_VARIANCE = 0.02
+"""Variance of the zero share of a usual meter's days."""
+SHARP_DROPPED = 3.0
+NOISIER = 1.5
+"""Times its former roughness from which a meter at the same level is called noisy."""
+SILENT = 0.3
+SILENT_DAYS = 14
+
+
+def value_faults(days: Days) -> list[Fault]:
+    """All of them, in no order."""
+    usual = _usual_peak(days)
+    stuck = days.seen & (days.peak > 0) & (days.peak == days.low)
+    zero = days.seen & (days.total == 0) & days.used[:, None]
+    return [
+        *_dead(days),
+        *runs(days, stuck, "stuck_value", 1, "error", "every slot of the day has the same value"),
+        *runs(days, zero, "stuck_zero", 2, "error", "only zeros on a meter that measured before and after"),
+        *_negative(days),
+        *_lumps(days, usual),
+        *_spikes(days, usual),
+        *_dropouts(days),
+        *_noise(days),
+        *_silent(days),
+    ]
+
+
+def _usual_peak(days: Days) -> Float:
+    """Ninth decile of the peaks of whole days, 0 with fewer than seven of them; (m,)."""
+    whole = (days.have == days.slots[:, None]) & days.seen
+    peaks = np.sort(np.where(whole, days.peak, np.inf), axis=1)
+    number = whole.sum(axis=1)
+    place = np.maximum((number * 9) // 10 - 1, 0)
+    usual = np.take_along_axis(peaks, place[:, None], axis=1)[:, 0] if days.count else np.zeros(len(peaks))
+    return np.where(number >= FEWEST_DAYS, usual, 0.0)
+
+
+def _dead(days: Days) -> list[Fault]:
+    dead = (days.seen.sum(axis=1) >= FEWEST_DAYS) & (days.total == 0).all(axis=1)
+    return [
+        Fault(row, "dead_meter", days.day(0), None, "error", "it reports, but never measured anything")
+        for row in np.flatnonzero(dead).tolist()
+    ]
+
+
+def _negative(days: Days) -> list[Fault]:
+    """Negative slots; a meter that has many of them runs backwards and leaves the population."""
+    found, table = [], days.table
+    for row in np.flatnonzero(table.negatives.sum(axis=1) > 0).tolist():
+        weeks = np.flatnonzero(table.negatives[row])
+        count, lowest = int(table.negatives[row].sum()), int(days.low[row].min())
+        name, severity = ("negative", "error") if count >= FEW_NEGATIVES else ("negative_values", "warning")
+        evidence = f"{count} negative slots, down to {lowest / MICRO:.3f}"
+        since, until = int(table.weeks[weeks[0]]), int(table.weeks[weeks[-1]]) + 6
+        found.append(Fault(row, name, since, until, severity, evidence))
+    return found
+
+
+def _after_gap(days: Days) -> tuple[Bool, Bool]:
+    """Days that miss slots or are mostly zero, and days on which a lump after one may stand; (m, d)."""
+    slots = days.slots[:, None]
+    gap = (days.have < slots) | (days.zero > slots // 2)
+    after = gap.copy()
+    after[:, 1:] |= gap[:, :-1]
+    return gap, after
+
+
+def _lumps(days: Days, usual: Float) -> list[Fault]:
+    """A gap whose use comes back in one slot."""
+    gap, after = _after_gap(days)
+    high = after & (days.peak > LUMP_PEAKS * usual[:, None]) & (usual[:, None] > 0)
+    found = []
+    for row, day in zip(*(part.tolist() for part in np.nonzero(high)), strict=True):
+        if gap[row, day] and day + 1 < days.count and high[row, day + 1]:
+            continue  # the lump is told once, on its own day
+        since = day if gap[row, day] else day - 1
+        told = f"one slot of {days.peak[row, day] / MICRO:.2f} after missing or zero slots"
+        evidence = f"{told}, {days.peak[row, day] / usual[row]:.0f} times the usual peak"
+        found.append(Fault(row, "lump_after_gap", days.day(since), days.day(day), "warning", evidence))
+    return found
+
+
+def _spikes(days: Days, usual: Float) -> list[Fault]:
+    """Days whose highest slot stands far above every usual day's, while the rest of the day is as ever."""
+    _, after = _after_gap(days)
+    rest = days.total - days.peak
+    typical = nan_median(np.where(days.seen, rest.astype(np.float64), np.nan), 1)[:, None]
+    high = days.seen & ~after & (days.peak > SPIKE_PEAKS * usual[:, None]) & (usual[:, None] > 0)
+    high &= rest < 3 * typical
+    found = []
+    for row in np.flatnonzero(high.any(axis=1)).tolist():
+        hits = np.flatnonzero(high[row])
+        highest = days.peak[row][hits].max()
+        told = f"{len(hits)} days with a slot up to {highest / MICRO:.2f}"
+        evidence = f"{told}, {highest / usual[row]:.0f} times the usual peak"
+        since, until = days.day(int(hits[0])), days.day(int(hits[-1]))
+        found.append(Fault(row, "spikes", since, until, "warning", evidence))
+    return found
+
+
+def _dropouts(days: Days) -> list[Fault]:
+    """Zeros strewn over the days from one day on; the other slots are as before."""
+    share = np.where(days.seen & (days.total > 0), days.zero_share, np.nan)
+    sharp, rise, at = step(share, DROPPED_VARIANCE)
+    rest = np.where(np.isfinite(share), days.total / np.maximum(days.have - days.zero, 1), np.nan)
+    rough = days.table.features[:, :, NAMES.index("roughness")].astype(np.float64)
+    found = []
+    hit = (sharp >= SHARP_DROPPED) & (rise > FEWEST_DROPPED) & (rise < MOST_DROPPED)
+    for row in np.flatnonzero(hit).tolist():
+        day = int(at[row])
+        before, after = share[row, :day], share[row, day:]
+        level = np.nanmedian(rest[row, day:]) / max(float(np.nanmedian(rest[row, :day])), 1.0)
+        former = float(np.nanmedian(rough[row, : day // 7]))
+        rougher = float(np.nanmedian(rough[row, -(-day // 7) :])) / max(former, 1e-9)
+        had = float(np.nanmedian(before))
+        strewn = float(np.nanmean(after > had + FEWEST_DROPPED / 2))
+        enough = rougher > (0.8 if had < FEWEST_DROPPED / 2 else 1.1)
+        if had < 0.5 and strewn > 0.8 and 0.6 < level < 1.7 and enough:
+            told = f"zeros rose from {had:.0%} to {np.nanmedian(after):.0%} of the day"
+            evidence = f"{told} and are strewn over it, the other slots as before"
+            until = days.day(days.last_seen(row))
+            found.append(Fault(row, "dropouts", days.day(day), until, "warning", evidence))
+    return found
+
+
+def _noise(days: Days) -> list[Fault]:
+    """Slots that jump about their former level: the roughness rises in one week and stays."""
+    table = days.table
+    if len(table.weeks) < 5:
+        return []
+    rough = table.features[:, :, NAMES.index("roughness")].astype(np.float64)
+    level = table.features[:, :, NAMES.index("level")].astype(np.float64)
+    zeros = table.features[:, :, NAMES.index("zero share")].astype(np.float64)
+    found = []
+    best, at = np.zeros(len(rough)), np.zeros(len(rough), np.int64)
+    for week in range(2, len(table.weeks) - 2):
+        rise = _rise(rough, week)
+        higher = rise > best
+        best[higher], at[higher] = rise[higher], week
+    for row in np.flatnonzero(best > NOISIER).tolist():
+        week = int(at[row])
+        shift = float(np.median(level[row, week:]) - np.median(level[row, :week]))
+        gained = float(np.median(zeros[row, week:]) - np.median(zeros[row, :week]))
+        if abs(shift) < 0.25 and abs(gained) < 0.02:
+            evidence = f"roughness ×{best[row]:.2f} from one week on, at the same level"
+            found.append(Fault(row, "noise", int(table.weeks[week]), None, "warning", evidence))
+    return found
+
+
+def _rise(rough: Float, week: int) -> Float:
+    """Median after a week over that before; 0 unless every later week is above every earlier one; (m,)."""
+    before, after = rough[:, :week], rough[:, week + 1 :]
+    apart = after.min(axis=1) > before.max(axis=1)  # never with NaN, an unknown week
+    ratio = np.median(after, axis=1) / np.maximum(np.median(before, axis=1), 1e-9)
+    return np.where(apart, ratio, 0.0)
+
+
+def _silent(days: Days) -> list[Fault]:
+    """A meter of which many slots never arrive, to the last day seen: the path to it is bad."""
+    if days.count < SILENT_DAYS:
+        return []
+    tail = days.have[:, -SILENT_DAYS:]
+    share = 1 - tail.sum(axis=1) / np.maximum(days.slots * SILENT_DAYS, 1)
+    bad = days.used & (share > SILENT) & (tail[:, -1] > 0)
+    return [
+        Fault(
+            row, "communication", days.day(days.count - SILENT_DAYS), None, "warning",
+            f"{share[row]:.0%} of the last {SILENT_DAYS} days' slots never arrived",
+        )
+        for row in np.flatnonzero(bad).tolist()
+    ]  # fmt: skip
