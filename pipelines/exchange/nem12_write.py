@@ -32,6 +32,9 @@ MICRO = 1_000_000
 OFFSET_S = int(MARKET_CLOCK.utcoffset(None).total_seconds())
 _METHOD_NUMBERS = {
     Method.LIKE_DAY: "14",
+    Method.SIMILAR: "14",
+    Method.TWO_WEEK: "14",
+    Method.MULTI_WEEK: "14",
     Method.LINEAR: "17",
     Method.ZERO: "19",
     Method.FLAT: "12",

@@ -283,3 +283,11 @@ def test_opening_a_lake_without_a_run(tmp_path: Path, capsys: Capture) -> None:
     places = ["--lake", str(lake.path), "--out", str(tmp_path / "o")]
     code, error = failed(["export", "days", *places], capsys)
     assert (code, "without a run" in error) == (1, True)
+
+
+def test_every_method_has_a_nem12_number() -> None:
+    """A method that an estimator adds needs one, or exports of its values would stop."""
+    from pipelines.exchange.nem12_write import _METHOD_NUMBERS
+    from schemas.quality import SCALED, Method
+
+    assert {Method(m - SCALED if m > SCALED else m) for m in Method} <= set(_METHOD_NUMBERS)
