@@ -70,8 +70,8 @@ def evidence(values: Float) -> Float:
 def rarity(rows: NDArray[np.floating]) -> Float:
     """How rare a meter's suspicious sides are among all: the sum of each column's ``evidence``; (m,).
 
-    The right-tail half of ECOD [1], on columns that are one-sided already. On the Swiss homes it ranks as
-    well as an isolation forest of 200 trees over the same columns, at a hundredth of its cost.
+    The right-tail half of ECOD [1], on columns that are one-sided already. ``meterbeam evaluate theft
+    --references`` prints an isolation forest over the same homes beside it.
 
     Args:
         rows: One-sided features, shape (m, k).
