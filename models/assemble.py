@@ -41,6 +41,7 @@ class ShardInputs:
         windows: Epoch days first … last of the facts wanted of each series; the others get no row.
             None: everything of every series.
         cells: Most slots of one group: bounds memory.
+        edits: RAW_EDITS with a ``fresh`` column, of all shards; None: there are none.
     """
 
     intervals: pa.Table
@@ -53,6 +54,7 @@ class ShardInputs:
     history_from: int | None = None
     windows: dict[Name, tuple[int, int]] | None = None
     cells: int = 1 << 21
+    edits: pa.Table | None = None
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,20 @@ def changed_reads(dirty: DirtyDays, registers: pa.Table, zone: str, reads: dict[
         dirty.add(name, int(before.max(initial=day - 1)), int(after.min(initial=day + 1)))
 
 
+def changed_edits(dirty: DirtyDays, edits: pa.Table | None, zone: str) -> None:
+    """Mark what fresh edits can reach: their own ranges, and those of every record with their edit_id."""
+    if edits is None or not edits.num_rows:
+        return
+    rows = edits.to_pylist()
+    touched = {row["edit_id"] for row in rows if row["fresh"]}
+    for row in rows:
+        if row["edit_id"] in touched and row["from"] is not None and row["to"] is not None:
+            first, last = local_days(
+                zone, np.array([row["from"], row["to"] - 1], np.int64) // MICROS
+            ).tolist()
+            dirty.changed((row["meter_id"], row["channel"]), first, last)
+
+
 def read_days(registers: pa.Table, zone: str) -> dict[Name, list[int]]:
     """Epoch days of all reads of each series, sorted."""
     days = local_days(zone, registers["read_at"].to_numpy() // MICROS)

@@ -60,13 +60,14 @@ FRESH = "fresh"
 DATED = {Kind.INTERVALS: "start", Kind.REGISTERS: "read_at", Kind.EVENTS: "occurred_at"}
 """Kinds that are forgotten behind the horizon, and the column that tells when they lie there."""
 PRICED = (Kind.TARIFFS, Kind.TARIFF_EVENTS)
-HELD = (*DATED, Kind.SERVICE_POINTS, *PRICED)
+HELD = (*DATED, Kind.SERVICE_POINTS, Kind.EDITS, *PRICED)
 """Kinds of records a ledger takes."""
 KEYS = {
     Kind.INTERVALS: ["meter_id", "channel", "start"],
     Kind.REGISTERS: ["meter_id", "channel", "read_at"],
     Kind.EVENTS: ["meter_id", "event_type", "occurred_at"],
     Kind.SERVICE_POINTS: ["service_point_id", "valid_from"],
+    Kind.EDITS: ["edit_id", "kind"],
     Kind.TARIFFS: ["tariff_id", "version"],
     Kind.TARIFF_EVENTS: ["event", "local_date"],
 }
@@ -196,7 +197,7 @@ class ShardLedger:
             rows: In its raw schema. Of service points every version of each point that ever named a
                 meter of this shard must come, whichever shard the version's own meter lies in, and the
                 lake's first one, whosever it is: it ends the time in which every meter counts as served.
-                Tariffs and their events go to every shard.
+                Edits, tariffs and their events go to every shard.
         """
         if rows.num_rows:
             rows = rows.append_column(FRESH, pa.repeat(pa.scalar(True), rows.num_rows))
@@ -278,6 +279,7 @@ class ShardLedger:
             first_readings=self.state.index.first_readings,
             history_from=rules.history_from,
             cells=rules.cells,
+            edits=_nothing(Kind.EDITS) if settled else raw[Kind.EDITS],
         )
 
     @staticmethod

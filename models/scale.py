@@ -189,7 +189,8 @@ def _with_externals(facts: SeriesFacts, estimates: Estimates) -> Estimates:
     """The estimates and the head-end's own, for packs that scale those too."""
     if facts.external is None:
         return estimates
-    slot = np.flatnonzero(facts.external & facts.have)
+    own = facts.external & facts.have
+    slot = np.flatnonzero(own if facts.edited is None else own & ~facts.edited)
     series, column = np.divmod(slot, facts.grid.slots)
     scalable = facts.expected[series, facts.grid.day_of_slot[column]] & ~facts.instantaneous[series]
     slot = slot[scalable & ~np.isin(slot, estimates.slot)]

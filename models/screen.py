@@ -58,6 +58,8 @@ def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
     negative = negatives(facts)
     spike, third_peak = spikes(facts, negative, pack.rules.spike)
     over = over_capacity(facts)
+    if facts.edited is not None:
+        negative, over = (part[~facts.edited.ravel()[part]] for part in (negative, over))
     touched, whole = outage_slots(facts.outages, grid, facts.count)
 
     usable = have.copy()

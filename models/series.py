@@ -77,6 +77,9 @@ class SeriesFacts:
         one_directional: Series whose values cannot be negative; (n,).
         instantaneous: Voltages, currents: screened, never estimated; (n,).
         holidays: Epoch days that count as holidays.
+        edited: Slots whose value a person decided, also marked external: no rule judges them; (n, slots),
+            or None.
+        forced: Estimator that a person asked for, ``schemas.quality.Method``, 0 = none; (n, slots), or None.
     """
 
     grid: DayGrid
@@ -92,6 +95,8 @@ class SeriesFacts:
     outages: Outages = field(default_factory=Outages.none)
     reads: Reads = field(default_factory=Reads.none)
     holidays: frozenset[int] = frozenset()
+    edited: Bool | None = None
+    forced: NDArray[np.int8] | None = None
 
     @property
     def count(self) -> int:

@@ -22,11 +22,11 @@ from models.assemble import (
 from models.calendar import epoch_day, local_day
 from models.day_rows import day_rows, problem_finding
 from models.dirty import Days
+from models.edits import edits_in_force, slot_edits, validate_with_edits
 from models.master import MICROS
 from models.outages import outages_of
 from models.place import Account
 from models.series import Bool, SeriesResult
-from models.vee import validate_and_estimate
 from schemas.lake import DAYS
 from schemas.rulepack import RulePack
 
@@ -86,11 +86,13 @@ class ShardRun:
     def groups(self) -> Iterator[Computed]:
         """Validate and estimate group by group."""
         holidays = frozenset(epoch_day(day) for day in self.pack.holidays)
+        edits = edits_in_force(self.inputs.edits)
         for group in assemble(self.inputs, self.assembly):
             group.facts = replace(group.facts, holidays=holidays)
             wanted = group.facts.expected & self._in_scope(group)
             asked = None if self.scope is None else [self.scope.get(name, []) for name in group.names]
-            yield Computed(group, validate_and_estimate(group.facts, self.pack), wanted, asked)
+            decided = slot_edits(edits, group.names, group.facts.grid)
+            yield Computed(group, validate_with_edits(group.facts, decided, self.pack), wanted, asked)
 
     def _in_scope(self, group: Group) -> Bool:
         grid = group.facts.grid

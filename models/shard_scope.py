@@ -8,6 +8,7 @@ from models.assemble import Name, ShardInputs, result_range, series_rows
 from models.dirty import (
     Days,
     DirtyDays,
+    changed_edits,
     changed_events,
     changed_ranges,
     changed_reads,
@@ -66,6 +67,7 @@ def mark_new_facts(
     changed_slots(dirty, inputs.intervals, inputs.zone)
     changed_events(dirty, inputs.events, inputs.zone, channels)
     changed_reads(dirty, inputs.registers, inputs.zone, reads)
+    changed_edits(dirty, inputs.edits, inputs.zone)
     changed_ranges(dirty, former, ranges)
     for name in {*ranges, *inputs.first_readings, *reads}:
         dirty.add(name, EVER if first_master else closed_since + 1, inputs.last_closed)

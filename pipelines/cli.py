@@ -30,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "stream": "Keep a lake up to date from Kafka, on Flink: days as they close, late data as revisions.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
+    "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
+    "rules": "List, check and explain rule packs.",
     "export": "Write a view as CSV, Parquet, NEM12 or Green Button; sends again only what changed.",
     "lake": "Maintain a lake: pack and clean up files, remove what need not be kept.",
     "push": "Bring a PostgreSQL database to the lake's last run.",

@@ -242,7 +242,13 @@ def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
         first_readings=first_readings(intervals),
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
+        edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
     )
+
+
+@lru_cache(maxsize=1)
+def _edits(lake: str, names: RawNames) -> pa.Table:
+    return _read(lake, Kind.EDITS, names)
 
 
 def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:

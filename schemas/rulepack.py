@@ -8,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.errors import MeterbeamError
+from schemas.estimators import AnyStep
+from schemas.yaml_model import parse_yaml, read_yaml
 
 Severity = Literal["info", "questionable", "fail"]
 
@@ -108,10 +109,9 @@ class Averages(_Part):
 
 
 class Estimation(_Part):
-    """Estimators and their limits."""
+    """Estimators in the order they are tried; the first that can be made counts."""
 
-    linear_max_minutes: int = Field(120, ge=0, le=720)
-    like_days: int = Field(3, ge=1, le=35)
+    order: tuple[AnyStep, ...] = Field(min_length=1)
     scale_external: bool = False
 
 
@@ -129,16 +129,27 @@ class Effective(_Part):
 
 
 class RulePack(_Part):
-    """A named, effective-dated set of rules and estimators."""
+    """A named, effective-dated set of rules and estimators.
+
+    Attributes:
+        source: The rule book it follows, in words.
+    """
 
     id: str
     version: int = Field(ge=1)
+    source: str = ""
     effective: Effective
     holidays: tuple[date, ...] = ()
     rules: Rules
     averages: Averages
     estimation: Estimation
     registers: Registers
+
+
+def shipped_packs() -> list[str]:
+    """Names of the packs that come with Meterbeam."""
+    folder = resources.files("schemas") / "packs"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def load_rule_pack(name: str) -> RulePack:
@@ -148,25 +159,9 @@ def load_rule_pack(name: str) -> RulePack:
         MeterbeamError: There is no such pack, or a field is wrong; says which and what is accepted.
     """
     path = Path(name)
-    shipped = resources.files("schemas") / "packs" / f"{name}.yaml"
     if path.suffix in (".yaml", ".yml"):
-        if not path.exists():
-            raise MeterbeamError(where=name, found="no such file", expected="a rule pack in YAML")
-        text = path.read_text("utf-8")
-    elif shipped.is_file():
-        text = shipped.read_text("utf-8")
-    else:
-        known = sorted(p.name[:-5] for p in (resources.files("schemas") / "packs").iterdir())
-        raise MeterbeamError(
-            where="--rules", found=name, expected=f"one of {', '.join(known)}, or a .yaml file"
-        )
-    try:
-        return RulePack.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise MeterbeamError(where=name, found=str(error), expected="valid YAML") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise MeterbeamError(
-            where=f"{name}: {field}", found=repr(first["input"]), expected=first["msg"]
-        ) from error
+        return read_yaml(path, RulePack, "a rule pack")
+    if name not in shipped_packs():
+        raise MeterbeamError("rule pack", repr(name), f"one of {', '.join(shipped_packs())}, or a .yaml file")
+    text = (resources.files("schemas") / "packs" / f"{name}.yaml").read_text("utf-8")
+    return parse_yaml(text, name, RulePack, "a rule pack")

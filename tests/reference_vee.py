@@ -1,7 +1,8 @@
 """VEE as ``docs/vee.md`` words it: plain loops over Python integers, one slot at a time.
 
 Slow and obvious on purpose: the vectorised kernels are compared with it bit by bit. It shares nothing with
-them but the facts, the result and the calendar. ``reference_validation.py`` is its first half.
+them but the facts, the result and the calendar. ``reference_validation.py`` is its first half,
+``reference_estimators.py`` holds the estimators.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 from models.series import Findings, SeriesFacts, SeriesResult
 from schemas.quality import SCALED, Flag, Method, Quality
 from schemas.rulepack import RulePack
+from tests.reference_estimators import ESTIMATORS, Gap, lacks
 from tests.reference_validation import (
-    REACH,
     Interval,
     Series,
     Slot,
@@ -26,6 +27,7 @@ from tests.reference_validation import (
     read_series,
     screen,
     screen_findings,
+    stretches,
     total,
 )
 
@@ -70,87 +72,30 @@ def read_intervals(series: Series) -> None:
 # Estimates --------------------------------------------------------------------------------------------------
 
 
-def lacks(slot: Slot) -> bool:
-    """Whether a slot would be absent if it were expected."""
-    return slot.missing or slot.negative or slot.suspect
-
-
 def estimate_all(series: Series) -> None:
-    """Zeros and first possible estimates of every absent slot."""
+    """Zeros, then the pack's estimators one after the other, then the register's mean."""
     for slot in series.slots:
         slot.absent = slot.expected and lacks(slot)
         slot.zero = slot.expected and slot.value is None and not slot.absent
-    estimators = (
-        (Method.LINEAR, linear),
-        (Method.LIKE_DAY, like_day),
-        (Method.FLAT, flat),
-        (Method.REGISTER, register),
-    )
+    for step in series.pack.estimation.order:
+        gaps: dict[tuple[int, int, int], list[Slot]] = {}
+        for slot in series.slots:
+            if slot.absent and slot.estimate is None:
+                seen = Gap.of(series, slot)
+                minutes = seen.length * series.facts.grid.interval_s / 60
+                if step.max_minutes is None or minutes <= step.max_minutes:
+                    gaps.setdefault((slot.day, seen.first, seen.last), []).append(slot)
+        for (_, first, last), slots in gaps.items():
+            for segment in stretches(slots, lambda slot: True):
+                values = ESTIMATORS[step.method](series, segment, Gap(first, last), step)
+                for slot, value in zip(segment, values, strict=True):
+                    if value is not None:
+                        slot.estimate, slot.method = value, Method[step.method.upper()]
     for slot in series.slots:
-        if not slot.absent:
-            continue
-        for method, estimator in estimators:
-            estimate = estimator(series, slot)
-            if estimate is not None:
-                slot.estimate, slot.method = estimate, method
-                break
-
-
-def linear(series: Series, slot: Slot) -> int | None:
-    """Straight line over a short gap."""
-    first = last = slot.column
-    while first > 0 and lacks(series.slots[first - 1]):
-        first -= 1
-    while last < len(series.slots) - 1 and lacks(series.slots[last + 1]):
-        last += 1
-    gap = last - first + 1
-    if gap * series.facts.grid.interval_s > series.pack.estimation.linear_max_minutes * 60:
-        return None
-    if first == 0 or last == len(series.slots) - 1:
-        return None
-    before, after = series.slots[first - 1], series.slots[last + 1]
-    if not before.good or not after.good or before.value is None or after.value is None:
-        return None
-    step = slot.column - first + 1
-    return before.value + half_away((after.value - before.value) * step, gap + 1)
-
-
-def day_type(series: Series, day: int) -> str:
-    """Weekday, saturday, sunday or holiday."""
-    if series.facts.grid.first_day + day in series.facts.holidays:
-        return "holiday"
-    return {5: "saturday", 6: "sunday"}.get(series.facts.grid.date(day).weekday(), "weekday")
-
-
-def like_day(series: Series, slot: Slot) -> int | None:
-    """Mean of the latest like days at the same wall clock."""
-
-    def latest(kind: str) -> list[int]:
-        days = range(slot.day - 1, max(0, slot.day - REACH) - 1, -1)
-        like = [day for day in days if day_type(series, day) == kind and series.eligible[day]]
-        return like[: series.pack.estimation.like_days]
-
-    kind = day_type(series, slot.day)
-    references = latest(kind)
-    if kind == "holiday" and not references:
-        references = latest("sunday")
-    values = []
-    for day in references:
-        same = [other.value for other in series.days[day] if other.clock == slot.clock]
-        if same and same[0] is not None:
-            values.append(same[0])
-    return half_away(sum(values), len(values)) if values else None
-
-
-def flat(series: Series, slot: Slot) -> int | None:
-    """Mean of the days before, or of the day's own good slots."""
-    slots = [other for day in series.averaged(slot.day) for other in series.days[day]]
-    if not slots:
-        today = series.days[slot.day]
-        slots = [other for other in today if other.good]
-        if 2 * len(slots) < len(today):
-            return None
-    return half_away(total(slots), len(slots))
+        if slot.absent and slot.estimate is None:
+            value = register(series, slot)
+            if value is not None:
+                slot.estimate, slot.method = value, Method.REGISTER
 
 
 def register(series: Series, slot: Slot) -> int | None:

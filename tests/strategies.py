@@ -51,11 +51,20 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
         "days": draw(st.sampled_from([28, 5, 35])),
         "min_days": draw(st.sampled_from([7, 1, 3])),
     }
-    pack["estimation"] = {
-        "linear_max_minutes": draw(st.sampled_from([120, 720, 0])),
-        "like_days": draw(st.sampled_from([3, 1, 5])),
-        "scale_external": draw(st.booleans()),
-    }
+    steps: list[dict[str, Any]] = [
+        {"method": "similar", "windows": draw(st.sampled_from([10, 1, 3]))},
+        {"method": "linear", "max_minutes": draw(st.sampled_from([120, 720, 0]))},
+        {"method": "like_day", "days": draw(st.sampled_from([3, 1, 5]))},
+        {"method": "two_week"},
+        {"method": "multi_week", "weeks": draw(st.sampled_from([4, 1, 5]))},
+        {"method": "flat"},
+    ]
+    for step in steps:
+        if step["method"] != "linear":
+            step["max_minutes"] = draw(st.sampled_from([None, None, 720, 2880]))
+    steps[0]["shift_minutes"] = draw(st.sampled_from([60, 0, 180]))
+    order = draw(st.lists(st.sampled_from(steps), min_size=1, max_size=6, unique_by=lambda s: s["method"]))
+    pack["estimation"] = {"order": order, "scale_external": draw(st.booleans())}
     gaps = st.sampled_from([62, 3, 10])
     pack["registers"] = {"max_read_gap_days": max_read_gap_days or draw(gaps)}
     return RulePack.model_validate(pack)

@@ -18,6 +18,7 @@ from schemas.records import Kind
 from schemas.units import unit_factor, units_of
 from transforms.avro_columns import Rows
 from transforms.avro_numbers import Numbers
+from transforms.edit_checks import check_edits
 from transforms.reading_runs import DAY_S, Runs
 
 __all__ = ["Faults", "check_rows", "check_runs"]
@@ -90,6 +91,8 @@ def check_rows(kind: Kind, rows: Rows) -> Faults:
         _check_between(columns["dials"], "dials", 0, MOST_DIALS, faults)
     if kind is Kind.SERVICE_POINTS:
         _check_service_points(columns, faults)
+    if kind is Kind.EDITS:
+        check_edits(columns, faults.add)
     if rows.numbers is None:
         return faults
     limits = _check_units(columns, faults.add, SLOT_LIMIT if kind is Kind.INTERVALS else LIMIT)

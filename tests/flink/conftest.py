@@ -11,6 +11,7 @@ import pytest
 from pipelines.cluster.fetch import Parts, fetch_parts
 from pipelines.cluster.flink import FlinkCluster, embedded_flink
 from pipelines.cluster.kafka import KafkaBroker, embedded_kafka
+from schemas.errors import MeterbeamError
 from tests.requirements_gate import gate
 
 _TIMES: list[str] = []
@@ -24,7 +25,11 @@ def parts() -> Parts:
         shutil.which("java") is not None and shutil.which("mvn") is not None,
         "install Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven)",
     )
-    return fetch_parts()
+    try:
+        return fetch_parts()
+    except MeterbeamError as error:
+        gate("flink", False, f"the parts of a cluster, which could not be fetched: {error}")
+        raise
 
 
 @pytest.fixture(scope="session")

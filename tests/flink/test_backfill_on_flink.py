@@ -14,7 +14,7 @@ from tests.pipelines.towns import ZONE, assert_equal, make_town, run
 
 def test_same_tables(flink: FlinkCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every compared view holds the same current rows, bit for bit; nothing of the job stays in the lake."""
-    town = make_town(tmp_path / "town")
+    town = make_town(tmp_path / "town", meters=6, days=36)
     local, cluster = tmp_path / "local", tmp_path / "cluster"
     tariffs = town / "tariffs"
     summary = run(local, town, tariffs=tariffs)

@@ -45,6 +45,7 @@ def inputs_of(records: list[Record], last_closed: int) -> ShardInputs:
         first_readings=first_readings(intervals),
         history_from=None,
         cells=1 << 16,
+        edits=table(Kind.EDITS),
     )
 
 

@@ -47,6 +47,7 @@ def world(chance: random.Random, *, days: int, meters: int = 2) -> World:
         for channel in channels:
             records += _series(chance, name, channel, interval, days)
         records += _events(chance, name, days)
+        records += _edits(chance, name, channels, days)
         if with_master and chance.random() < 0.95:
             records += _service_points(chance, name, names, channels, interval, days)
     return World(_unlike(records), FIRST + days - 1, names)
@@ -145,6 +146,29 @@ def _events(chance: random.Random, meter: str, days: int) -> list[Record]:
                     "detail": None, "received_at": at * MICROS + 5, "sequence": None, "source": "a",
                 }  # fmt: skip
                 found.append((Kind.EVENTS, row))
+    return found
+
+
+def _edits(chance: random.Random, meter: str, channels: list[str], days: int) -> list[Record]:
+    """Decisions of any kind on any range; some decided anew, some revoked."""
+    found: list[Record] = []
+    for number in range(chance.choice((0, 0, 1, 3))):
+        start = local_midnight(ZONE, FIRST + chance.randrange(days)) + 900 * chance.randrange(96)
+        kind = chance.choice(("set", "estimate", "accept", "reject"))
+        at = (start + chance.randint(0, 10**6)) * MICROS
+        row: dict[str, Any] = {
+            "edit_id": f"e{number}-{meter}", "kind": kind, "meter_id": meter,
+            "channel": chance.choice(channels), "from": start * MICROS,
+            "to": (start + 900 * chance.choice((1, 7, 96, 300))) * MICROS,
+            "value": chance.choice(("0.0", "0.25", "-1.5")) if kind == "set" else None,
+            "method": chance.choice((None, "linear", "flat", "similar")) if kind == "estimate" else None,
+            "user": "u", "reason": "r", "edited_at": at, "received_at": at, "sequence": None, "source": "a",
+        }  # fmt: skip
+        found.append((Kind.EDITS, row))
+        if chance.random() < 0.4:
+            later = {"edited_at": at + MICROS, "received_at": at + MICROS}
+            changed = chance.choice(({"kind": "revoke"}, {"from": row["from"] - 900 * MICROS}))
+            found.append((Kind.EDITS, {**row, **changed, **later}))
     return found
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bill_lines import decimal_bills
@@ -81,7 +81,6 @@ def exact(line: Any) -> tuple[Any, ...]:
     return charge, period, tier, Fraction(quantity), unit, rate, Fraction(amount)
 
 
-@settings(max_examples=200)
 @given(data=st.data(), version=tariffs(), seed=st.integers(0, 2**32))
 def test_every_line_total_and_state(data: st.DataObject, version: Tariff, seed: int) -> None:
     """Two bills in a row of three meters at once equal each meter's bills reckoned alone, slot by slot."""

@@ -18,6 +18,7 @@ RECORD = {
     Kind.REGISTERS: "RegisterRead",
     Kind.EVENTS: "DeviceEvent",
     Kind.SERVICE_POINTS: "ServicePoint",
+    Kind.EDITS: "Edit",
 }
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
 SEEDS = range(int(os.environ.get("METERBEAM_WORLDS", "10")))
@@ -37,6 +38,8 @@ def as_sent(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
         sent |= {"value": row["value_int"], "quality": 0}
     elif kind is Kind.SERVICE_POINTS:
         sent |= {"multiplier": float(row["multiplier"])}
+    elif kind is Kind.EDITS:
+        sent |= {"value": None if row["value"] is None else float(row["value"])}
     return sent
 
 

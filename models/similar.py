@@ -1,0 +1,106 @@
+"""Estimates from similar stretches: what the meter did before when its surroundings looked like these.
+
+Nearest neighbours in the series itself. A household's load is on and off, not noise around a mean: the hours
+beside a gap tell which of its habits it was in, and the days on which they looked alike tell what followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from models.calendar import DAY_S
+from models.days import half_away
+from models.gaps import Gaps
+from models.runs import REACH_BACK
+from models.series import Bool, Int
+from models.stretches import MOST_APART, ClockStretches, ShiftedStretches, Stretches, View
+from schemas.estimators import SimilarStep
+from schemas.rulepack import RulePack
+
+CONTEXT_GAPS = 4
+"""Surroundings on each side, in lengths of the gap …"""
+CONTEXT_MIN_S, CONTEXT_MAX_S = 3_600, DAY_S
+"""… but no less and no more than these. [s]"""
+SHIFT_STEP_S = 1_800
+"""Stretches are tried at steps of this, or of one slot where slots are longer. [s]"""
+NEAREST_WEIGHT = 10_000
+"""Weight of the slots beside the gap; those i slots away weigh ⌊this / i⌋."""
+CELLS = 1 << 21
+"""Slots compared at once: bounds memory."""
+
+
+def similar(gaps: Gaps, left: Int, step: SimilarStep, pack: RulePack) -> tuple[Int, Bool]:
+    """Middle mean of the stretches most like the gap, moved half way to the gap's own neighbours; (k,) each.
+
+    Works on segments: slots to estimate that follow each other in one local day. docs/vee.md states the rule.
+    """
+    value, found = np.zeros(len(left), np.int64), np.zeros(len(left), np.bool_)
+    new = np.ones(len(left), np.bool_)
+    new[1:] = (np.diff(gaps.checked.absent[left]) != 1) | (np.diff(gaps.day[left]) != 0)
+    new[1:] |= np.diff(gaps.series[left]) != 0
+    first = np.flatnonzero(new)
+    length = np.diff(np.append(first, len(left)))
+    interval_s = gaps.facts.grid.interval_s
+    offsets = _offsets(step, interval_s)
+    least = max(CONTEXT_MIN_S // interval_s, 1)
+    at = left[first]
+    context = np.clip(
+        CONTEXT_GAPS * (gaps.end[at] - gaps.start[at]), least, max(CONTEXT_MAX_S // interval_s, least)
+    )
+    view = View.of(gaps)
+    plain = view.plain(gaps.day[at])
+    for chunk in _alike(length, context, plain, REACH_BACK * len(offsets)):
+        size = int(length[chunk[0]])
+        kind = ShiftedStretches if plain[chunk[0]] else ClockStretches
+        stretches = kind(view, at[chunk], offsets, size)
+        values, made = _estimate(stretches, int(context[chunk[0]]), step.windows)
+        where = first[chunk][made][:, None] + np.arange(size)
+        value[where], found[where] = values[made], True
+    return value, found
+
+
+def _offsets(step: SimilarStep, interval_s: int) -> Int:
+    """Columns a stretch may begin off its wall clock, nearest first."""
+    pitch = max(SHIFT_STEP_S // interval_s, 1)
+    most = step.shift_minutes * 60 // (pitch * interval_s)
+    return np.array(sorted(range(-most, most + 1), key=lambda i: (abs(i), i)), np.int64) * pitch
+
+
+def _alike(length: Int, context: Int, plain: Bool, candidates: int) -> Iterator[Int]:
+    """Segments of one length, context and kind, few enough to be compared at once."""
+    shape = (length * (int(context.max(initial=0)) + 1) + context) * 2 + plain
+    order = np.argsort(shape, kind="stable")
+    edges = np.flatnonzero(np.diff(shape[order], prepend=-1, append=-1))
+    for low, high in pairwise(edges.tolist()):
+        one = candidates * int(2 * context[order[low]] + length[order[low]])
+        size = max(1, CELLS // one)
+        for start in range(low, high, size):
+            yield order[start : min(start + size, high)]
+
+
+def _estimate(stretches: Stretches, context: int, windows: int) -> tuple[Int, Bool]:
+    """Values of each segment and whether there are enough candidates; (k, length) and (k,)."""
+    apart, compared, own = stretches.distance(context, NEAREST_WEIGHT // np.arange(1, context + 1))
+    there = stretches.there & (compared > 0) & (2 * compared >= own[:, None])
+    made = there.sum(axis=1) >= windows
+    candidates = there.shape[1]
+    key = np.where(there, apart // np.maximum(compared, 1), 2 * MOST_APART) * candidates + np.arange(
+        candidates
+    )
+    most = min(windows, candidates)
+    nearest = np.argpartition(key, most - 1, axis=1)[:, :most]  # keys differ: the same set, however found
+
+    gaps, at = stretches.view.gaps, stretches.at
+    taken, edges = stretches.chosen(nearest)
+    span = (gaps.end[at] - gaps.start[at] + 1)[:, None, None]
+    position = (gaps.column[at] - gaps.start[at] + 1)[:, None, None] + np.arange(taken.shape[2])
+    pull = edges[:, :, [0]] * (span - position) + edges[:, :, [1]] * position
+    taken = np.sort(taken + half_away(pull, 2 * span), axis=1)
+    cut = windows // 4
+    middle = taken[:, cut : windows - cut]
+    mean = half_away(middle.sum(axis=1), np.array(max(middle.shape[1], 1)))
+    one_way = gaps.facts.one_directional[gaps.series[at], None]
+    return np.where(one_way, np.maximum(mean, 0), mean), made

@@ -1,0 +1,71 @@
+"""The estimators a rule pack may name, with their parameters, in the order it tries them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Step(BaseModel):
+    """One estimator of a pack. Gaps longer than ``max_minutes`` are left to the next one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_minutes: int | None = Field(None, ge=1, description="longest gap it is used for [min]; null: any")
+
+
+class LinearStep(Step):
+    """A straight line between two good neighbours."""
+
+    method: Literal["linear"]
+    max_minutes: int = Field(120, ge=0, le=720)
+
+
+class SimilarStep(Step):
+    """The stretches of the last 35 days whose surroundings resemble those of the gap."""
+
+    method: Literal["similar"]
+    windows: int = Field(10, ge=1, le=100, description="stretches that are averaged")
+    shift_minutes: int = Field(60, ge=0, le=180, description="a stretch may begin this much off [min]")
+
+
+class LikeDayStep(Step):
+    """The mean of the latest days of the same type."""
+
+    method: Literal["like_day"]
+    days: int = Field(3, ge=1, le=35)
+
+
+class TwoWeekStep(Step):
+    """The mean of the days that the two-week table names for each weekday."""
+
+    method: Literal["two_week"]
+
+
+class MultiWeekStep(Step):
+    """The mean of the same weekday in the weeks before."""
+
+    method: Literal["multi_week"]
+    weeks: int = Field(4, ge=1, le=5)
+
+
+class FlatStep(Step):
+    """The average usage, spread evenly."""
+
+    method: Literal["flat"]
+
+
+AnyStep = Annotated[
+    LinearStep | SimilarStep | LikeDayStep | TwoWeekStep | MultiWeekStep | FlatStep,
+    Field(discriminator="method"),
+]
+
+METHODS = ("linear", "similar", "like_day", "two_week", "multi_week", "flat")
+"""Names a pack or an edit may use."""
+
+
+def step_of(method: str) -> AnyStep:
+    """An estimator with its default parameters."""
+    step: AnyStep = TypeAdapter(AnyStep).validate_python({"method": method})
+    return step
