@@ -36,7 +36,7 @@ __all__ = ["ALERTS", "LETTERS", "PACKS", "DecodeRules", "Message", "RouteMessage
 Message = tuple[str, int, int, bytes | None]
 """Topic, partition, offset and value of a Kafka message."""
 PACKS, POINTS, LETTERS, ALERTS = "packs", "points", "letters", "alerts"
-EVERY_SHARD = (Kind.TARIFFS, Kind.TARIFF_EVENTS, Kind.DRAINS)
+EVERY_SHARD = (Kind.EDITS, Kind.TARIFFS, Kind.TARIFF_EVENTS, Kind.DRAINS)
 _HELD = BagStateSpec("held", BytesCoder())
 
 
@@ -58,7 +58,7 @@ class DecodeRules:
 
 
 def shard_records(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, dict[Kind, pa.Table]]:
-    """Records by shard: those of meters to theirs, tariffs and drains to all, what no ledger takes to 0.
+    """Records by shard: those of meters to theirs, edits, tariffs and drains to all, the rest to 0.
 
     Service points are left out: which shards they concern depends on what was known before.
     """
