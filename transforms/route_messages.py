@@ -58,7 +58,7 @@ class DecodeRules:
 
 
 def shard_records(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, dict[Kind, pa.Table]]:
-    """Records by shard: those of meters to theirs, edits, tariffs and drains to all, the rest to 0.
+    """Records by shard: those of meters to theirs, edits, tariffs and drains to all, the others to 0.
 
     Service points are left out: which shards they concern depends on what was known before.
     """

@@ -70,7 +70,7 @@ class TokenBook:
             rows: list[dict[str, Any]] = json.loads(self._path.read_text("utf-8"))
             tokens = [Token(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]
         except (OSError, ValueError, TypeError, KeyError) as error:
-            found = type(error).__name__
+            found = (error.strerror or "").lower() if isinstance(error, OSError) else "other content"
             raise MeterbeamError(str(self._path), found, "tokens made by `meterbeam api token`") from error
         self._read_at, self._tokens = changed, {token.hash: token for token in tokens}
 

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pipelines.cluster.beam_options import JobService, bounded_options
 from pipelines.cluster.flink import beam_services, embedded_flink
 from pipelines.cluster.flink_rest import FlinkRest, root_cause
 from pipelines.plugins import load_plugins
 from pipelines.workers import QUIET, Workers, workers
 from schemas.errors import MeterbeamError
+
+if TYPE_CHECKING:
+    from pipelines.cluster.beam_options import JobService  # at run time later: Beam warns as it is imported
 
 __all__ = ["EMBEDDED", "FlinkWorkers", "error_on_flink", "flink_workers"]
 
@@ -83,6 +85,7 @@ class FlinkWorkers(Workers):
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
+        from pipelines.cluster.beam_options import bounded_options
         from transforms.receipts import WriteReceipts
 
         options = bounded_options(

@@ -27,8 +27,13 @@ def export(
         Path, typer.Option(metavar="DIR", help="Folder of the deliveries; or one file, by its ending.")
     ],
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, parquet, nem12 or espi (Green Button).")
-    ] = "csv",
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv, parquet, nem12 or espi (Green Button); default: by the ending of --out, else csv.",
+        ),
+    ] = None,
     as_of: Annotated[
         str | None,
         typer.Option(metavar="T", help="The lake as it stood then: a moment, a run number or a run id."),
@@ -67,6 +72,8 @@ def export(
 
     if view not in VIEWS:
         raise UsageError.unknown("VIEW", view, VIEWS)
+    if form is None:
+        form = {".parquet": "parquet", ".xml": "espi"}.get(out.suffix.lower(), "csv")
     if form not in FORMATS:
         raise UsageError.unknown("--format", form, list(FORMATS))
     first, last = (None if day is None else day.date() for day in (from_, to))

@@ -36,6 +36,7 @@ CSV_BYTES = 64 << 20
 DAY_S = 86_400
 NANO, MICRO = -9, -6
 _QUALITIES = {quality.name: espi_of(quality) for quality in Quality} | {"": 0}
+_UNKNOWN = np.iinfo(np.int64).min
 _TIMES = "times such as 2026-03-01T08:00:00Z"
 
 
@@ -67,7 +68,11 @@ def read_table(path: Path, form: TableForm) -> Iterator[Block]:
         MeterbeamError: Columns are missing or hold what cannot be read; names file, column and content.
     """
     for rows in _pieces(path, form):
-        yield from _blocks(rows, str(path), form)
+        try:
+            yield from _blocks(rows, str(path), form)
+        except pa.ArrowException as error:
+            found = str(error).splitlines()[0]
+            raise MeterbeamError(str(path), found, "a row a reading, texts, numbers and times") from error
 
 
 def _pieces(path: Path, form: TableForm) -> Iterator[pa.Table]:
@@ -123,25 +128,21 @@ def _blocks(rows: pa.Table, where: str, form: TableForm) -> Iterator[Block]:
     meters = _texts(rows, "meter_id", form.meter, where)
     channels = _texts(rows, "channel", form.channel, where)
     units = _texts(rows, "unit", form.unit or "", where)
-    received = None
-    if "received_at" in rows.column_names and not rows["received_at"].null_count:
-        received = _seconds(rows["received_at"], f"{where}, column received_at", form.timezone)
+    received = _received(rows, f"{where}, column received_at", form.timezone)
     codes = [_codes(column) for column in (meters, channels, units)]
     order = np.lexsort((starts, *codes[::-1]))
     starts, values, quality = starts[order], values[order], quality[order]
-    came = None if received is None else received[order]
+    came = received[order]
     series = np.zeros(len(order) - 1, np.bool_)
     for code in codes:
         series |= np.diff(code[order]) != 0
     lengths = _lengths(rows, order, starts, series, where, form)
-    breaks = series | (np.diff(starts) != lengths[:-1]) | (np.diff(lengths) != 0)
-    if came is not None:
-        breaks |= np.diff(came) != 0
+    breaks = series | (np.diff(starts) != lengths[:-1]) | (np.diff(lengths) != 0) | (np.diff(came) != 0)
     for low, high in runs_of(breaks, len(starts)):
         at = int(order[low])
         channel, length = channels[at].as_py(), int(lengths[low])
         unit = _unit(channel, units[at].as_py(), where)
-        stamp = None if came is None else int(came[low]) * 1_000_000
+        stamp = None if came[low] == _UNKNOWN else int(came[low])
         part = slice(low, high)
         yield Block(
             meters[at].as_py(),
@@ -233,9 +234,28 @@ def _quality(text: str, where: str) -> int | None:
 
 
 def _seconds(column: pa.ChunkedArray, where: str, zone: str | None) -> Int:
-    """UTC seconds of text, timestamps or days."""
+    """UTC seconds of text or timestamps; none may be empty."""
     if column.null_count:
         raise MeterbeamError(where, "an empty cell", "a time in every row with a value")
+    micros: Int = _instants(column, where, zone).cast(pa.int64()).to_numpy()
+    if (micros % 1_000_000).any():
+        raise MeterbeamError(where, "a part of a second", "slots that begin on a second")
+    return micros // 1_000_000
+
+
+def _received(rows: pa.Table, where: str, zone: str | None) -> Int:
+    """UTC microseconds at which each row was delivered; unknown where the file does not say."""
+    if "received_at" not in rows.column_names or rows["received_at"].null_count == rows.num_rows:
+        return np.full(rows.num_rows, _UNKNOWN)
+    column = rows["received_at"]
+    stated = column.is_valid().to_numpy()
+    found = np.full(rows.num_rows, _UNKNOWN)
+    found[stated] = _instants(column.drop_null(), where, zone).cast(pa.int64()).to_numpy()
+    return found
+
+
+def _instants(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedArray:
+    """Timestamps in UTC of text or timestamps, none of them null."""
     try:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = _moments(column.cast(pa.string()), where)
@@ -245,12 +265,9 @@ def _seconds(column: pa.ChunkedArray, where: str, zone: str | None) -> Int:
             if zone is None:
                 raise MeterbeamError(where, "times without an offset", "--timezone, the zone they are in")
             column = pc.assume_timezone(column, zone)
-        micros: Int = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+        return column.cast(pa.timestamp("us", "UTC"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise MeterbeamError(where, str(error).splitlines()[0], _TIMES) from error
-    if (micros % 1_000_000).any():
-        raise MeterbeamError(where, "a part of a second", "slots that begin on a second")
-    return micros // 1_000_000
 
 
 def _moments(text: pa.ChunkedArray, where: str) -> Any:
@@ -265,13 +282,23 @@ def _moments(text: pa.ChunkedArray, where: str) -> Any:
     return full.cast(pa.timestamp("us", "UTC" if offset else None))
 
 
+def _stated_lengths(column: pa.ChunkedArray, where: str) -> Int:
+    if column.null_count:
+        raise MeterbeamError(where, "an empty cell", "seconds in every row with a value")
+    try:
+        seconds: Int = column.cast(pa.int64()).to_numpy()
+    except pa.ArrowException as error:
+        raise MeterbeamError(where, str(error).splitlines()[0], "whole seconds such as 900") from error
+    return seconds
+
+
 def _lengths(
     rows: pa.Table, order: Int, starts: Int, series: NDArray[np.bool_], where: str, form: TableForm
 ) -> Int:
     """Slot length of each row: its own, the file's, or the commonest step of its series; in seconds."""
     count = len(order)
     if "interval_s" in rows.column_names:
-        given: Int = rows["interval_s"].cast(pa.int64()).to_numpy()[order]
+        given = _stated_lengths(rows["interval_s"], f"{where}, column interval_s")[order]
     elif form.interval_s is not None:
         given = np.full(count, form.interval_s)
     else:

@@ -20,7 +20,7 @@ STAGES = (
     ("ingest: raw zone write", "transforms.ingest", "write_raw_file"),
     ("process: raw zone read", "pipelines.shard_job", "read_raw_shards"),
     ("process: grid, winners, registers", "models.shard_run", "assemble"),
-    ("process: validate, estimate, scale", "models.shard_run", "validate_and_estimate"),
+    ("process: validate, estimate, scale", "models.shard_run", "validate_with_edits"),
     ("process: rows of days", "models.shard_run", "day_rows"),
     ("process: features", "models.shard_results", "touched_weeks"),
     ("process: determinants and bills", "models.shard_results", "bill_group"),

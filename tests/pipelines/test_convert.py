@@ -191,6 +191,9 @@ HEAD = "meter_id,channel,start,interval_s,value,unit,quality\n"
         ),
         pytest.param(HEAD + "m,import,2026-03-01T00:00:00Z,900\n", [], "in.csv", id="short row"),
         pytest.param("meter_id,start,value\nm,2026-03-01T00:00:00Z,1\n", [], "--interval", id="one row"),
+        pytest.param(HEAD + "m,import,2026-03-01T00:00:00Z,abc,1,kWh,\n", [], "interval_s", id="no length"),
+        pytest.param(HEAD + "m,import,2026-03-01T00:00:00Z,,1,kWh,\n", [], "interval_s", id="empty length"),
+        pytest.param(HEAD + "m,import,2026-03-01T00:00:00Z,900,1e30,kWh,\n", [], "column value", id="large"),
         pytest.param("", [], "in.csv", id="empty"),
     ],
 )
@@ -238,3 +241,40 @@ def test_missing_values_cut_blocks(tmp_path: Path) -> None:
         ("m", "import", first + 1800, 900, Fraction(2)): 8,
         ("m", "import", first + 3600, 900, Fraction(1, 10**9)): 8,
     }
+
+
+def test_times_of_delivery(tmp_path: Path) -> None:
+    """A row that says when it came, to the microsecond, one that does not, and one in another hour."""
+    head = "meter_id,start,interval_s,value,received_at"
+    rows = [
+        "m,2026-03-01T00:00Z,900,1,2026-03-02T03:04:05.000006+01:00",
+        "m,2026-03-01T00:15Z,900,2,",
+        "m,2026-03-01T00:30Z,900,3,2026-03-02T03:00:00Z",
+        "m,2026-03-01T00:45Z,900,4,2026-03-02T03:00:00Z",
+    ]
+    file = tmp_path / "in.csv"
+    file.write_text("\n".join([head, *rows]), encoding="utf-8")
+    assert main(["convert", "csv", str(file), "--out", str(tmp_path)]) == 0
+    blocks = sorted(records(tmp_path / "in.avro"), key=lambda block: block["start"])
+    assert [(len(block["values"]), block["received_at"]) for block in blocks] == [
+        (1, datetime(2026, 3, 2, 2, 4, 5, 6, tzinfo=UTC)),
+        (1, None),
+        (2, datetime(2026, 3, 2, 3, tzinfo=UTC)),
+    ]
+
+
+def test_a_repeated_hour_of_local_time_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    """02:30 of the night in which summer time ends is two moments: which one cannot be known."""
+    file = tmp_path / "in.csv"
+    file.write_text("meter_id,start,interval_s,value\nm,2026-10-25 02:30:00,900,1\n", encoding="utf-8")
+    options = ["--out", str(tmp_path), "--timezone", "Europe/Zurich"]
+    code, error = failed(["convert", "csv", str(file), *options], capsys)
+    assert (code, "ambiguous" in error.lower()) == (1, True), error
+
+
+def test_a_parquet_of_lists_is_refused(shared_dir: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A row a day with its slots in a list is another form: one clear error."""
+    source = shared("swiss_15min") / "consumption.parquet"
+    names = ["--column", "start=day", "--column", "value=kwh", "--timezone", "Europe/Zurich"]
+    code, error = failed(["convert", "parquet", str(source), "--out", str(tmp_path), *names], capsys)
+    assert (code, "column value" in error, "Traceback" in error) == (1, True, False), error

@@ -185,7 +185,7 @@ def test_a_rebill_sends_the_reversal_too(tmp_path: Path) -> None:
 def test_the_whole_view_in_parquet(town: Path, tmp_path: Path, view: str) -> None:
     """A first delivery has every row of the view; determinants tell their revision."""
     file = tmp_path / "all.parquet"
-    send(town, file, view, "--format", "parquet")
+    send(town, file, view)
     found = pq.read_table(file)
     assert found.num_rows == scalar(town, f"SELECT count(*) FROM {view}")
     assert ("revision" in found.column_names) == (view in ("determinants", "findings", "bill_lines"))
