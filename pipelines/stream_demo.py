@@ -30,7 +30,7 @@ ZONE = "Europe/Zurich"
 MARK = ".meterbeam-stream-demo"
 QUEUES_S = 45.0
 """Time between detect runs."""
-AFTER_S = 60.0
+AFTER_S = 120.0
 """The stream goes on this long after the last message."""
 
 

@@ -19,7 +19,6 @@ import pyarrow as pa
 from models.assemble import Name
 from models.ledger import (
     DATED,
-    HELD,
     Flushed,
     LedgerIndex,
     LedgerRules,
@@ -29,7 +28,6 @@ from models.ledger import (
     longest_stay,
 )
 from models.shard_scope import EVER
-from schemas.arrow import RAW
 from schemas.records import Kind
 from transforms.table_pack import pack, pack_records, unpack, unpack_records
 
@@ -160,9 +158,6 @@ class LedgerStore:
         """The ledger as the last flush left it."""
         held = [bag for number, bag in zip(notes.cells, self.cells, strict=True) if number >= 0]
         kept = unpack_records(blob for bag in (self.recent, self.lasting, *held) for blob in bag.read())
-        for kind in RAW:
-            if kind in HELD:
-                kept.setdefault(kind, RAW[kind].empty_table())
         index = LedgerIndex(self._first_readings(), notes.last_closed, notes.flushed_through, notes.floor)
         return ShardLedger(rules, LedgerState.rebuilt(kept, index, rules), serves)
 
