@@ -19,6 +19,7 @@ from models.billing import MICRO_DP, BillState, Line, UnpriceableError, Window, 
 from models.calendar import day_date, day_grid, epoch_day
 from models.loads import Loads, contiguous
 from models.series import Bool, Int
+from models.slot_quantities import netting_of
 from models.tou import classify, daily_sums
 from schemas.lake import BILL_LINE, BILLS, DETERMINANT
 from schemas.tariff import Tariff
@@ -130,11 +131,12 @@ def _bill(
         edges = [low - loads.grid.first_day, high + 1 - loads.grid.first_day]
         a, b = loads.grid.offsets[edges].tolist()
         first_run, last_run = np.searchsorted(classify(tariff, loads.grid).run_day, edges).tolist()
+        fed = loads.fed_in(netted=netting_of(tariff) != "none")
         window = Window(
             grid=day_grid(loads.grid.zone, loads.grid.interval_s, low, high - low + 1),
             imported=loads.imported[chosen, a:b],
-            exported=None if loads.exported is None else loads.exported[chosen, a:b],
-            runs=loads.runs(tariff, rows)[:, first_run:last_run] if loads.exported is None else None,
+            exported=None if fed is None else fed[chosen, a:b],
+            runs=loads.runs(tariff, rows)[:, first_run:last_run] if fed is None else None,
             month=month,
             billed_days=last - first + 1,
             events=events,

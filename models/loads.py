@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -41,6 +42,24 @@ class Loads:
     _runs: dict[tuple[Tariff, bool], tuple[Int, Bool]] = field(
         default_factory=dict, compare=False, repr=False
     )
+
+    def fed_in(self, *, netted: bool) -> Int | None:
+        """Export of all meters, None where it can make no difference; (n, slots).
+
+        Where import and export are set off, a negative import (failed, or set by an edit) is export, also of
+        a meter that has no export channel and whoever is priced beside it.
+        """
+        if self.exported is not None or not netted or not self._some_negative:
+            return self.exported
+        return self._no_export
+
+    @cached_property
+    def _some_negative(self) -> bool:
+        return bool(self.imported.min(initial=0) < 0)
+
+    @cached_property
+    def _no_export(self) -> Int:
+        return np.zeros_like(self.imported)
 
     def runs(self, tariff: Tariff, rows: Int, *, exported: bool = False) -> Int:
         """Energy of each run of one period within a day (``classify`` over the grid); (k, runs).
