@@ -35,7 +35,7 @@ demo: $(STAMP) ## Simulate a town, backfill it, write demo-out/report.html
 	$(BIN)/meterbeam demo --out $(OUT)
 
 stream-demo: $(STAMP) ## Kafka, Flink and the stream on this machine, fed by a simulated town (needs Java 17 and Maven)
-	$(BIN)/python -m pipelines.stream_demo --out stream-$(OUT)
+	$(BIN)/python -m pipelines.streaming.stream_demo --out stream-$(OUT)
 
 stream-down: ## Stop the stream demo
 	@test -f stream-$(OUT)/demo.pid || { echo "no stream demo runs in stream-$(OUT)"; exit 0; }; \

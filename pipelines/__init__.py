@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipelines.lake import Lake
+    from pipelines.store.lake import Lake
 
 __all__ = ["open_lake"]
 
 
 def open_lake(folder: str | Path) -> Lake:
-    """Open a lake: tables as Arrow (``current``, ``table``), SQL through ``pipelines.views.connect``."""
-    from pipelines.lake import Lake
+    """A lake: tables as Arrow (``current``, ``table``), SQL through ``pipelines.store.views.connect``."""
+    from pipelines.store.lake import Lake
 
     return Lake.open(Path(folder))

@@ -18,17 +18,17 @@ import pyarrow as pa
 from models.bill_run import PARTS
 from models.calendar import day_date, epoch_day, local_days
 from models.sharding import shard_of
-from pipelines.account_bills import account_parts, revised_bills, touched_accounts
+from pipelines.batch.account_bills import account_parts, revised_bills, touched_accounts
+from pipelines.batch.detect import FeaturePieces, detect_parts
+from pipelines.batch.ingest_pass import Arrivals, IngestPass, input_files, planned
+from pipelines.batch.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
+from pipelines.batch.shard_ranges import ShardRange, busy_shards, shard_ranges
+from pipelines.batch.tally import Tally
+from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
-from pipelines.detect import FeaturePieces, detect_parts
-from pipelines.ingest_pass import Arrivals, IngestPass, input_files, planned
-from pipelines.lake import Lake, Run
-from pipelines.parts import PartFile
-from pipelines.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
-from pipelines.shard_ranges import ShardRange, busy_shards, shard_ranges
-from pipelines.tally import Tally
-from pipelines.tariff_store import kept_tariffs, tariffs_in_force
-from pipelines.workers import Workers, workers
+from pipelines.store.lake import Lake, Run
+from pipelines.store.parts import PartFile
+from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind

@@ -20,9 +20,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from pipelines.lake import AsOf, Lake
-from pipelines.parts import whole_file
-from pipelines.views import connect
+from pipelines.store.lake import AsOf, Lake
+from pipelines.store.parts import whole_file
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 
 __all__ = ["HELD_SPANS", "OF_CUSTOMER", "CustomerTable", "export_customer"]

@@ -11,7 +11,7 @@ from typing import Any
 from models.calendar import DayGrid, epoch_day
 from models.town import TownPlan
 from pipelines.backfill import BackfillOptions, backfill
-from pipelines.simulate import SimulateOptions, simulate
+from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.errors import MeterbeamError
 
 METERS = 120
@@ -71,9 +71,9 @@ def _sample(source: Path) -> dict[str, Any]:
 
 
 def _report(out: Path, real: bool) -> Path:
-    from pipelines.lake import Lake
     from pipelines.report import report
-    from pipelines.views import connect
+    from pipelines.store.lake import Lake
+    from pipelines.store.views import connect
 
     lake = Lake.open(out / "lake")
     title = "Meterbeam: real Swiss homes" if real else "Meterbeam: a simulated town"

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines.avro_write import write_records
+from pipelines.town.avro_write import write_records
 from schemas.channels import CHANNELS
 from schemas.errors import MeterbeamError, UsageError
 from schemas.estimators import METHODS
@@ -117,8 +117,8 @@ def carried_out(record: dict[str, Any], lake: Path | None, out: Path | None) -> 
 
 def _check_target(record: dict[str, Any], lake: Path) -> None:
     """The lake must have the series, or the edit to revoke."""
-    from pipelines.lake import Lake
-    from pipelines.views import connect
+    from pipelines.store.lake import Lake
+    from pipelines.store.views import connect
 
     with connect(Lake.open(lake)) as views:
         if record["kind"] == "revoke":
@@ -136,7 +136,7 @@ def _check_target(record: dict[str, Any], lake: Path) -> None:
 def _backfilled(record: dict[str, Any], lake: Path) -> dict[str, Any]:
     """A run of its own, under the rules of the run before."""
     from pipelines.backfill import BackfillOptions, backfill
-    from pipelines.lake import Lake
+    from pipelines.store.lake import Lake
 
     runs = Lake.open(lake).runs()
     with TemporaryDirectory() as folder:

@@ -12,14 +12,21 @@ from typing import IO, Any
 
 import duckdb
 
-from pipelines.changes import Selection, anything_new, changed_days, changed_rows, replaces, withdrawn_keys
 from pipelines.exchange.espi_write import write_espi
 from pipelines.exchange.lake_days import series_days
 from pipelines.exchange.nem12_write import nem12_channel, write_nem12
-from pipelines.lake import AsOf, Lake
-from pipelines.parts import whole_file
 from pipelines.sent import Sending, SentRecord
-from pipelines.views import connect
+from pipelines.store.changes import (
+    Selection,
+    anything_new,
+    changed_days,
+    changed_rows,
+    replaces,
+    withdrawn_keys,
+)
+from pipelines.store.lake import AsOf, Lake
+from pipelines.store.parts import whole_file
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError, UsageError
 
 __all__ = ["FORMATS", "ExportOptions", "export"]
@@ -34,7 +41,7 @@ class ExportOptions:
     """What to send.
 
     Attributes:
-        view: One of ``pipelines.changes.VIEWS``.
+        view: One of ``pipelines.store.changes.VIEWS``.
         lake: Folder of the lake.
         out: Folder of the deliveries, or a file (by its ending) for all rows at once.
         form: One of ``FORMATS``.

@@ -11,8 +11,8 @@ from typing import IO
 
 import duckdb
 
-from pipelines.lake import AsOf, Lake
-from pipelines.views import connect
+from pipelines.store.lake import AsOf, Lake
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError, UsageError
 
 __all__ = ["FORMATS", "parse_as_of", "run_query"]

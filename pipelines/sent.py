@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.parts import whole_file
+from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
 
 __all__ = ["Sending", "SentRecord"]

@@ -12,11 +12,11 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from models.calendar import epoch_day
 from models.ledger import LedgerRules
-from pipelines.lake import Lake
-from pipelines.stream_bills import StreamPrices
-from pipelines.stream_commit import CommitRules
-from pipelines.stream_committer import CommitFlushes
-from pipelines.tariff_store import kept_tariffs, tariffs_in_force
+from pipelines.store.lake import Lake
+from pipelines.streaming.stream_bills import StreamPrices
+from pipelines.streaming.stream_commit import CommitRules
+from pipelines.streaming.stream_committer import CommitFlushes
+from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.mapping import FieldMapping
 from schemas.rulepack import load_rule_pack
 from schemas.writers import WriterSchemas

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.calendar import DayGrid, epoch_day
-from pipelines.avro_write import ContainerWriter, text, write_blocks, write_records
+from pipelines.town.avro_write import ContainerWriter, text, write_blocks, write_records
 from schemas.records import avro_schema
 
 MICROS = 1_000_000

@@ -21,9 +21,9 @@ from pipelines.api.rate import RateLimit
 from pipelines.api.tokens import CUSTOMER_SCOPES, Token, TokenBook
 from pipelines.customers import CustomerTable
 from pipelines.groups import GROUPINGS, GroupRule, daily_groups
-from pipelines.lake import Lake
 from pipelines.query import parse_as_of
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 
 __all__ = ["ApiOptions", "Rows", "build_app"]

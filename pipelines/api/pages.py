@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 
 from pipelines.customers import OF_CUSTOMER
-from pipelines.lake import Lake
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 
 __all__ = ["MOST_ROWS", "Page", "Query", "page_of"]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.parts import whole_file
+from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
 
 __all__ = ["CUSTOMER_SCOPES", "SCOPES", "Token", "TokenBook", "make_token"]

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pipelines.batch.workers import QUIET, Workers, workers
 from pipelines.cluster.flink import beam_services, embedded_flink
 from pipelines.cluster.flink_rest import FlinkRest, root_cause
 from pipelines.plugins import load_plugins
-from pipelines.workers import QUIET, Workers, workers
 from schemas.errors import MeterbeamError
 
 if TYPE_CHECKING:

@@ -96,9 +96,9 @@ def backfill(
         meterbeam backfill --dirty --lake lake
     """
     from pipelines import backfill as backfills
+    from pipelines.batch.follow import FollowOptions, follow_folders, follow_kafka
+    from pipelines.batch.kafka_address import is_kafka, kafka_address, kafka_settings
     from pipelines.console import note
-    from pipelines.follow import FollowOptions, follow_folders, follow_kafka
-    from pipelines.kafka_address import is_kafka, kafka_address, kafka_settings
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
     from schemas.writers import WriterSchemas, load_writers

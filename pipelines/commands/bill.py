@@ -36,11 +36,11 @@ def explain(
         MeterbeamError: There is no such lake, bill or moment, or the page cannot be written.
         UsageError: The moment is none.
     """
-    from pipelines.bill_page import bill_page
-    from pipelines.explain_bill import explain_bill
-    from pipelines.lake import Lake
-    from pipelines.parts import whole_file
     from pipelines.query import parse_as_of
+    from pipelines.store.lake import Lake
+    from pipelines.store.parts import whole_file
+    from pipelines.tariffs.bill_page import bill_page
+    from pipelines.tariffs.explain_bill import explain_bill
 
     found = explain_bill(Lake.open(lake), bill, parse_as_of(as_of))
     if html is not None:

@@ -27,7 +27,7 @@ def add(
         meterbeam customer add --lake lake --customer C-4711 --account A-0001
     """
     from pipelines.customers import CustomerTable
-    from pipelines.lake import Lake
+    from pipelines.store.lake import Lake
 
     Lake.open(lake)
     table = CustomerTable(lake)
@@ -63,7 +63,7 @@ def erase(lake: _Lake, customer: _Customer) -> dict[str, Any]:
         meterbeam customer erase --lake lake --customer C-4711
     """
     from pipelines.customers import CustomerTable
-    from pipelines.lake import Lake
+    from pipelines.store.lake import Lake
 
     Lake.open(lake)
     return {"erased_accounts": CustomerTable(lake).erase(customer)}

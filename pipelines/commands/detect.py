@@ -14,6 +14,6 @@ def detect(lake: Annotated[Path, typer.Option(help="Folder of the lake.")]) -> d
     Example:
         meterbeam detect --lake town
     """
-    from pipelines.detect_run import detect_lake
+    from pipelines.batch.detect_run import detect_lake
 
     return detect_lake(lake)

@@ -55,7 +55,7 @@ def theft(
     """
     from models.attacks import ATTACKS, TIMINGS
     from models.theft_evaluation import METRICS, TheftPlan
-    from pipelines.evaluate import run_theft
+    from pipelines.evaluation.evaluate import run_theft
 
     plan = TheftPlan(
         seeds,
@@ -89,14 +89,14 @@ def faults(
     Example:
         meterbeam evaluate faults --homes consumption.parquet --timezone Europe/Zurich --seeds 10 --out faults
     """
-    from pipelines.evaluate import run_faults
+    from pipelines.evaluation.evaluate import run_faults
 
     result = run_faults(_homes(homes, lake, timezone), seeds=seeds, each=each)
     _show("faults", result, ("fault", "injected", "recall", "any_fault"), out, as_json=as_json)
 
 
 def _homes(file: Path | None, lake: Path | None, timezone: str) -> Homes:
-    from pipelines.homes import homes_of_file, homes_of_lake
+    from pipelines.evaluation.homes import homes_of_file, homes_of_lake
     from schemas.errors import UsageError
 
     if (file is None) == (lake is None):
@@ -130,7 +130,7 @@ def _shares(text: str) -> tuple[float, ...]:
 def _show(
     name: str, result: dict[str, Any], columns: tuple[str, ...], out: Path | None, *, as_json: bool
 ) -> None:
-    from pipelines.evaluate import table_text, write_result
+    from pipelines.evaluation.evaluate import table_text, write_result
 
     if out is not None:
         result["files"] = write_result(out, name, result, columns)

@@ -64,10 +64,10 @@ def export(
     Raises:
         UsageError: The view, the format or the moment is none.
     """
-    from pipelines.changes import VIEWS, Selection
     from pipelines.export import FORMATS, ExportOptions
     from pipelines.export import export as run
     from pipelines.query import parse_as_of
+    from pipelines.store.changes import VIEWS, Selection
     from schemas.errors import UsageError
 
     if view not in VIEWS:

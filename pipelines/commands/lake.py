@@ -31,8 +31,8 @@ def maintain(
     Example:
         meterbeam lake maintain --lake lake --dry-run
     """
-    from pipelines.maintain import MaintainOptions
-    from pipelines.maintain import maintain as run
+    from pipelines.store.maintain import MaintainOptions
+    from pipelines.store.maintain import maintain as run
 
     return run(MaintainOptions(lake, small_mb << 20, target_mb << 20, keep_days, dry_run))
 
@@ -57,8 +57,8 @@ def retain(
     Example:
         meterbeam lake retain --lake lake --keep retention.yaml --dry-run
     """
-    from pipelines.retain import load_rules
-    from pipelines.retain import retain as run
+    from pipelines.store.retain import load_rules
+    from pipelines.store.retain import retain as run
 
     day = (datetime.now(UTC) if today is None else today).date()
     return run(lake, load_rules(rules), day, dry_run=dry_run)

@@ -40,10 +40,10 @@ def report(
     Raises:
         UsageError: ``--as-of`` is no moment and no run.
     """
-    from pipelines.lake import Lake
     from pipelines.query import parse_as_of
     from pipelines.report import report as page_of
-    from pipelines.views import connect
+    from pipelines.store.lake import Lake
+    from pipelines.store.views import connect
 
     given = parse_as_of(as_of)
     opened = Lake.open(lake)

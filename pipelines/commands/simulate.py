@@ -35,8 +35,8 @@ def simulate(
 
     from models.calendar import DayGrid, epoch_day
     from models.town import TownPlan
-    from pipelines import simulate as simulator
-    from pipelines.avro_write import CODECS
+    from pipelines.town import simulate as simulator
+    from pipelines.town.avro_write import CODECS
     from schemas.errors import UsageError
 
     if form not in ("blocks", "rows"):

@@ -67,7 +67,7 @@ def stream(
     """
     from pipelines.cluster.beam_options import Streaming
     from pipelines.stream import StreamOptions
-    from pipelines.stream_run import StreamRun, run_stream
+    from pipelines.streaming.stream_run import StreamRun, run_stream
     from schemas.errors import UsageError
     from schemas.mapping import load_mapping
     from schemas.writers import WriterSchemas, load_writers

@@ -29,7 +29,7 @@ def check(
     Raises:
         MeterbeamError: Names the line, what stands there and what was expected.
     """
-    from pipelines.tariff_picture import calendar_picture
+    from pipelines.tariffs.tariff_picture import calendar_picture
     from schemas.tariff import load_tariff
 
     tariff = load_tariff(file)
@@ -89,10 +89,10 @@ def price(
         MeterbeamError: A file cannot be used, or the load and the tariff do not fit.
         UsageError: A day is none, or the last one lies before the first.
     """
-    from pipelines.bill_inputs import read_inputs
-    from pipelines.compare_tariffs import compare_tariffs
-    from pipelines.load_file import read_load
-    from pipelines.price_load import price_load, tariff_versions
+    from pipelines.tariffs.bill_inputs import read_inputs
+    from pipelines.tariffs.compare_tariffs import compare_tariffs
+    from pipelines.tariffs.load_file import read_load
+    from pipelines.tariffs.price_load import price_load, tariff_versions
     from schemas.errors import UsageError
 
     first, last = _day("--from", from_), _day("--to", to)
@@ -138,7 +138,7 @@ def import_urdb(
         MeterbeamError: The file cannot be used, or a rate was refused.
         UsageError: There is no such time zone.
     """
-    from pipelines.import_urdb import import_rates
+    from pipelines.tariffs.import_urdb import import_rates
     from schemas.errors import MeterbeamError, UsageError
 
     try:

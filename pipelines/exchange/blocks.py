@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.avro_write import ContainerWriter, text, write_blocks
+from pipelines.town.avro_write import ContainerWriter, text, write_blocks
 from schemas.errors import MeterbeamError
 from schemas.records import avro_schema
 

@@ -21,10 +21,10 @@ import pyarrow.csv as csv
 from psycopg import sql
 
 from pipelines import console
-from pipelines.lake import AsOf, Lake
 from pipelines.postgres.migrate import migrate
 from pipelines.postgres.tables import TARGETS, Target
-from pipelines.views import connect
+from pipelines.store.lake import AsOf, Lake
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 
 __all__ = ["dsn_given", "push", "reached"]

@@ -10,7 +10,7 @@ import fastavro
 import numpy as np
 
 from models.calendar import DayGrid, epoch_day
-from pipelines.avro_write import ContainerWriter, text, write_blocks, write_readings, write_records
+from pipelines.town.avro_write import ContainerWriter, text, write_blocks, write_readings, write_records
 from schemas.records import avro_schema
 
 ZONE = "Europe/Zurich"

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines.lake import Lake
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 
 METER = "SELECT count(*), sum(value) FROM readings WHERE meter_id = '{meter}'"
 DAY = (

@@ -16,15 +16,15 @@ from typing import Any
 
 STAGES = (
     ("ingest: framing and hash", "pipelines.backfill", "planned"),
-    ("ingest: decode and checks", "pipelines.ingest_pass", "_ingested"),
+    ("ingest: decode and checks", "pipelines.batch.ingest_pass", "_ingested"),
     ("ingest: raw zone write", "transforms.ingest", "write_raw_file"),
-    ("process: raw zone read", "pipelines.shard_job", "read_raw_shards"),
+    ("process: raw zone read", "pipelines.batch.shard_job", "read_raw_shards"),
     ("process: grid, winners, registers", "models.shard_run", "assemble"),
     ("process: validate, estimate, scale", "models.shard_run", "validate_with_edits"),
     ("process: rows of days", "models.shard_run", "day_rows"),
     ("process: features", "models.shard_results", "touched_weeks"),
     ("process: determinants and bills", "models.shard_results", "bill_group"),
-    ("process: Parquet", "pipelines.shard_job", "write_part"),
+    ("process: Parquet", "pipelines.batch.shard_job", "write_part"),
     ("bills of accounts", "pipelines.backfill", "_bills"),
     ("detect", "pipelines.backfill", "_detect"),
 )

@@ -20,8 +20,8 @@ import fastavro
 from models.calendar import DayGrid, epoch_day, local_midnight
 from models.ledger import LedgerRules
 from models.town import TownPlan
-from pipelines.simulate import SimulateOptions, simulate
-from pipelines.town_play import Sent, town_records
+from pipelines.streaming.town_play import Sent, town_records
+from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.records import RECORDS, Kind, avro_schema
 from schemas.rulepack import load_rule_pack
 from transforms.datums import decode_datums

@@ -22,8 +22,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from models.calendar import DayGrid, epoch_day
 from models.town import TownPlan
-from pipelines.lake import Lake
-from pipelines.simulate import SimulateOptions, simulate
+from pipelines.store.lake import Lake
+from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.writers import TOPICS
 from tests.pipelines.stream_messages import Sent, message, received
 from tests.pipelines.towns import ZONE, assert_equal, records, run, write

@@ -13,7 +13,7 @@ from models.master import master_data
 from models.shard_results import Prices, ShardResults, shard_results
 from models.shard_run import WHOLE_METER, ShardRun
 from models.shard_scope import Scope
-from pipelines.tariff_book import tariff_book
+from pipelines.tariffs.tariff_book import tariff_book
 from schemas.arrow import RAW
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack

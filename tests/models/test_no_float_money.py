@@ -11,8 +11,9 @@ REPO = Path(__file__).parent.parent.parent
 PRICING = (
     "models/bill_[lsw]*.py", "models/billing.py", "models/*_charges.py", "models/money.py", "models/tiers.py",
     "models/demand_windows.py", "models/slot_quantities.py", "models/gas.py", "schemas/tariff*.py",
-    "pipelines/price_load.py", "pipelines/compare_tariffs.py", "pipelines/bill_inputs.py",
-    "pipelines/price_file.py", "pipelines/urdb_*.py", "pipelines/import_urdb.py",
+    "pipelines/tariffs/price_load.py", "pipelines/tariffs/compare_tariffs.py",
+    "pipelines/tariffs/bill_inputs.py", "pipelines/tariffs/price_file.py", "pipelines/tariffs/urdb_*.py",
+    "pipelines/tariffs/import_urdb.py",
 )  # fmt: skip
 FLOATING = {
     "float",
@@ -30,7 +31,7 @@ ALLOWED = {
     # A float that was written into a tariff is shown as the text it should be.
     ("schemas/tariff_fields.py", "float"),
     # A decimal by twelve: a charge for a year as one for a month.
-    ("pipelines/urdb_charges.py", "amount / MONTHS"),
+    ("pipelines/tariffs/urdb_charges.py", "amount / MONTHS"),
 }
 
 

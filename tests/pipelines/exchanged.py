@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.lake import Lake
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from schemas.units import unit_factor
 from tests.pipelines.towns import records
 

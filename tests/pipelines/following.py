@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backfill import BackfillOptions, open_lake
-from pipelines.folder_source import FolderSource
-from pipelines.follow import Clock, FollowOptions, Stop, follow
-from pipelines.workers import workers
+from pipelines.batch.folder_source import FolderSource
+from pipelines.batch.follow import Clock, FollowOptions, Stop, follow
+from pipelines.batch.workers import workers
 from tests.pipelines.towns import ZONE
 
 Act = Callable[[], object]

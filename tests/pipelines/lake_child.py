@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines import commit as committing
-from pipelines.lake import Lake
+from pipelines.store import commit as committing
+from pipelines.store.lake import Lake
 from tests.pipelines.lake_days import Content, Key, commit
 
 METERS = ("m1", "m2", "m3", "m4")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from schemas.lake import DAYS, DIRTY_DAYS
 
 FIRST = date(2026, 3, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.sharding import shard_of
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from schemas.arrow import RAW
 from schemas.lake import RAW_FILES
 from schemas.records import SHARDED_KINDS, Kind

@@ -22,8 +22,8 @@ from pipelines.api.tokens import SCOPES, TokenBook, make_token
 from pipelines.cli import main
 from pipelines.customers import CustomerTable
 from pipelines.groups import GroupRule, daily_groups
-from pipelines.lake import Lake
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 from tests.pipelines.exchanged import failed
 from tests.pipelines.towns import make_town, run, write

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.avro_encode import (
+from pipelines.town.avro_encode import (
     Padded,
     lay_out,
     optional,

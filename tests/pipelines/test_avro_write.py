@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.avro_write import (
+from pipelines.town.avro_write import (
     CODECS,
     ContainerWriter,
     text,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from tests.pipelines.towns import assert_equal, make_town, run, scalar
 
 MOMENTS = (0.35, 0.6, 0.8, 0.95)

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.backfill import BackfillOptions, dirty_backfill
 from pipelines.cli import main
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from schemas.lake import DIRTY_DAYS
 from tests.pipelines.towns import ZONE, assert_equal, make_town, run, scalar
 

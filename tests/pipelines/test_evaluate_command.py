@@ -15,8 +15,8 @@ from models.attacks import MIX
 from models.fault_trial import BREAKS
 from models.theft_evaluation import METHODS, TheftPlan, evaluate_theft, summary_rows
 from pipelines.cli import main
-from pipelines.evaluate import run_faults
-from pipelines.homes import homes_of_file, homes_of_lake
+from pipelines.evaluation.evaluate import run_faults
+from pipelines.evaluation.homes import homes_of_file, homes_of_lake
 from tests.models.test_detection import fleet
 from tests.pipelines.towns import make_town, run
 from tests.real_data import shared

@@ -14,7 +14,7 @@ import pytest
 
 from models.calendar import DayGrid
 from pipelines.cli import main
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from schemas.lake import DAYS
 from schemas.quality import Quality
 from schemas.quality_codes import espi_of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
-from pipelines.lake import Lake
-from pipelines.lock import held
+from pipelines.store.lake import Lake
+from pipelines.store.lock import held
 from schemas.errors import MeterbeamError
 from tests.pipelines.following import begin, copy, followed
 from tests.pipelines.towns import ZONE, assert_equal, make_town, records, rows, run, scalar, write

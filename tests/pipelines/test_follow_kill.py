@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from tests.pipelines.following import copy
 from tests.pipelines.test_follow import pieces
 from tests.pipelines.towns import assert_equal, make_town, run, scalar

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
-from pipelines.lake import Lake
+from pipelines.store.lake import Lake
 from schemas.lake import OFFSETS
 from schemas.records import RECORDS, avro_schema
 from tests.pipelines.kafka_broker import Broker, library_broker, real_broker
@@ -181,7 +181,7 @@ def test_a_cluster_that_does_not_answer_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A wrong port does not wait for ever, and makes no lake."""
-    monkeypatch.setattr("pipelines.kafka_reader.ANSWER", 1.0)
+    monkeypatch.setattr("pipelines.batch.kafka_reader.ANSWER", 1.0)
     given = ["kafka://127.0.0.1:1", "--follow", "--lake", str(tmp_path / "lake"), "--timezone", ZONE]
     assert main(["backfill", *given]) == 1
     assert "expected: a Kafka cluster that answers" in capsys.readouterr().err

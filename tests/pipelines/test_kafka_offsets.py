@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.kafka_address import kafka_address, kafka_settings
-from pipelines.kafka_source import gaps, next_offsets, offsets_of, offsets_table
+from pipelines.batch.kafka_address import kafka_address, kafka_settings
+from pipelines.batch.kafka_source import gaps, next_offsets, offsets_of, offsets_table
 from schemas.errors import MeterbeamError
 from schemas.lake import OFFSETS
 

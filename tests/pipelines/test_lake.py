@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.sharding import shard_of_id
-from pipelines.lake import Lake, latest
-from pipelines.parts import shards_of_part, write_part
-from pipelines.sinks import LakeSink
+from pipelines.store.lake import Lake, latest
+from pipelines.store.parts import shards_of_part, write_part
+from pipelines.store.sinks import LakeSink
 from schemas.errors import MeterbeamError
 from schemas.lake import DAYS, RUNS, LakeTable, lake_table, register
 from tests.pipelines.lake_days import (

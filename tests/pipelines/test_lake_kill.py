@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from pipelines.lake import Lake
-from pipelines.parts import write_part
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.parts import write_part
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 from schemas.lake import DAYS
 from tests.pipelines.lake_child import METERS, make_run, run_content, run_dirty

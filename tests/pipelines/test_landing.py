@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ingest_pass import Mark
-from pipelines.landing import Landing, landed_files
+from pipelines.batch.ingest_pass import Mark
+from pipelines.batch.landing import Landing, landed_files
 from schemas.errors import MeterbeamError
 
 A, B = "in/a.avro", "in/b.avro"

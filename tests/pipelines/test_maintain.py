@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from pipelines import commit as committing
 from pipelines.cli import main
-from pipelines.lake import Lake
-from pipelines.maintain import MaintainOptions, maintain
-from pipelines.retain import RetentionRules, retain
-from pipelines.views import VIEWS, connect
+from pipelines.store import commit as committing
+from pipelines.store.lake import Lake
+from pipelines.store.maintain import MaintainOptions, maintain
+from pipelines.store.retain import RetentionRules, retain
+from pipelines.store.views import VIEWS, connect
 from tests.pipelines.exchanged import failed
 from tests.pipelines.lake_days import commit, dirty, held, new_lake
 from tests.pipelines.towns import make_town, run, scalar, tables

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 
 from pipelines.cli import main
-from pipelines.lake import Lake
 from pipelines.postgres import push as pushing
 from pipelines.postgres.migrate import migrations
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from tests.pipelines.exchanged import failed
 from tests.pipelines.lake_days import commit, new_lake
 from tests.pipelines.postgres_server import new_database, postgres_server

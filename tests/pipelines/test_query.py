@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from pipelines.lake import Lake
 from pipelines.query import parse_as_of
+from pipelines.store.lake import Lake
 from schemas.errors import UsageError
 from tests.pipelines.lake_days import commit, new_lake
 

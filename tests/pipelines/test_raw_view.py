@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.sharding import shard_of_id
-from pipelines.lake import Lake
-from pipelines.raw_view import RAW_READINGS, asked_meters, distinct_readings
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.raw_view import RAW_READINGS, asked_meters, distinct_readings
+from pipelines.store.views import connect
 from schemas.arrow import RAW_INTERVALS
 from schemas.records import Kind
 from tests.pipelines.lake_days import new_lake
@@ -174,7 +174,7 @@ def test_a_query_of_one_meter_reads_one_shard(tmp_path: Path, monkeypatch: pytes
         read.extend((path.name, shard) for path in paths for shard in shards)
         return read_raw_shards(paths, kind, shards)
 
-    monkeypatch.setattr("pipelines.raw_view.read_raw_shards", counted)
+    monkeypatch.setattr("pipelines.store.raw_view.read_raw_shards", counted)
     mine = shard_of_id("m7", 64)
     with connect(lake) as connection:
         found = connection.execute("SELECT count(*), min(start), max(value) FROM raw WHERE meter_id = 'm7'")

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.master import master_data
-from pipelines.lake import Lake
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from schemas.arrow import RAW
 from schemas.records import Kind
 from schemas.units import unit_factor

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import views as views_module
 from pipelines.cli import main
 from pipelines.commands.report import write_whole
-from pipelines.lake import Lake
+from pipelines.store import views as views_module
+from pipelines.store.lake import Lake
 from tests.pipelines.page_reader import Reader
 from tests.pipelines.report_fixture import empty
 

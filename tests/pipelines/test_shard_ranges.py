@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.ingest_pass import planned
-from pipelines.lake import Lake
-from pipelines.shard_ranges import shard_ranges
-from pipelines.workers import workers
+from pipelines.batch.ingest_pass import planned
+from pipelines.batch.shard_ranges import shard_ranges
+from pipelines.batch.workers import workers
+from pipelines.store.lake import Lake
 from tests.pipelines.test_backfill_inputs import block, blocks
 from tests.pipelines.towns import run, scalar, write
 

@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.cluster.process import free_ports
-from pipelines.lake import Lake
-from pipelines.stream_run import check_empty, newest_state
+from pipelines.store.lake import Lake
+from pipelines.streaming.stream_run import check_empty, newest_state
 from schemas.errors import MeterbeamError
 from tests.pipelines.towns import ZONE, run, write
 

@@ -9,10 +9,10 @@ import pytest
 
 from models.calendar import epoch_day
 from models.ledger import LedgerRules, ShardLedger
-from pipelines.lake import Lake
-from pipelines.lock import LakeBusyError, held
-from pipelines.stream_commit import CommitRules, commit_outputs
-from pipelines.stream_rows import join_flushes
+from pipelines.store.lake import Lake
+from pipelines.store.lock import LakeBusyError, held
+from pipelines.streaming.stream_commit import CommitRules, commit_outputs
+from pipelines.streaming.stream_rows import join_flushes
 from schemas.lake import RAW_FILES
 from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper
 from tests.models.ledger_worlds import FIRST, ZONE, World, tables, world

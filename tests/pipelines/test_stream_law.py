@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from models.calendar import day_date, epoch_day, local_midnight
-from pipelines.detect_run import detect_lake
-from pipelines.lake import Lake
-from pipelines.views import connect
+from pipelines.batch.detect_run import detect_lake
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
 from tests.models.ledger_worlds import ZONE, world
 from tests.pipelines.stream_messages import Fed, Sent, disorder, message, stream
 from tests.pipelines.test_backfill_worlds import RECORD, SAMPLE, as_sent, files

@@ -11,8 +11,8 @@ import pytest
 
 from models.billing import BillState, Line, Window, price_window
 from models.calendar import DayGrid
-from pipelines.import_urdb import tariff_fields
-from pipelines.urdb_rate import UrdbRate
+from pipelines.tariffs.import_urdb import tariff_fields
+from pipelines.tariffs.urdb_rate import UrdbRate
 from schemas.tariff import Export, Tariff
 from tests.sam_cases import SamCase, random_case, sam_bill
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.lake import Lake
-from pipelines.views import VIEWS, connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import VIEWS, connect
 from schemas.lake import BILLS, DAYS, DEAD_LETTERS, DETECT_RUNS, DETERMINANTS, FAULTS, STATE_QUEUE, LakeTable
 from schemas.quality import Flag, Method, Quality
 from tests.pipelines.lake_days import FACTS, FIRST, commit, new_lake

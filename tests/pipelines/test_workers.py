@@ -13,7 +13,7 @@ import pytest
 
 CHILD = """
 import os, sys, time
-from pipelines.workers import workers
+from pipelines.batch.workers import workers
 with workers(2, ()) as pool:
     print(pool.call(os.getpid), flush=True)
     time.sleep(600)

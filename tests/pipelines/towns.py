@@ -13,9 +13,9 @@ import pyarrow as pa
 from models.calendar import DayGrid, epoch_day
 from models.town import TownPlan
 from pipelines.backfill import BackfillOptions, backfill
-from pipelines.lake import Lake
-from pipelines.simulate import SimulateOptions, simulate
-from pipelines.views import connect
+from pipelines.store.lake import Lake
+from pipelines.store.views import connect
+from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.records import avro_schema
 
 ZONE = "Europe/Zurich"

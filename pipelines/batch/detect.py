@@ -1,0 +1,152 @@
+"""Detect runs: queues and faults over the features of a lake, published like any other run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from models.calendar import day_date
+from models.comparison import Place
+from models.detect import detect
+from models.master import MasterData
+from pipelines.batch.detect_events import device_events
+from pipelines.store.lake import Lake, latest
+from pipelines.store.parts import PartFile, shards_of_part, write_part
+from schemas.features import FEATURES
+from schemas.lake import CHANGE_QUEUE, DETECT_RUNS, FAULTS, FEEDER_BALANCE, STATE_QUEUE
+
+READ = (
+    "meter_id",
+    "channel",
+    "week",
+    "slots",
+    "missing",
+    "negatives",
+    "near_peak",
+    "squares",
+    "lagged",
+    "variation",
+    "day_slots",
+    "day_missing",
+    "day_total",
+    "day_max",
+    "day_min",
+    "day_zeros",
+    "day_hash",
+    "hours",
+    "parts",
+)
+"""Columns of ``features`` that detection reads."""
+
+
+def places_of(master: MasterData) -> dict[str, Place]:
+    """Latest service-point version of each meter."""
+    return {
+        meter: Place(
+            role=spans[-1].version.role,
+            feeder_id=spans[-1].version.feeder_id,
+            status=spans[-1].version.status.lower(),
+            since=spans[-1].start // 86_400,
+        )
+        for meter, spans in master.spans.items()
+    }
+
+
+def detect_parts(
+    run_no: int, features: FeaturePieces, master: MasterData, as_of: int, events: Sequence[str] = ()
+) -> tuple[list[PartFile], dict[str, Any]]:
+    """Run detection and write its parts.
+
+    Args:
+        run_no: The run that will publish them.
+        features: The ``features`` table.
+        master: Service points.
+        as_of: Last closed epoch day.
+        events: Raw files of device events.
+
+    Returns:
+        Parts and the summary.
+    """
+    moment: date = day_date(max(as_of, 0))
+    lake, places = features.lake, places_of(master)
+    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of))
+    tables = (
+        (CHANGE_QUEUE, result.change_queue),
+        (STATE_QUEUE, result.state_queue),
+        (FAULTS, result.faults),
+        (FEEDER_BALANCE, result.feeder_balance),
+        (DETECT_RUNS, pa.table({"as_of": [moment], "meters": [result.meters]}, schema=DETECT_RUNS.content)),
+    )
+    parts = [write_part(lake.path, table, run_no, "detect", rows) for table, rows in tables if rows.num_rows]
+    summary = {
+        "ranked_meters": result.change_queue.num_rows,
+        "faults": result.faults.num_rows,
+        "first_suspects": result.change_queue["meter_id"].to_pylist()[:5],
+    }
+    return parts, summary
+
+
+@dataclass(frozen=True)
+class FeaturePieces:
+    """Current rows of the ``features`` table, a few meters at a time, with those a run has just written.
+
+    Iterated once or several times; each piece is read when it is asked for.
+
+    Attributes:
+        lake: Read at its last complete run.
+        written: Parts of the run at work.
+    """
+
+    lake: Lake
+    written: Sequence[PartFile] = ()
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        folder = self.lake.path / "tables" / FEATURES.name
+        mine = [str(folder / part.path) for part in self.written if part.table == FEATURES.name]
+        return [*self.lake.files(FEATURES.name), *mine]
+
+    @cached_property
+    def weeks(self) -> NDArray[np.int64]:
+        """Mondays of all rows, ascending."""
+        found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
+        days = pa.array(found, pa.date32()).cast(pa.int32())
+        return np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Pieces; all rows of a meter are in one."""
+        columns = [*READ, "revision", "withdrawn"]
+        for paths in _of_same_shards(self._paths):
+            rows = self._read(paths, columns)
+            if len(paths) > 1:
+                rows = latest(rows, FEATURES)
+            gone = rows["withdrawn"]
+            yield rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
+
+    @staticmethod
+    def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        rows = ds.dataset(list(paths), schema=FEATURES.schema)
+        return rows.to_table(columns=list(columns), use_threads=False)
+
+
+def _of_same_shards(paths: Sequence[str]) -> list[list[str]]:
+    """Files in groups such that no shard has rows in two of them."""
+    everywhere = range(1 << 20)
+    spans = sorted(((shards_of_part(path) or everywhere, path) for path in paths), key=lambda s: s[0].start)
+    groups: list[list[str]] = []
+    end = 0
+    for span, path in spans:
+        if not groups or span.start >= end:
+            groups.append([])
+        groups[-1].append(path)
+        end = max(end, span.stop)
+    return groups

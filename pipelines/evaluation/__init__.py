@@ -1,0 +1,1 @@
+"""How well queues and fault rules find what was injected."""

@@ -1,0 +1,1 @@
+"""The lake on disk: parts, commits, locks, views, maintenance."""

@@ -1,0 +1,182 @@
+"""``meterbeam lake retain``: rows older than a rule allows leave the lake, by table and commodity.
+
+A rule file names tables and the days for which they are kept, for all commodities or for some::
+
+    keep:
+      days: {electricity: 3650, gas: 1825}
+      determinants: 3650
+      dead_letters: 90
+
+What a rule removes is removed from every past run too: that is its purpose. The raw zone is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from pipelines.store.commit import Removal
+from pipelines.store.lake import Lake
+from pipelines.store.maintain import carried_facts, in_order
+from pipelines.store.parts import PartFile
+from pipelines.store.views import connect
+from schemas.channels import CHANNELS
+from schemas.errors import MeterbeamError
+from schemas.lake import RUNS, LakeTable, lake_table
+
+__all__ = ["KEPT_BY", "RetentionRules", "load_rules", "retain"]
+
+KEPT_BY = {
+    "days": "local_day",
+    "determinants": "local_day",
+    "features": "week",
+    "bills": "period_end",
+    "change_queue": "as_of",
+    "state_queue": "as_of",
+    "faults": "since",
+    "dead_letters": "run_no",
+}
+"""Tables a rule may name, and the column that gives a row's age; ``run_no``: when its run was finished."""
+OTHER = "other"
+"""In a rule: every commodity that it does not name, and rows that have none."""
+
+
+class RetentionRules(BaseModel):
+    """Days for which rows are kept: of a table, or of a table by commodity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep: dict[str, PositiveInt | dict[str, PositiveInt]] = Field(description="Table to days.", min_length=1)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Of each commodity (``other`` for the rest) the first day that is kept."""
+
+    first: Mapping[str, date]
+
+
+def load_rules(path: Path) -> RetentionRules:
+    """Read a rule file.
+
+    Raises:
+        MeterbeamError: It cannot be read, or names a table or commodity that there is not.
+    """
+    try:
+        rules = RetentionRules.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
+        found = " ".join(str(error).split())
+        raise MeterbeamError(str(path), found, "keep: {table: days, table: {commodity: days}}") from error
+    commodities = {channel.commodity for channel in CHANNELS.values()} | {"gas", OTHER}
+    for table, kept in rules.keep.items():
+        if table not in KEPT_BY:
+            raise MeterbeamError.unknown(f"{path}, keep", table, list(KEPT_BY))
+        if isinstance(kept, dict):
+            if table == "bills" or table == "dead_letters":
+                raise MeterbeamError(f"{path}, keep.{table}", "commodities", "one number of days")
+            for name in kept:
+                if name not in commodities:
+                    raise MeterbeamError.unknown(f"{path}, keep.{table}", name, sorted(commodities))
+    return rules
+
+
+def retain(folder: Path, rules: RetentionRules, today: date, *, dry_run: bool = False) -> dict[str, Any]:
+    """Remove what is older than the rules allow; returns the rows of each table that go.
+
+    Args:
+        folder: The lake.
+        rules: Days for which rows are kept, counted back from ``today``.
+        today: The day counted from.
+        dry_run: Only count.
+
+    Raises:
+        MeterbeamError: There is no lake, no run in it, or a run at work.
+    """
+    lake = Lake.open(folder)
+    if not lake.run_no:
+        raise MeterbeamError(str(folder), "a lake without a run", "one with a backfill in it")
+    if dry_run:
+        return _summary({name: _rows_to_go(lake, name, rules, today)[0] for name in rules.keep}, dry_run)
+    with lake.begin() as run:
+        parts: list[PartFile] = []
+        removed: dict[str, Removal] = {}
+        counts = {}
+        for name in sorted(rules.keep):
+            counts[name], kept = _rows_to_go(lake, name, rules, today)
+            table = lake_table(name)
+            for number, (path, rows) in enumerate(kept.items()):
+                if rows.num_rows:
+                    parts.append(run.write(table, f"kept{number:04d}", in_order(rows, table)))
+                removed[name] = Removal((*(removed[name].paths if name in removed else ()), path), False)
+        if removed:
+            run.commit(parts, {}, carried_facts(lake, {"retained": counts}), removed)
+    return _summary(counts, dry_run)
+
+
+def _rows_to_go(lake: Lake, name: str, rules: RetentionRules, today: date) -> tuple[int, dict[str, pa.Table]]:
+    """Rows of a table that are too old, and of each file that holds any, the rows that stay."""
+    table = lake_table(name)
+    kept = rules.keep[name]
+    days = kept if isinstance(kept, dict) else {OTHER: kept}
+    cut = _Cut({commodity: today - timedelta(days=count) for commodity, count in days.items()})
+    commodities = _commodities(lake) if set(days) - {OTHER} else {}
+    gone, files = 0, {}
+    for path in lake.files(name):
+        rows = ds.dataset([path], schema=table.schema).to_table(use_threads=False)
+        stays = _stays(rows, table, cut, commodities, lake)
+        if not pc.all(stays).as_py():
+            files[Path(path).name] = rows.filter(stays)
+            gone += rows.num_rows - files[Path(path).name].num_rows
+    return gone, files
+
+
+def _stays(rows: pa.Table, table: LakeTable, cut: _Cut, commodities: dict[str, str], lake: Lake) -> pa.Array:
+    day = _age(rows, table, lake)
+    if not commodities or "meter_id" not in rows.schema.names:
+        first = cut.first.get(OTHER)
+        return pa.repeat(True, rows.num_rows) if first is None else _from(day, first)
+    meters = rows["meter_id"].combine_chunks().dictionary_encode()
+    of_meter = [commodities.get(meter, OTHER) for meter in meters.dictionary.to_pylist()]
+    firsts = [cut.first.get(name, cut.first.get(OTHER)) for name in of_meter]
+    limits = pa.array([first or date.min for first in firsts], pa.date32()).take(meters.indices)
+    return pc.fill_null(pc.greater_equal(day, limits), True)
+
+
+def _from(day: pa.ChunkedArray, first: date) -> pa.ChunkedArray:
+    """Rows of a day not before the first kept one; a row without a day stays."""
+    return pc.fill_null(pc.greater_equal(day, pa.scalar(first, pa.date32())), True)
+
+
+def _age(rows: pa.Table, table: LakeTable, lake: Lake) -> pa.ChunkedArray:
+    """The day that counts, of each row."""
+    column = KEPT_BY[table.name]
+    if column != "run_no":
+        return rows[column]
+    runs = lake.table(RUNS.name, ["run_no", "finished"])
+    finished = dict(zip(runs["run_no"].to_pylist(), runs["finished"].to_pylist(), strict=True))
+    return pa.chunked_array(
+        [pa.array([finished[run].date() for run in rows["run_no"].to_pylist()], pa.date32())]
+    )
+
+
+def _commodities(lake: Lake) -> dict[str, str]:
+    """Commodity of each meter, by its service point in force last."""
+    with connect(lake) as views:
+        found = views.execute(
+            "SELECT meter_id, commodity FROM service_points WHERE meter_id IS NOT NULL QUALIFY "
+            "row_number() OVER (PARTITION BY meter_id ORDER BY valid_from DESC, service_point_id DESC) = 1"
+        ).fetchall()
+    return dict(found)
+
+
+def _summary(counts: dict[str, int], dry_run: bool) -> dict[str, Any]:
+    return {"dry_run": dry_run, "removed_rows": counts}

@@ -1,0 +1,1 @@
+"""Around the stream on Flink: its topics, its run, its committer, its alerts, its demo."""

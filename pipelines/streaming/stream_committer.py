@@ -1,0 +1,123 @@
+"""The committer of a stream: one key that gathers what all shards flush, and commits it on a timer."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.metrics.metric import Metrics
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from pipelines.store.lake import Lake
+from pipelines.store.lock import LakeBusyError
+from pipelines.streaming.stream_commit import CommitRules, commit_outputs
+from transforms.flush_pack import ShardFlush, unpack_output
+from transforms.keep_ledgers import next_tick
+
+__all__ = ["CommitFlushes"]
+
+PENDING_BYTES = 64 << 20
+"""Pending bytes at which a commit does not wait for its time."""
+BUSY_S = 5.0
+"""While another run holds the lake a commit tries again this often. [s]"""
+_PENDING = BagStateSpec("pending", BytesCoder())
+_NOTES = ReadModifyWriteStateSpec("notes", BytesCoder())
+_COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
+
+
+@dataclass
+class _Notes:
+    """Pending bytes, and the last closed epoch day of each shard that ever flushed."""
+
+    size: int
+    closed: dict[int, int]
+
+    @classmethod
+    def read(cls, slip: Any) -> _Notes:
+        text = slip.read()
+        found: dict[str, Any] = json.loads(text) if text else {"size": 0, "closed": {}}
+        return cls(found["size"], {int(shard): day for shard, day in found["closed"].items()})
+
+    def write(self, slip: Any) -> None:
+        slip.write(json.dumps({"size": self.size, "closed": self.closed}).encode())
+
+
+class _CommitFn(beam.DoFn):
+    """Gathers and commits under its one key."""
+
+    def __init__(self, rules: CommitRules, every_s: float) -> None:
+        self.rules = rules
+        self.every_s = every_s
+        self.commits: Any = Metrics.counter("stream", "commits")
+        self.days: Any = Metrics.counter("stream", "days-written")
+        self.bills: Any = Metrics.counter("stream", "bills-written")
+
+    def process(
+        self,
+        element: tuple[int, bytes],
+        pending: Any = beam.DoFn.StateParam(_PENDING),
+        notes: Any = beam.DoFn.StateParam(_NOTES),
+        commit: Any = beam.DoFn.TimerParam(_COMMIT),
+    ) -> None:
+        """Keep a flush for the next commit."""
+        pending.add(element[1])
+        held = _Notes.read(notes)
+        held.size += len(element[1])
+        held.write(notes)
+        now = time.time()
+        commit.set(Timestamp(now if held.size > PENDING_BYTES else next_tick(now, self.every_s)))
+
+    @on_timer(_COMMIT)
+    def commit(
+        self,
+        pending: Any = beam.DoFn.StateParam(_PENDING),
+        notes: Any = beam.DoFn.StateParam(_NOTES),
+        commit: Any = beam.DoFn.TimerParam(_COMMIT),
+    ) -> None:
+        """Commit all that is pending as one run."""
+        outputs = [unpack_output(blob) for blob in pending.read()]
+        if not outputs:
+            return
+        held = _Notes.read(notes)
+        for output in outputs:
+            if isinstance(output, ShardFlush):
+                held.closed[output.shard] = max(output.last_closed, held.closed.get(output.shard, -1))
+        try:
+            counts = commit_outputs(Lake.open(self.rules.lake), outputs, held.closed, self.rules)
+        except LakeBusyError:  # a backfill beside the stream: its turn first
+            commit.set(Timestamp(time.time() + BUSY_S))
+            return
+        pending.clear()
+        held.size = 0
+        held.write(notes)
+        self.commits.inc()
+        self.days.inc(counts["days_written"])
+        self.bills.inc(counts.get("bills_written", 0))
+
+
+@dataclass
+class CommitFlushes(beam.PTransform[PCollection[Any], PCollection[Any]]):
+    """Commit what shards flush to the lake, every so often, as one run each time.
+
+    Unbounded; everything under one key, global window; emits nothing. Bundles that are repeated change
+    nothing: rows that are there already are dropped, raw files are named by their content.
+
+    Attributes:
+        rules: What holds for all commits.
+        every_s: Time within which a flush is committed. [s]
+    """
+
+    rules: CommitRules
+    every_s: float
+
+    def expand(self, flushes: PCollection[Any]) -> PCollection[Any]:
+        """Label the one step."""
+        step: Any = beam.ParDo(_CommitFn(self.rules, self.every_s))  # type: ignore[no-untyped-call]
+        return flushes | "Commit" >> step  # type: ignore[no-any-return]

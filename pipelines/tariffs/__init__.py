@@ -1,0 +1,1 @@
+"""Tariffs and bills: read, drawn, priced, compared, imported, explained."""

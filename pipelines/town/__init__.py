@@ -1,0 +1,1 @@
+"""Simulated towns as Avro input."""
