@@ -33,6 +33,7 @@ from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
+from schemas.yaml_model import parse_yaml
 from transforms.ingest import OnError
 
 CELLS = 1 << 21
@@ -47,7 +48,7 @@ class BackfillOptions:
     timezone: str | None = None
     shards: int = 64
     history_from: date | None = None
-    rules: str = "default"
+    rules: str | None = None
     tariffs: Path | None = None
     from_day: date | None = None
     to_day: date | None = None
@@ -71,7 +72,8 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
         MeterbeamError: An input, setting or file cannot be used; nothing is published then.
     """
     mapping = field_mapping(options.mapping)
-    load_rule_pack(options.rules)
+    if options.rules is not None:
+        load_rule_pack(options.rules)
     paths = input_files(options.inputs)
     lake = open_lake(options)
     with _pool(options) as pool:
@@ -96,6 +98,21 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
         return {"run": lake.run_no, "lake": str(options.lake), "last_closed_day": day, "days_written": 0}
     with _pool(options) as pool:
         return run_once(lake, pool, options, Arrivals(), sparing=True)
+
+
+def rule_pack(lake: Lake, name: str | None) -> RulePack:
+    """The pack of this name or file; without one that of the lake's last run, ``default`` in a new lake.
+
+    Raises:
+        MeterbeamError: There is no such pack, or a field is wrong.
+    """
+    if name is not None:
+        return load_rule_pack(name)
+    runs = lake.runs()
+    former = runs["rules"][-1].as_py() if runs.num_rows else None
+    if former is None:
+        return load_rule_pack("default")
+    return parse_yaml(former, f"{lake.path}, rules of its last run", RulePack, "a rule pack")
 
 
 def open_lake(options: BackfillOptions) -> Lake:
@@ -135,7 +152,7 @@ def run_once(
     Raises:
         MeterbeamError: Something cannot be used; nothing is published then.
     """
-    pack, mapping = load_rule_pack(options.rules), field_mapping(options.mapping)
+    pack, mapping = rule_pack(lake, options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
         tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
         taken = IngestPass(run, arrivals, tally)

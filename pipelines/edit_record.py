@@ -80,6 +80,8 @@ def _time(option: str, text: str) -> datetime:
         raise UsageError(option, repr(text), "a time such as 2026-03-01T10:00Z") from error
     if found.tzinfo is None:
         raise UsageError(option, repr(text), "a time with Z or an offset, such as 2026-03-01T10:00+01:00")
+    if not 1970 < found.year < 2200:
+        raise UsageError(option, repr(text), "a time between 1971 and 2199")
     return found
 
 
@@ -134,17 +136,13 @@ def _check_target(record: dict[str, Any], lake: Path) -> None:
 
 
 def _backfilled(record: dict[str, Any], lake: Path) -> dict[str, Any]:
-    """A run of its own, under the rules of the run before."""
+    """A run of its own, under the rules of the run before and through its last day."""
     from pipelines.backfill import BackfillOptions, backfill
     from pipelines.store.lake import Lake
 
-    runs = Lake.open(lake).runs()
+    closed = Lake.open(lake).runs()["last_closed"][-1].as_py()
     with TemporaryDirectory() as folder:
         write_records(Path(folder) / "edit.avro", "Edit", [record])
-        rules = Path(folder) / "rules.yaml"  # JSON is YAML
-        rules.write_text(runs["rules"][-1].as_py(), "utf-8")
-        options = BackfillOptions(
-            inputs=(Path(folder) / "edit.avro",), lake=lake, rules=str(rules), workers=1
-        )
-        summary = backfill(options)
+        inputs = (Path(folder) / "edit.avro",)
+        summary = backfill(BackfillOptions(inputs=inputs, lake=lake, through=closed, workers=1))
     return {name: summary[name] for name in ("run", "days_written", "bills_written")}

@@ -6,9 +6,9 @@ from datetime import date
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from schemas.errors import MeterbeamError
 from schemas.estimators import AnyStep
@@ -42,9 +42,11 @@ class SpikeRule(Rule):
     The Direct Access Standards for Metering and Meter Data (VEE rules) state the limit as 180 %.
     """
 
-    max_excess: Exact = Field(Decimal("1.8"), ge=0, description="(value − p3) / p3 above this is a spike")
+    max_excess: Exact = Field(
+        Decimal("1.8"), ge=0, le=1000, description="(value − p3) / p3 above this is a spike"
+    )
     min_third_peak_kw: Exact = Field(
-        Decimal("0.1"), ge=0, description="days with a lower p3 are skipped [kW]"
+        Decimal("0.1"), ge=0, le=1_000_000, description="days with a lower p3 are skipped [kW]"
     )
 
 
@@ -63,13 +65,13 @@ class FlatLineRule(Rule):
 class HighUsageRule(Rule):
     """A day far above the average of the days before."""
 
-    factor: int = Field(3, ge=1)
+    factor: int = Field(3, ge=1, le=1000)
 
 
 class LowUsageRule(Rule):
     """A day far below the average of the days before."""
 
-    divisor: int = Field(10, ge=1)
+    divisor: int = Field(10, ge=1, le=1000)
 
 
 class ProlongedRule(Rule):
@@ -107,6 +109,12 @@ class Averages(_Part):
     days: int = Field(28, ge=1, le=35)
     min_days: int = Field(7, ge=1)
 
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.min_days > self.days:
+            raise ValueError(f"min_days {self.min_days} are more than the days {self.days} looked at")
+        return self
+
 
 class Estimation(_Part):
     """Estimators in the order they are tried; the first that can be made counts."""
@@ -126,6 +134,12 @@ class Effective(_Part):
 
     from_: date = Field(alias="from")
     to: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.to is not None and self.to < self.from_:
+            raise ValueError(f"to {self.to} lies before from {self.from_}")
+        return self
 
 
 class RulePack(_Part):

@@ -17,15 +17,17 @@ __all__ = ["Expected", "Read", "Vector", "VectorDay", "micro", "tokens"]
 
 MICRO = 1_000_000
 MOST_DAYS = 120
+MOST_SLOTS = 1501
+"""One more than the longest local day has minutes: enough for the count of slots to be wrong."""
 
 
 def tokens(text: str) -> list[str]:
-    """Words in their order; ``4*x`` stands for four times x."""
+    """Words in their order; ``4*x`` stands for four times x, at most ``MOST_SLOTS`` times."""
     found: list[str] = []
     for word in text.split():
         count, star, rest = word.partition("*")
         if star and count.isdigit():
-            found += [rest] * int(count)
+            found += [rest] * min(int(count), MOST_SLOTS)
         else:
             found.append(word)
     return found

@@ -47,6 +47,8 @@ def parse_yaml(text: str, where: str, model: type[Model], what: str) -> Model:
         node = yaml.compose(text)
         _no_key_twice(node, where)
         content = yaml.safe_load(text)
+    except RecursionError as error:
+        raise MeterbeamError(where, "an alias that holds itself", "valid YAML") from error
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

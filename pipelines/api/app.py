@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from pipelines.api.pages import MOST_ROWS, page_of
 from pipelines.api.pages import Query as Wanted
 from pipelines.api.rate import RateLimit
-from pipelines.api.tokens import CUSTOMER_SCOPES, Token, TokenBook
+from pipelines.api.tokens import CUSTOMER_SCOPES, Token, TokenBook, TokenFileError
 from pipelines.customers import CustomerTable
 from pipelines.groups import GROUPINGS, GroupRule, daily_groups
 from pipelines.query import parse_as_of
@@ -125,6 +125,8 @@ def build_app(options: ApiOptions) -> FastAPI:
 
 def _as_answer(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MeterbeamError)
+    if isinstance(error, TokenFileError):  # where it lies is nobody's business
+        return JSONResponse({"detail": "the server cannot read its tokens"}, 500)
     return JSONResponse({"detail": error.as_dict()}, 400)
 
 

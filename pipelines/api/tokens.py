@@ -13,12 +13,16 @@ from typing import Any
 from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
 
-__all__ = ["CUSTOMER_SCOPES", "SCOPES", "Token", "TokenBook", "make_token"]
+__all__ = ["CUSTOMER_SCOPES", "SCOPES", "Token", "TokenBook", "TokenFileError", "make_token"]
 
 SCOPES = ("readings", "bills", "findings", "queues", "groups", "runs")
 """What a token may read."""
 CUSTOMER_SCOPES = ("readings", "bills", "findings")
 """What the token of a customer may read, of the customer's own."""
+
+
+class TokenFileError(MeterbeamError):
+    """The file of tokens cannot be read: the server's fault, not the caller's."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class TokenBook:
             tokens = [Token(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]
         except (OSError, ValueError, TypeError, KeyError) as error:
             found = (error.strerror or "").lower() if isinstance(error, OSError) else "other content"
-            raise MeterbeamError(str(self._path), found, "tokens made by `meterbeam api token`") from error
+            raise TokenFileError(str(self._path), found, "tokens made by `meterbeam api token`") from error
         self._read_at, self._tokens = changed, {token.hash: token for token in tokens}
 
     def find(self, secret: str, now: datetime) -> Token | None:

@@ -312,7 +312,8 @@ def follow_kafka(
 
 
 def _followed(source: Source, options: BackfillOptions, how: FollowOptions) -> dict[str, Any]:
-    load_rule_pack(options.rules)
+    if options.rules is not None:
+        load_rule_pack(options.rules)
     lake = open_lake(options)
     with stopped_by_signals() as stop, workers(options.workers, options.plugins, resident=True) as pool:
         return follow(source, lake, pool, options, how, clock=Clock(), stop=stop)

@@ -22,7 +22,10 @@ def backfill(
     timezone: Annotated[
         str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
     ] = None,
-    rules: Annotated[str, typer.Option(help="Rule pack: a shipped name or a YAML file.")] = "default",
+    rules: Annotated[
+        str | None,
+        typer.Option(help="Rule pack: a shipped name or a YAML file; default: that of the last run."),
+    ] = None,
     tariffs: Annotated[Path | None, typer.Option(help="Folder of tariff YAML files.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="Field mapping for foreign Avro schemas.")] = None,
     history_from: Annotated[

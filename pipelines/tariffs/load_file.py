@@ -65,6 +65,15 @@ class Load:
                 f"no value for {(~there).sum()} of {grid.slots} slots, the first one at {utc_text(first)}",
                 f"every slot of {grid.interval_s // 60} minutes of the bill",
             )
+        first_row, end = np.searchsorted(self.starts, grid.day_starts[[0, -1]])
+        if end - first_row != grid.slots:
+            rows = self.starts[first_row:end]
+            stray = int(rows[~np.isin(rows, grid.starts)][0])
+            raise MeterbeamError(
+                self.where,
+                f"{end - first_row - grid.slots} rows between the slots, the first one at {utc_text(stray)}",
+                f"a row each {grid.interval_s // 60} minutes and no other",
+            )
         return place
 
 

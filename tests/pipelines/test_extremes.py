@@ -10,6 +10,7 @@ from typing import Any
 import fastavro
 import pytest
 
+from pipelines.cli import main
 from schemas.records import avro_schema
 from tests.pipelines.test_backfill_inputs import MIDNIGHT, block, blocks, point
 from tests.pipelines.towns import assert_equal, make_town, run, scalar, write
@@ -170,6 +171,23 @@ def test_a_corrected_account_takes_the_bills_along(tmp_path: Path) -> None:
     assert scalar(lake, active.format("count(*)")) > 0
     assert scalar(lake, active.format("count(DISTINCT account_id)")) == 1
     assert scalar(lake, active.format("any_value(account_id)")) == "A-new"
+
+
+def test_runs_without_rules_keep_those_of_the_last_run(tmp_path: Path) -> None:
+    """A later run, --dirty and an edit judge by the pack the lake was judged by, through the same day."""
+    rows = blocks("m", 12)
+    lake = lake_of(tmp_path, rows[:10], rules="california", through=date(2026, 5, 8))
+    rules = "SELECT rules FROM runs ORDER BY started DESC LIMIT 1"
+    first = scalar(lake, rules)
+    assert '"california"' in first
+    edit = ["--lake", str(lake), "--meter", "m", "--from", "2026-05-05T10:00Z", "--to", "2026-05-05T11:00Z"]
+    signed = ["--user", "ann", "--reason", "site visit"]
+    assert main(["edit", "set", *edit, "--value", "0.5", *signed]) == 0
+    assert scalar(lake, rules) == first
+    assert scalar(lake, "SELECT max(local_day) FROM days") == date(2026, 5, 8)
+    run(lake, write(tmp_path / "in" / "later.avro", "IntervalBlock", rows[10:]))
+    assert scalar(lake, rules) == first
+    assert main(["edit", "set", *edit[:-1], "9999-12-31T00:00Z", "--value", "1", *signed]) == 2
 
 
 def test_an_earlier_last_day_withdraws_the_later_ones(tmp_path: Path) -> None:

@@ -374,3 +374,15 @@ def test_a_misspelt_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     rates = tariff(tmp_path / "t.yaml", '  - {id: energy, type: energy, raets: {all: "0.20"}}\n')
     assert main(["tariff", "check", str(rates)]) == 1
     assert "an unknown field raets" in " ".join(capsys.readouterr().err.split())
+
+
+def test_rows_between_the_slots_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Energy that no slot holds would vanish from the bill."""
+    rates = tariff(tmp_path / "t.yaml", '  - {id: energy, type: energy, rates: {all: "0.20"}}\n')
+    load = hours(tmp_path / "l.csv", date(2026, 5, 1), 2, lambda i: "1")
+    with load.open("a") as file:
+        file.write("2026-05-01T10:15:00Z,500,0\n")
+    days = ("--from", "2026-05-01", "--to", "2026-05-01")
+    assert main(["tariff", "price", str(rates), "--load", str(load), *days]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "1 rows between the slots, the first one at 2026-05-01T10:15:00Z" in error
