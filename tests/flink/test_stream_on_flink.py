@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from confluent_kafka import Consumer
 
+from pipelines.cluster.fetch import Parts
 from pipelines.cluster.flink import FlinkCluster
-from pipelines.cluster.kafka import KafkaBroker
+from pipelines.cluster.kafka import KafkaBroker, embedded_kafka
 from tests.flink.town_feed import StreamCommand, TownFeed, until
 from tests.pipelines.towns import scalar
 
 Note = Callable[[str], None]
+
+
+@pytest.fixture(name="broker")
+def own_broker(parts: Parts, tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker without any topic: a stream reads its topics from their beginning."""
+    with embedded_kafka(tmp_path / "kafka", parts) as running:
+        yield running
 
 
 def test_a_month_with_disorder_kills_and_a_resume_ends_in_the_tables_of_its_backfill(
