@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 		"Give one with: make PYTHON=/path/to/python3.12 setup" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) could not make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
-	@echo "Installing what requirements.lock names into $(VENV) (about 1.2 GB, once) …"
+	@echo "Installing what requirements.lock names into $(VENV) (about 1.6 GB, once) …"
 	@awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
 	@$(PIP) --require-hashes -r $(VENV)/uv.lock && $(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode \
 		--require-hashes -r requirements.lock || { echo "uv cannot install here; taking pip"; \

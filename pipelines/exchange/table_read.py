@@ -264,10 +264,28 @@ def _instants(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chunk
         if column.type.tz is None:
             if zone is None:
                 raise MeterbeamError(where, "times without an offset", "--timezone, the zone they are in")
-            column = pc.assume_timezone(column, zone)
+            column = _placed(column, zone, where)
         return column.cast(pa.timestamp("us", "UTC"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise MeterbeamError(where, str(error).splitlines()[0], _TIMES) from error
+
+
+def _placed(column: pa.ChunkedArray, zone: str, where: str) -> pa.ChunkedArray:
+    """Local times as moments; those that the clock repeats or skips cannot be told."""
+    try:
+        return pc.assume_timezone(column, zone)
+    except pa.ArrowInvalid as error:
+        for word, found in (("ambiguous", "repeats"), ("nonexistent", "skips")):
+            settings = {"ambiguous": "earliest", "nonexistent": "earliest", word: "raise"}
+            try:
+                pc.assume_timezone(column, zone, **settings)
+            except pa.ArrowInvalid:
+                raise MeterbeamError(
+                    where,
+                    f"a local time of the hour that the clock of {zone} {found}",
+                    "times with an offset, such as 2026-10-25T02:00:00+01:00",
+                ) from error
+        raise
 
 
 def _moments(text: pa.ChunkedArray, where: str) -> Any:

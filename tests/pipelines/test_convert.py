@@ -263,18 +263,22 @@ def test_times_of_delivery(tmp_path: Path) -> None:
     ]
 
 
-def test_a_repeated_hour_of_local_time_is_refused(tmp_path: Path, capsys: Capture) -> None:
-    """02:30 of the night in which summer time ends is two moments: which one cannot be known."""
-    file = tmp_path / "in.csv"
-    file.write_text("meter_id,start,interval_s,value\nm,2026-10-25 02:30:00,900,1\n", encoding="utf-8")
-    options = ["--out", str(tmp_path), "--timezone", "Europe/Zurich"]
-    code, error = failed(["convert", "csv", str(file), *options], capsys)
-    assert (code, "ambiguous" in error.lower()) == (1, True), error
-
-
 def test_a_parquet_of_lists_is_refused(shared_dir: Path, tmp_path: Path, capsys: Capture) -> None:
     """A row a day with its slots in a list is another form: one clear error."""
     source = shared("swiss_15min") / "consumption.parquet"
     names = ["--column", "start=day", "--column", "value=kwh", "--timezone", "Europe/Zurich"]
     code, error = failed(["convert", "parquet", str(source), "--out", str(tmp_path), *names], capsys)
     assert (code, "column value" in error, "Traceback" in error) == (1, True, False), error
+
+
+@pytest.mark.parametrize(("day", "word"), [("2026-10-25", "repeats"), ("2026-03-29", "skips")])
+def test_local_times_at_a_clock_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], day: str, word: str
+) -> None:
+    """A local time that is two moments or none is never guessed; the message says what to write instead."""
+    table = tmp_path / "home.csv"
+    table.write_text("start,value\n" + "".join(f"{day} 0{hour}:00,1\n" for hour in (1, 2, 3)))
+    out = ["--out", str(tmp_path / "out"), "--meter", "m", "--timezone", "Europe/Zurich"]
+    assert main(["convert", "csv", str(table), *out]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"a local time of the hour that the clock of Europe/Zurich {word}" in error
