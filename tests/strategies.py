@@ -49,7 +49,7 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
     rules["sum_check"]["tolerance"] = draw(st.sampled_from(["0.02", "0", "0.1255", "1"]))
     pack["averages"] = {
         "days": draw(st.sampled_from([28, 5, 35])),
-        "min_days": draw(st.sampled_from([7, 1, 3])),
+        "min_days": draw(st.sampled_from([5, 1, 3])),
     }
     steps: list[dict[str, Any]] = [
         {"method": "similar", "windows": draw(st.sampled_from([10, 1, 3]))},
