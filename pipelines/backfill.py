@@ -28,12 +28,12 @@ from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
+from pipelines.store.rules_kept import rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
-from schemas.yaml_model import parse_yaml
 from transforms.ingest import OnError
 
 CELLS = 1 << 21
@@ -100,21 +100,6 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
         return run_once(lake, pool, options, Arrivals(), sparing=True)
 
 
-def rule_pack(lake: Lake, name: str | None) -> RulePack:
-    """The pack of this name or file; without one that of the lake's last run, ``default`` in a new lake.
-
-    Raises:
-        MeterbeamError: There is no such pack, or a field is wrong.
-    """
-    if name is not None:
-        return load_rule_pack(name)
-    runs = lake.runs()
-    former = runs["rules"][-1].as_py() if runs.num_rows else None
-    if former is None:
-        return load_rule_pack("default")
-    return parse_yaml(former, f"{lake.path}, rules of its last run", RulePack, "a rule pack")
-
-
 def open_lake(options: BackfillOptions) -> Lake:
     """The lake of a backfill, made where it is new.
 
@@ -152,7 +137,7 @@ def run_once(
     Raises:
         MeterbeamError: Something cannot be used; nothing is published then.
     """
-    pack, mapping = rule_pack(lake, options.rules), field_mapping(options.mapping)
+    pack, mapping = rules_in_force(lake, options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
         tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
         taken = IngestPass(run, arrivals, tally)
