@@ -283,7 +283,7 @@ def _prices(charge: EnergySeries, window: Window) -> tuple[list[int], int]:
 def _at_prices(load: Int, prices: list[int], decimals: int) -> Priceless:
     energy = load.sum(axis=1)
     highest = max((abs(price) for price in prices), default=0)
-    if highest * int(energy.max(initial=0)) < 1 << 62:
+    if highest * int(np.abs(load).sum(axis=1).max(initial=0)) < 1 << 62:
         products = (load @ np.array(prices, np.int64)).tolist()
     else:
         products = [sum(e * p for e, p in zip(row, prices, strict=True)) for row in load.tolist()]

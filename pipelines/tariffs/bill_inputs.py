@@ -10,7 +10,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from pipelines.tariffs.price_file import PriceSeries, read_prices
+from models.bill_prices import PriceSeries
+from pipelines.tariffs.price_file import read_prices
 from schemas.errors import MeterbeamError
 
 __all__ = ["BillInputs", "EventFeed", "read_inputs"]

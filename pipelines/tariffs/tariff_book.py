@@ -9,7 +9,7 @@ import pyarrow as pa
 import yaml
 from pydantic import ValidationError
 
-from models.bill_run import Events
+from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.errors import MeterbeamError
