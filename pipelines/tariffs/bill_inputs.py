@@ -103,7 +103,7 @@ def read_inputs(
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"), parse_float=str, object_pairs_hook=_once)
+        content = json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
     except FileNotFoundError as error:
         raise MeterbeamError(str(path), "no such file", "a JSON object") from error
     except (ValueError, RecursionError) as error:
