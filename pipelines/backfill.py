@@ -18,10 +18,22 @@ import pyarrow as pa
 from models.bill_run import PARTS
 from models.calendar import day_date, epoch_day, local_days
 from models.sharding import shard_of
-from pipelines.batch.account_bills import account_parts, revised_bills, touched_accounts
+from pipelines.batch.account_bills import (
+    account_parts,
+    repriced_accounts,
+    revised_bills,
+    touched_accounts,
+)
 from pipelines.batch.detect import FeaturePieces, detect_parts
 from pipelines.batch.ingest_pass import Arrivals, IngestPass, input_files, planned
-from pipelines.batch.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
+from pipelines.batch.shard_job import (
+    ProcessJob,
+    ShardReceipt,
+    fresh_prices,
+    masters,
+    prices,
+    process_shards,
+)
 from pipelines.batch.shard_ranges import ShardRange, busy_shards, shard_ranges
 from pipelines.batch.tally import Tally
 from pipelines.batch.workers import Workers, workers
@@ -310,10 +322,9 @@ def _bills(
 ) -> list[PartFile]:
     """Account bills that are new or changed, as parts."""
     priced = prices(job)
-    book, events = priced.book, priced.events
     points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     master = points.data
-    if not book or master.empty:
+    if not priced.book or master.empty:
         return []
     accounts = None
     if job.whole:
@@ -323,8 +334,8 @@ def _bills(
         meters = {meter for receipt in shards for meter in receipt.meters}
         zone = lake.config.timezone
         accounts = touched_accounts(master, zone, meters, job.former_closed, job.last_closed)
-        accounts |= points.accounts
-        parts = account_parts(lake, days, master, book, events, accounts, job.last_closed)
+        accounts |= points.accounts | repriced_accounts(master, zone, priced.book, fresh_prices(job))
+        parts = account_parts(lake, days, master, priced, accounts, job.last_closed)
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
     return [run.write(BILLS, "accounts", bills)] if bills.num_rows else []

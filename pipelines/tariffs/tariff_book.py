@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from models.bill_run import Events
+from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.tariff import Tariff, load_tariffs, parse_tariff
