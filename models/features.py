@@ -163,7 +163,7 @@ class _Chunk:
             "day_min": self._by_day(np.minimum, self.value).astype(np.int64),
         }
 
-    def _signs(self, day_min: Int) -> Features:
+    def _signs(self, day_min: NDArray[np.integer]) -> Features:
         """How many values of each day are zero, and how many negative."""
         zeros, negatives = np.zeros((2, *self.days.shape), np.int64)
         low = np.flatnonzero((day_min <= 0).any(axis=1))
