@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 import yaml
@@ -14,6 +13,7 @@ from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.errors import MeterbeamError
 from schemas.tariff import Tariff, load_tariffs
+from transforms.storage import place
 
 TariffBook = dict[str, list[Tariff]]
 
@@ -29,7 +29,7 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
     Raises:
         MeterbeamError: A tariff is wrong; names it.
     """
-    book = {} if folder is None else load_tariffs(Path(folder))
+    book = {} if folder is None else load_tariffs(place(folder))
     for name, version, text in received:
         try:
             tariff = Tariff.model_validate(yaml.safe_load(text))
