@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from models.bill_cycles import Contract, contracts_of
-from models.bill_run import Events, Tariffs, bill_loads, daily_determinants
+from models.bill_prices import Prices
+from models.bill_run import bill_loads, daily_determinants
 from models.days import per_day
 from models.loads import Loads
 from models.master import MasterData
@@ -60,7 +61,7 @@ def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract
 
 
 def bill_group(
-    computed: Computed, master: MasterData, zone: str, book: Tariffs, events: Events, last_closed: int
+    computed: Computed, master: MasterData, zone: str, prices: Prices, last_closed: int
 ) -> tuple[pa.Table | None, pa.Table | None]:
     """Shares of bills and determinants of one group; None where nothing is billed."""
     names = computed.group.names
@@ -76,5 +77,5 @@ def bill_group(
             wanted[position[meter]] |= computed.wanted[row]
     # A day before the billed channel's range has no determinants, whatever else is measured on it.
     wanted &= computed.group.facts.expected[np.array(list(bought.values()), np.int64)]
-    determinants = daily_determinants(loads, mine, book, wanted)
-    return bill_loads(loads, mine, book, events, last_closed), determinants.cast(DETERMINANTS.content)
+    determinants = daily_determinants(loads, mine, prices.book, wanted)
+    return bill_loads(loads, mine, prices, last_closed), determinants.cast(DETERMINANTS.content)
