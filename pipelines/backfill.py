@@ -47,6 +47,7 @@ from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
 from transforms.ingest import OnError
+from transforms.storage import place
 
 CELLS = 1 << 21
 
@@ -343,7 +344,7 @@ def _bills(
 
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
-    folder = Path(job.lake)
+    folder = place(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
     events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]

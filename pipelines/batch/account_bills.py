@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from models.bill_cycles import contracts_of
 from models.bill_prices import Prices, Tariffs
@@ -18,6 +16,7 @@ from models.calendar import day_grid
 from models.group_bills import BILLED, contracts
 from models.loads import Loads
 from models.master import MasterData
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile
 from pipelines.store.revise import revise
@@ -121,7 +120,9 @@ def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
     rows = [lake.current(DAYS.name, meters=meters)]
     for part in written:
         if part.table == DAYS.name:
-            table = pq.read_table(Path(lake.path) / "tables" / DAYS.name / part.path, use_threads=False)
+            table = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema).to_table(
+                use_threads=False
+            )
             rows.append(
                 table.filter(pc.is_in(table["meter_id"], pa.array(meters, pa.string()))).cast(DAYS.schema)
             )

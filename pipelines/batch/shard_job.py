@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +39,7 @@ from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shards
+from transforms.storage import place
 
 RawNames = tuple[tuple[str, bool], ...]
 """Names of raw files, and whether each came with this run."""
@@ -132,7 +132,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     return ShardReceipt(
         shards=shards,
         parts=tuple(
-            write_part(Path(job.lake), table, job.run_no, name, changed)
+            write_part(place(job.lake), table, job.run_no, name, changed)
             for table, changed in written
             if changed.num_rows
         ),
@@ -158,7 +158,7 @@ def prices(job: ProcessJob) -> Prices:
 def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
     """(series, first, last epoch day) that prices which came with this run are in force on."""
     names = tuple(item for item in job.raw.get(Kind.PRICES, ()) if item[1])
-    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(Path(job.lake)).config.timezone)
+    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(place(job.lake)).config.timezone)
 
 
 @lru_cache(maxsize=1)
@@ -186,12 +186,12 @@ def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> p
 
 @lru_cache(maxsize=1)
 def _lake(path: str, run_no: int) -> Lake:
-    return Lake.open(Path(path))
+    return Lake.open(place(path))
 
 
 def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) -> pa.Table:
     """Rows of some shards of raw files of a kind, with a ``fresh`` column; kinds without meters lie in 0."""
-    folder = Path(lake) / "raw" / kind.value
+    folder = place(lake) / "raw" / kind.value
     table, rows = read_raw_shards([folder / name for name, _ in names], kind, shards)
     fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
     return table.append_column("fresh", pa.array(fresh))

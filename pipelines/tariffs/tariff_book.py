@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -11,6 +10,7 @@ from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.tariff import Tariff, load_tariffs, parse_tariff
+from transforms.storage import place
 
 TariffBook = dict[str, list[Tariff]]
 
@@ -26,7 +26,7 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
     Raises:
         MeterbeamError: A tariff is wrong; names it.
     """
-    book = {} if folder is None else load_tariffs(Path(folder))
+    book = {} if folder is None else load_tariffs(place(folder))
     for name, version, text in received:
         tariff = parse_tariff(text, f"TariffVersion {name} {version}")
         versions = [t for t in book.get(name, []) if t.version != tariff.version]
