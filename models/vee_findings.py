@@ -13,9 +13,10 @@ from models.runs import DayHits
 from models.scale import Settled
 from models.screen import PERMILLE, Screen
 from models.series import RULES, Findings, Int, SeriesFacts
-from models.slot_marks import MICRO, missing_beside_others
+from models.slot_marks import MICRO, micro_rate, missing_beside_others
 from models.usage import SlotHits
 from schemas.rulepack import RulePack
+from schemas.rules import RateRule, Rule, UsageRule
 
 __all__ = ["all_findings"]
 
@@ -100,10 +101,16 @@ def _a_day(facts: SeriesFacts, rule: str, flat: Int, pack: RulePack) -> Findings
     first = np.flatnonzero(new)
     last = np.append(first[1:], len(flat))[: len(first)] - 1
     runs = SlotRuns(series[first], day[first], column[first], column[last] + 1, first)
-    least = getattr(getattr(pack.rules, rule), "min_usage", 0)
-    expected = np.full(len(first), int(least * MICRO), np.int64)
+    expected = np.full(len(first), _allowed(getattr(pack.rules, rule), grid.interval_s), np.int64)
     seen = _reduce(np.add, facts.value.ravel()[flat], runs)
     return _of_runs(facts, rule, runs, seen=seen, expected=expected)
+
+
+def _allowed(rule: Rule, interval_s: int) -> int:
+    """What a rule of single slots tolerates [micro-unit]: flow in a slot, usage a day, or nothing."""
+    if isinstance(rule, RateRule):
+        return micro_rate(rule.min_rate, interval_s)
+    return int(rule.min_usage * MICRO) if isinstance(rule, UsageRule) else 0
 
 
 def _reduce(how: np.ufunc, value: Int, runs: SlotRuns) -> Int:

@@ -88,10 +88,11 @@ def test_each_rule_finds_what_happened(tmp_path: Path) -> None:
         ("pulse_overflow", more, 3, 9, "0.21 kvarh", "no pulses lost"),
         ("reverse_rotation", more, 3, 12, "0.2 kvarh", "rotation forward"),
         ("stale_snapshot", "import", 4, 7, "0.25 kWh", "a new register and clock in each read"),
+        ("reactive_without_active", more, 4, 7, "0.21 kvarh", "at most 0.1 kvarh"),
         ("sibling_missing", "import", 5, 4, "1 slots that other channels of the meter have",
          "a reading in them too"),
         ("tou_registers", "import", 6, 0, "1.7 kWh", "2.7 kWh"),
-        ("reactive_without_active", more, 6, 2, "0.41 kvarh", "at most 0 kvarh"),
+        ("reactive_without_active", more, 6, 2, "0.41 kvarh", "at most 0.1 kvarh"),
         ("disconnected_usage", "import", 7, 0, "3 kWh", "at most 0 kWh"),
         ("disconnected_usage", more, 7, 0, "4.92 kvarh", "at most 0 kvarh"),
     ]  # fmt: skip
