@@ -24,8 +24,9 @@ def leaks(facts: SeriesFacts, checked: Screen, rule: LeakRule) -> DayHits:
         Whole days; ``seen`` is the lowest hour of these nights, ``expected`` the flow allowed. [micro-unit]
     """
     grid = facts.grid
-    rows = np.array(
-        [i for i, name in enumerate(facts.channels) if CHANNELS[name].quantity == "volume"], np.int64
+    volume = [CHANNELS[name].quantity == "volume" for name in facts.channels]
+    rows = (
+        np.flatnonzero(np.array(volume, np.bool_) & ~facts.instantaneous) if volume else np.zeros(0, np.int64)
     )
     if not len(rows) or grid.interval_s > HOUR_S or grid.days < rule.days:
         return DayHits.none()

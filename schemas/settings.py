@@ -7,22 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.errors import MeterbeamError
+from schemas.yaml_model import MisfitError, read_yaml
 
 __all__ = ["Settings", "load_settings"]
-
-
-class _DaysAsText(yaml.SafeLoader):
-    """YAML in which a day stays text, so that 2024-02-30 is refused with its key and not by the parser."""
-
-
-_DaysAsText.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def _known_timezone(name: str) -> str:
@@ -72,7 +61,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _days_in_order(self) -> Settings:
         if self.from_ and self.to and self.from_ > self.to:
-            raise ValueError(f"from <= to, not {self.from_} > {self.to}")
+            raise MisfitError(("from",), f"{self.from_}, after to {self.to}", "from <= to")
         return self
 
     def given(self) -> dict[str, Any]:
@@ -94,38 +83,7 @@ def load_settings(path: Path) -> Settings:
         MeterbeamError: No such file, no YAML, an unknown key or a value that does not fit; the
             message names file, key and expectation.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeterbeamError(str(path), f"no readable file ({error})", "a settings file in YAML") from error
-    try:
-        content = yaml.load(text, Loader=_DaysAsText)  # noqa: S506 a SafeLoader with less in it
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise MeterbeamError(f"{path}{line}", str(getattr(error, "problem", error)), "valid YAML") from error
-    if content is None:
-        return Settings()
-    if not isinstance(content, dict):
-        raise MeterbeamError(
-            str(path), f"a {type(content).__name__}", "keys and values, such as `workers: 2`"
-        )
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        raise _first_error(path, error) from error
-    return _from_folder(settings, path.resolve().parent)
-
-
-def _first_error(path: Path, error: ValidationError) -> MeterbeamError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "as a whole"
-    if first["type"] == "extra_forbidden":
-        known = sorted(field.alias or name for name, field in Settings.model_fields.items())
-        return MeterbeamError(f"{path}, key {key}", "an unknown key", f"one of: {', '.join(known)}")
-    found = "these values" if not first["loc"] else repr(first["input"])
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return MeterbeamError(f"{path}, key {key}", found, expected)
+    return _from_folder(read_yaml(path, Settings, "settings"), path.resolve().parent)
 
 
 def _from_folder(settings: Settings, folder: Path) -> Settings:

@@ -109,7 +109,7 @@ def mark_findings(series: Series) -> None:
             hit = [slot for slot in slots if name in slot.marks]
             if hit:
                 least = int(getattr(getattr(rules, name), "min_usage", 0) * 1_000_000)
-                if name == "reactive_without_active":
+                if name == "reactive_without_active" and rules.reactive_without_active is not None:
                     least = rate(series, rules.reactive_without_active.min_rate)
                 series.find(name, day, hit[0].start, hit[-1].end, total(hit), least)
                 for slot in hit:

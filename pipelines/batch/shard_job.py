@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, first_readings
-from models.bill_run import Events
+from models.bill_prices import Events, Prices, PriceSeries
 from models.calendar import day_date, epoch_day
 from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
 from models.scope_rows import weeks_of
-from models.shard_results import Prices, first_revisions, shard_results
+from models.shard_results import first_revisions, shard_results
 from models.shard_run import ShardRun
 from models.shard_scope import (
     Scope,
@@ -33,6 +33,7 @@ from pipelines.batch.shard_ranges import ShardRange
 from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
 from pipelines.store.revise import current_days, current_rows, revise
+from pipelines.tariffs.price_records import price_series, priced_days
 from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
@@ -146,10 +147,18 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
 
 
 def prices(job: ProcessJob) -> Prices:
-    """Tariffs and event days of a run."""
-    tariffs = job.raw.get(Kind.TARIFFS, ())
-    received = _received_tariffs(job.lake, tariffs)
-    return Prices(tariff_book(job.tariffs, received), _events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())))
+    """Tariffs, event days and price series of a run."""
+    return Prices(
+        book=tariff_book(job.tariffs, _received_tariffs(job.lake, job.raw.get(Kind.TARIFFS, ()))),
+        events=_events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())),
+        series=_series(job.lake, job.raw.get(Kind.PRICES, ())),
+    )
+
+
+def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
+    """(series, first, last epoch day) that prices which came with this run are in force on."""
+    names = tuple(item for item in job.raw.get(Kind.PRICES, ()) if item[1])
+    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(Path(job.lake)).config.timezone)
 
 
 @lru_cache(maxsize=1)
@@ -160,6 +169,11 @@ def _received_tariffs(lake: str, names: RawNames) -> tuple[tuple[str, str, str],
 @lru_cache(maxsize=1)
 def _events(lake: str, names: RawNames) -> Events:
     return event_days(_read(lake, Kind.TARIFF_EVENTS, names))
+
+
+@lru_cache(maxsize=1)
+def _series(lake: str, names: RawNames) -> dict[str, PriceSeries]:
+    return price_series(_read(lake, Kind.PRICES, names))
 
 
 def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> pa.Table:

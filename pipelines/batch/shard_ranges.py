@@ -68,8 +68,8 @@ def busy_shards(
     """Shards that what is new since the last run can have changed.
 
     All of them where rules, tariffs or the last closed day changed, or a record came that belongs to no
-    meter. Otherwise those of fresh readings, reads and events, of meters whose master data came, and of
-    dirty days.
+    meter; prices move bills only, and those are no shard's work. Otherwise those of fresh readings, reads
+    and events, of meters whose master data came, and of dirty days.
 
     Args:
         job: The run's work.
@@ -79,7 +79,7 @@ def busy_shards(
     """
     everyone = range(lake.config.shards)
     fresh = {kind: [name for name, new in names if new] for kind, names in job.raw.items()}
-    few = {*SHARDED_KINDS, Kind.SERVICE_POINTS}
+    few = {*SHARDED_KINDS, Kind.SERVICE_POINTS, Kind.PRICES}
     if job.everything or job.last_closed != job.former_closed:
         return everyone
     if any(names for kind, names in fresh.items() if kind not in few):
