@@ -50,11 +50,10 @@ def settle(
     flat[checked.absent] = 0
     flat[-1] = 0
 
-    suspects = np.union1d(checked.spike, checked.over_capacity)
     pool = _with_externals(facts, estimates) if pack.estimation.scale_external else estimates
     series, column = np.divmod(pool.slot, slots)
     holder = intervals.holding(series, column, facts.grid)
-    suspect = np.isin(pool.slot, suspects, assume_unique=True)
+    suspect = np.isin(pool.slot, checked.suspects, assume_unique=True)
     value, method = pool.value.copy(), pool.method.copy()
     _by_register(facts, checked, intervals, holder, value, method)
 

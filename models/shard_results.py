@@ -12,6 +12,7 @@ from models.bill_run import PARTS
 from models.calendar import local_midnight
 from models.feature_run import touched_weeks
 from models.group_bills import bill_group, contracts
+from models.holds import hold_bills, holds_of
 from models.shard_run import ShardRun
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, LakeTable
@@ -54,13 +55,14 @@ def shard_results(run: ShardRun, meters: Sequence[str], prices: Prices, *, bills
             features.append(weeks)
         if not computed.wanted.any():
             continue
-        days.append(run.rows(computed))
+        rows = run.rows(computed)
+        days.append(rows)
         if prices.book and not inputs.master.empty:
             billed, used = bill_group(computed, inputs.master, inputs.zone, prices, inputs.last_closed)
             if used is not None:
                 determinants.append(used)
             if billed is not None and bills:
-                shares.append(billed)
+                shares.append(hold_bills(billed, holds_of(rows), inputs.master, inputs.zone))
     _missing_tariffs(run, meters, prices.book)
     return ShardResults(
         days=_day_rows(days, run.addresses(meters)),

@@ -14,6 +14,7 @@ from models.bill_prices import Prices, Tariffs
 from models.bill_run import PARTS, bill_loads, merge_account_bills
 from models.calendar import day_grid
 from models.group_bills import BILLED, contracts
+from models.holds import hold_bills, holds_of
 from models.loads import Loads
 from models.master import MasterData
 from pipelines.store.files import dataset
@@ -112,7 +113,7 @@ def account_parts(
     for loads in _loads(days, zone):
         chosen = contracts(master, list(loads.meters), zone)
         tables.append(bill_loads(loads, chosen, prices, last_closed))
-    table = pa.concat_tables(tables)
+    table = hold_bills(pa.concat_tables(tables), holds_of(days), master, zone)
     return table.filter(pc.is_in(table["account_id"], pa.array(sorted(accounts), pa.string())))
 
 
