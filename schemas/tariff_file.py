@@ -4,25 +4,51 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from schemas.billing_rules import RULES_FILE, BillingRules
 from schemas.errors import MeterbeamError
 from schemas.tariff_charges import STAGE
 from schemas.tariff_fields import Address, MisfitError
 from schemas.tariff_version import Tariff
 
-__all__ = ["load_tariff", "load_tariffs", "parse_tariff"]
+__all__ = ["load_billing_rules", "load_tariff", "load_tariffs", "parse_tariff"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_tariff(text: str, where: str) -> Tariff:
-    """One tariff version from YAML text.
+    """One tariff version from YAML text; see :func:`_parsed`."""
+    return _parsed(text, where, Tariff, "a tariff", "fields such as id, version, calendar, charges")
+
+
+def load_billing_rules(folder: Path) -> BillingRules:
+    """What a tariff folder says beside tariffs; empty rules where it has no such file.
+
+    Raises:
+        MeterbeamError: It is wrong; names the line.
+    """
+    path = folder / RULES_FILE
+    if not path.is_file():
+        return BillingRules()
+    fields = ", ".join(BillingRules.model_fields)
+    return _parsed(
+        _text(path, "billing rules"), str(path), BillingRules, "billing rules", f"fields of {fields}"
+    )
+
+
+def _parsed(text: str, where: str, model: type[Model], what: str, fields: str) -> Model:
+    """A model from YAML text.
 
     Args:
         text: The file's content.
         where: Its name, for messages.
+        model: What it must hold.
+        what: Name of that in messages.
+        fields: What it consists of, in words.
 
     Raises:
         MeterbeamError: Names the file, the line, what stands there and what was expected.
@@ -36,14 +62,12 @@ def parse_tariff(text: str, where: str) -> Tariff:
         expected = "each field once" if isinstance(error, _TwiceError) else "valid YAML"
         raise MeterbeamError(f"{where}{line}", found, expected) from error
     except RecursionError as error:
-        raise MeterbeamError(where, "lists within lists without end", "a tariff in YAML") from error
+        raise MeterbeamError(where, "lists within lists without end", f"{what} in YAML") from error
     if not isinstance(content, dict):
         found = "an empty file" if content is None else f"a {type(content).__name__}"
-        raise MeterbeamError(
-            f"{where}, line 1", found, "a tariff: fields such as id, version, calendar, charges"
-        )
+        raise MeterbeamError(f"{where}, line 1", found, f"{what}: {fields}")
     try:
-        return Tariff.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         address, found, expected = _said(error)
         line_number, field = _place(node, address)
@@ -58,14 +82,17 @@ def load_tariff(path: Path) -> Tariff:
     Raises:
         MeterbeamError: There is no such file, or it is wrong; names the line.
     """
+    return parse_tariff(_text(path, "a tariff"), str(path))
+
+
+def _text(path: Path, what: str) -> str:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
-        raise MeterbeamError(str(path), found, "a tariff in YAML")
+        raise MeterbeamError(str(path), found, f"{what} in YAML")
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise MeterbeamError(f"{path}, byte {error.start}", "no UTF-8 text", "a tariff in YAML") from error
-    return parse_tariff(text, str(path))
+        raise MeterbeamError(f"{path}, byte {error.start}", "no UTF-8 text", f"{what} in YAML") from error
 
 
 def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
@@ -78,6 +105,8 @@ def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
         raise MeterbeamError(str(folder), "no folder", "a folder of tariff YAML files")
     found: dict[str, list[tuple[Tariff, Path]]] = {}
     for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        if path == folder / RULES_FILE:
+            continue
         tariff = load_tariff(path)
         found.setdefault(tariff.id, []).append((tariff, path))
     for name, versions in found.items():

@@ -13,7 +13,7 @@ from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.errors import MeterbeamError
-from schemas.tariff import Tariff, load_tariffs
+from schemas.tariff import BillingRules, Tariff, load_billing_rules, load_tariffs
 
 TariffBook = dict[str, list[Tariff]]
 
@@ -38,6 +38,16 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
         versions = [t for t in book.get(name, []) if t.version != tariff.version]
         book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
     return book
+
+
+@lru_cache(maxsize=4)
+def billing_rules(folder: str | None) -> BillingRules:
+    """What the tariff folder says beside tariffs; empty without one.
+
+    Raises:
+        MeterbeamError: It is wrong; names the line.
+    """
+    return BillingRules() if folder is None else load_billing_rules(Path(folder))
 
 
 def received_tariffs(rows: pa.Table) -> tuple[tuple[str, str, str], ...]:
