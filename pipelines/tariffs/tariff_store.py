@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.store.lake import Lake
 from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
-from schemas.tariff import load_tariffs
+from schemas.tariff import load_billing_rules, load_tariffs
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -23,6 +23,7 @@ def keep_tariffs(lake: Path, folder: Path) -> str:
     Raises:
         MeterbeamError: There is no such folder, it holds no tariff, or one is wrong; names it.
     """
+    load_billing_rules(folder)
     if not load_tariffs(folder):
         raise MeterbeamError(str(folder), "no .yaml file", "a folder of tariff YAML files")
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
