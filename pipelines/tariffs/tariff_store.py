@@ -51,6 +51,11 @@ def kept_tariffs(lake: Path, text: str) -> Path:
     return folder
 
 
+def kept_folder(lake: Path, text: str) -> Path:
+    """Folder in which the lake keeps the files that a run named."""
+    return _folder(lake, text)
+
+
 def tariffs_in_force(lake: Lake, folder: Path | None) -> str | None:
     """The tariff files of a run, as they stand in ``runs``: those it was given, or those of the last one."""
     if folder is not None:
