@@ -8,7 +8,7 @@ import pyarrow as pa
 from models.bill_cycles import Contract, contracts_of
 from models.bill_prices import Prices
 from models.bill_run import bill_loads, daily_determinants
-from models.days import per_day
+from models.days import slots_per_day
 from models.loads import Loads
 from models.master import MasterData
 from models.shard_run import Computed
@@ -37,11 +37,11 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
             if meter in sold:
                 exported[position] = result.value[sold[meter]]
                 exports[position] = facts.expected[sold[meter]]
-    quality = result.quality[rows]
+    quality = result.quality if len(rows) == len(result.quality) else result.quality[rows]
     lost = (quality == Quality.MISSING) | (quality == Quality.FAILED)
     made = (quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED)
     expected = facts.expected[rows]
-    missing = per_day(np.add.reduce, lost.view(np.int8), facts.grid).astype(np.int64)
+    missing = slots_per_day(lost, facts.grid)
     first = np.where(expected.any(axis=1), expected.argmax(axis=1), facts.grid.days) + facts.grid.first_day
     return Loads(
         grid=facts.grid,
@@ -51,7 +51,7 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
         exports=exports,
         first_day=first,
         missing=np.where(expected, missing, facts.grid.lengths),
-        estimated=per_day(np.add.reduce, made.view(np.int8), facts.grid).astype(np.int64),
+        estimated=slots_per_day(made, facts.grid),
     )
 
 

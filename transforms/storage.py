@@ -10,6 +10,7 @@ Endpoint, keys and region come from ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -278,6 +279,10 @@ def whole_file(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
             os.link(draft_path, path)
         else:
             draft_path.replace(path)
+    except OSError as error:
+        if error.filename == str(draft_path) and error.errno != errno.EEXIST:
+            error.filename = str(path)  # the name that the user knows
+        raise
     finally:
         draft_path.unlink(missing_ok=True)
 

@@ -253,7 +253,9 @@ def _set_back(lake: Lake) -> None:
 
 
 def _sweep(lake: Path, last: int) -> None:
-    """Remove parts of runs that never committed; no reader can know them."""
+    """Remove parts and raw drafts of runs that never committed; no reader can know them."""
+    for path in (lake / "raw").glob("*/*.tmp"):
+        path.unlink(missing_ok=True)
     for path in (lake / "tables").glob("*/*part-*"):
         number = path.name.lstrip(".").split("-")[1]
         if number.isdecimal() and int(number) > last:

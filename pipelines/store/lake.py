@@ -163,9 +163,10 @@ class Lake:
             return cls.create(path, timezone=timezone, shards=shards, history_from=history_from)
         lake = cls.open(path)
         if timezone not in (None, lake.config.timezone):
-            raise MeterbeamError(
-                "--timezone", str(timezone), f"{lake.config.timezone}, as the lake was made with"
-            )
+            expected = f"{lake.config.timezone}, as the lake was made with"
+            if not lake.run_no:
+                expected += f"; no run is complete in it yet: remove {path} to begin anew"
+            raise MeterbeamError("--timezone", str(timezone), expected)
         return lake
 
     def refresh(self) -> None:
