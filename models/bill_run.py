@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.bill_cycles import BillingPeriod, Contract, billing_periods
+from models.bill_cycles import BillingPeriod, Contract, Stay, billing_periods
 from models.billing import MICRO_DP, BillState, Line, UnpriceableError, Window, price_window
-from models.calendar import day_date, day_grid, epoch_day
+from models.calendar import DayGrid, day_date, day_grid, epoch_day, local_day
+from models.contract_loads import contract_loads
 from models.loads import Loads, contiguous
+from models.master import FOREVER
 from models.series import Bool, Int
 from models.slot_quantities import netting_of
 from models.tou import classify, daily_sums
@@ -67,22 +69,28 @@ def bill_loads(
     Returns:
         ``PARTS``, one row a (service point, period).
     """
-    row_of = {meter: row for row, meter in enumerate(loads.meters)}
-    groups: dict[tuple[int, int, str], list[BillingPeriod]] = defaultdict(list)
-    for contract in contracts:
-        row = row_of.get(contract.meter_id)
-        if row is None or contract.tariff_id is None or contract.tariff_id not in tariffs:
-            continue
-        for period in billing_periods(contract, int(loads.first_day[row]), last_closed):
-            if period.first >= loads.grid.first_day:
-                groups[period.first, period.last, contract.tariff_id].append(period)
-    state = BillState.empty(len(loads.meters))
     bills: list[_Bills] = []
-    for (first, last, tariff_id), periods in sorted(groups.items()):
-        rows = np.array([row_of[period.contract.meter_id] for period in periods], np.int64)
-        priced = _bill(loads, rows, periods, tariffs[tariff_id], events, state, first, last)
-        if priced is not None:
-            bills.append(priced)
+    for of_contracts, mine, rows, states in contract_loads(loads, contracts):
+        groups: dict[tuple[int, int, str], list[tuple[BillingPeriod, int]]] = defaultdict(list)
+        for number, contract in enumerate(mine):
+            if contract.tariff_id is None or contract.tariff_id not in tariffs:
+                continue
+            first_day = int(of_contracts.first_day[rows[number]])
+            for period in billing_periods(contract, first_day, last_closed):
+                if period.first >= loads.grid.first_day:
+                    groups[period.first, period.last, contract.tariff_id].append((period, number))
+        state = BillState.empty(max(states) + 1)
+        for (first, last, tariff_id), found in sorted(groups.items(), key=lambda item: item[0]):
+            numbers = [number for _, number in found]
+            chosen = _Chosen(
+                of_contracts,
+                [period for period, _ in found],
+                np.array([rows[number] for number in numbers], np.int64),
+                np.array([states[number] for number in numbers], np.int64),
+            )
+            priced = _bill(chosen, tariffs[tariff_id], events, state, first, last)
+            if priced is not None:
+                bills.append(priced)
     return _parts(bills)
 
 
@@ -94,7 +102,7 @@ class _Bills:
         lines: Tariff, line and decimals of its money, in the order of the bill.
         totals: [10^-6 of the currency]
         missing: Slots without a value, whose bills are held.
-        slots, estimated: Slots of the period, and those estimated.
+        slots, estimated: Slots of the period that are billed, and those estimated.
         lack: What else the bills need before they can be priced; empty for nothing.
     """
 
@@ -104,15 +112,23 @@ class _Bills:
     totals: Int
     states: Sequence[str | None]
     missing: Int
-    slots: int
+    slots: Int
     estimated: Int
     lack: str
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """Contracts of one period and tariff; (n,) each: rows of the loads, and numbers of their states."""
+
+    loads: Loads
+    periods: Sequence[BillingPeriod]
+    rows: Int
+    states: Int
+
+
 def _bill(
-    loads: Loads,
-    rows: Int,
-    periods: Sequence[BillingPeriod],
+    chosen_contracts: _Chosen,
     versions: Sequence[Tariff],
     events: Events,
     state: BillState,
@@ -120,9 +136,10 @@ def _bill(
     last: int,
 ) -> _Bills | None:
     """Bills of one period for several service points on one tariff; ``state`` is carried on in place."""
+    loads, rows, numbers = chosen_contracts.loads, chosen_contracts.rows, chosen_contracts.states
     lines: list[tuple[Tariff, Line, int]] = []
     totals: Int | None = None
-    own = state.at(rows)
+    own = state.at(numbers)
     month = day_date(last).year * 12 + day_date(last).month - 1
     tariff, chosen, lack = None, contiguous(rows), ""
     for low, high, tariff in version_stretches(versions, first, last):
@@ -153,19 +170,19 @@ def _bill(
         totals = whole if totals is None else totals + whole
         own = priced.state
     if lack:
-        lines, totals, own = [], np.zeros(len(rows), np.int64), state.at(rows)
+        lines, totals, own = [], np.zeros(len(rows), np.int64), state.at(numbers)
     if tariff is None or totals is None:
         return None
-    state.put(rows, own)
+    state.put(numbers, own)
     days = slice(first - loads.grid.first_day, last + 1 - loads.grid.first_day)
     return _Bills(
-        periods=periods,
+        periods=chosen_contracts.periods,
         tariff=tariff,
         lines=lines,
         totals=totals,
         states=_states(own, rows, tariff),
         missing=loads.missing[rows, days].sum(axis=1),
-        slots=int(loads.grid.lengths[days].sum()),
+        slots=loads.due(rows, days),
         estimated=loads.estimated[rows, days].sum(axis=1).astype(np.int64),
         lack=lack,
     )
@@ -177,8 +194,7 @@ def _parts(bills: Sequence[_Bills]) -> pa.Table:
         return PARTS.empty_table()
     periods = [period for part in bills for period in part.periods]
     points = [period.contract.service_point_id for period in periods]
-    sizes = [len(part.periods) for part in bills]
-    slots = np.repeat(np.array([part.slots for part in bills], np.int64), sizes)
+    slots = np.concatenate([part.slots for part in bills])
     missing = np.concatenate([part.missing for part in bills])
     lacks = [part.lack for part in bills for _ in part.periods]
     held = (missing > 0) | (np.array(lacks, np.str_) != "")
@@ -374,20 +390,20 @@ def daily_determinants(
     row_of = {meter: row for row, meter in enumerate(loads.meters)}
     days = np.zeros(asked.shape, np.int16)
     used: list[Tariff] = []
-    for contract in contracts:
-        row = row_of.get(contract.meter_id)
-        if row is None or contract.tariff_id is None or contract.tariff_id not in tariffs:
+    # Of a day on which contracts change within it, the earlier one names the tariff.
+    for contract in reversed(contracts):
+        if contract.tariff_id is None or contract.tariff_id not in tariffs:
             continue
-        last = (
-            loads.grid.last_day if contract.last_day is None else min(contract.last_day, loads.grid.last_day)
-        )
-        first = max(contract.first_day, loads.grid.first_day)
-        if first > last:
-            continue
-        for low, high, tariff in version_stretches(tariffs[contract.tariff_id], first, last):
-            if not any(tariff is other for other in used):
-                used.append(tariff)
-            days[row, low - loads.grid.first_day : high + 1 - loads.grid.first_day] = used.index(tariff) + 1
+        for stay in contract.stays:
+            row, first, last = row_of.get(stay.meter_id), *_days_of(stay, contract, loads.grid)
+            if row is None or first > last:
+                continue
+            for low, high, tariff in version_stretches(tariffs[contract.tariff_id], first, last):
+                if not any(tariff is other for other in used):
+                    used.append(tariff)
+                days[row, low - loads.grid.first_day : high + 1 - loads.grid.first_day] = (
+                    used.index(tariff) + 1
+                )
     tables = [_determinants(loads, tariff, asked & (days == code)) for code, tariff in enumerate(used, 1)]
     schema = pa.schema(
         [
@@ -398,6 +414,13 @@ def daily_determinants(
         ]
     )
     return pa.concat_tables([schema.empty_table(), *tables])
+
+
+def _days_of(stay: Stay, contract: Contract, grid: DayGrid) -> tuple[int, int]:
+    """First and last epoch day of a stay on a grid; the last lies before the first where it is off it."""
+    first = local_day(grid.zone, max(stay.start, 0))
+    last = grid.last_day if stay.end >= FOREVER else local_day(grid.zone, stay.end - 1)
+    return max(first, contract.first_day, grid.first_day), min(last, grid.last_day)
 
 
 def _determinants(loads: Loads, tariff: Tariff, chosen: object) -> pa.Table:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from models.bill_cycles import Contract, contracts_of
+from models.bill_cycles import contracts
 from models.bill_run import Events, Tariffs, bill_loads, daily_determinants
-from models.days import per_day
+from models.days import to_slots
 from models.loads import Loads
 from models.master import MasterData
 from models.shard_run import Computed
@@ -40,23 +40,23 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
     lost = (quality == Quality.MISSING) | (quality == Quality.FAILED)
     made = (quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED)
     expected = facts.expected[rows]
-    missing = per_day(np.add.reduce, lost.view(np.int8), facts.grid).astype(np.int64)
+    if not expected.all():
+        lost |= to_slots(~expected, facts.grid)
+    imported = result.value if len(rows) == len(result.value) else result.value[rows]
+    if facts.unserved is not None:
+        lost |= facts.unserved[rows]
+        imported, made = np.where(facts.unserved[rows], 0, imported), made & ~facts.unserved[rows]
     first = np.where(expected.any(axis=1), expected.argmax(axis=1), facts.grid.days) + facts.grid.first_day
     return Loads(
         grid=facts.grid,
         meters=meters,
-        imported=result.value if len(rows) == len(result.value) else result.value[rows],
+        imported=imported,
         exported=exported,
         exports=exports,
         first_day=first,
-        missing=np.where(expected, missing, facts.grid.lengths),
-        estimated=per_day(np.add.reduce, made.view(np.int8), facts.grid).astype(np.int64),
+        lost=lost,
+        made=made,
     )
-
-
-def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract]:
-    """Contracts of some meters, in their order."""
-    return [c for meter in meters for c in contracts_of(meter, master.spans.get(meter, []), zone)]
 
 
 def bill_group(
@@ -68,7 +68,7 @@ def bill_group(
     if not bought:
         return None, None
     loads = loads_of(computed, bought)
-    mine = contracts(master, list(bought), zone)
+    mine = contracts(master, bought, zone)
     wanted = computed.wanted[np.array(list(bought.values()), np.int64)].copy()
     position = {meter: i for i, meter in enumerate(bought)}
     for row, (meter, channel) in enumerate(names):

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from models.calendar import DayGrid
+from models.days import per_day
 from models.series import Bool, Int
 from models.tou import classify, run_sums
 from schemas.tariff import Tariff
@@ -27,8 +28,9 @@ class Loads:
         exported: Shape (n, slots), None where no meter exports. [micro-unit]
         exports: Days in the range of a meter's export channel; (n, days).
         first_day: First epoch day of each meter's range, shape (n,).
-        missing: Slots without a value by day; (n, days).
-        estimated: Estimated and substituted slots by day; (n, days).
+        lost: Slots without a value that can be billed; (n, slots).
+        made: Estimated and substituted slots; (n, slots).
+        outside: Slots that are not to be billed at all; (n, slots), None where there are none.
     """
 
     grid: DayGrid
@@ -37,11 +39,33 @@ class Loads:
     exported: Int | None
     exports: Bool
     first_day: Int
-    missing: Int
-    estimated: Int
+    lost: Bool
+    made: Bool
+    outside: Bool | None = None
     _runs: dict[tuple[Tariff, bool], tuple[Int, Bool]] = field(
         default_factory=dict, compare=False, repr=False
     )
+
+    @cached_property
+    def missing(self) -> Int:
+        """Slots without a value by day; (n, days)."""
+        counts: Int = per_day(np.add.reduce, self.lost.view(np.int8), self.grid).astype(np.int64)
+        return counts
+
+    @cached_property
+    def estimated(self) -> Int:
+        """Estimated and substituted slots by day; (n, days)."""
+        counts: Int = per_day(np.add.reduce, self.made.view(np.int8), self.grid).astype(np.int64)
+        return counts
+
+    def due(self, rows: Int, days: slice) -> Int:
+        """Slots of some days that are to be billed; (k,)."""
+        slots = np.full(len(rows), int(self.grid.lengths[days].sum()), np.int64)
+        if self.outside is None:
+            return slots
+        columns = slice(int(self.grid.offsets[days.start]), int(self.grid.offsets[days.stop]))
+        outside: Int = self.outside[rows, columns].sum(axis=1)
+        return slots - outside
 
     def fed_in(self, *, netted: bool) -> Int | None:
         """Export of all meters, None where it can make no difference; (n, slots).

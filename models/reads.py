@@ -17,13 +17,17 @@ DOUBLE_STEPS = 1000
 """A register given as a double counts as read to a thousandth of its unit."""
 
 
-def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]) -> Reads:
+def read_registers(
+    table: pa.Table, master: MasterData, rows: dict[tuple[str, str, int], int], *, by_point: bool = False
+) -> Reads:
     """Total-register reads of the series that have a row on the grid.
 
     Args:
         table: RAW_REGISTERS.
         master: Versions in force; a multiplier is that of the version just before or at the read.
-        rows: Row of each (meter, channel) on the grid.
+        rows: Row of each (meter, channel, service point) on the grid.
+        by_point: Whether a meter has a row for each service point; the point is −1 where not. A read at the
+            moment of a change of point then stands in both rows.
 
     Returns:
         The reads, sorted by (row, second), one a moment: the greatest (received_at, sequence, value,
@@ -32,25 +36,27 @@ def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, st
     if not table.num_rows:
         return Reads.none()
     series, names = series_of(table)
-    row_of = np.array([rows.get(name, -1) for name in names], np.int64)
     at = table["read_at"].to_numpy().astype(np.int64) // MICROS
     meters = pa.array([name[0] for name in names], pa.string())
     meter_of_row = pa.DictionaryArray.from_arrays(pa.array(series, pa.int32()), meters)
     before, after = master.in_force(meter_of_row, at - 1), master.in_force(meter_of_row, at)
     span = np.where(before >= 0, before, after)
     homeless = np.zeros(len(at), np.bool_) if master.empty else span < 0
-
-    total = np.array(table["tou_register"].is_null().to_numpy(), np.bool_)
-    kept = np.flatnonzero(total & ~homeless & (row_of[series] >= 0))
+    total = np.array(table["tou_register"].is_null().to_numpy(), np.bool_) & ~homeless
+    which = np.arange(len(at))
+    if by_point:
+        which, before, after = _by_point(master, before, after)
+        span = np.where(before >= 0, before, after)
+        series, at, total = series[which], at[which], total[which]
+    row = _rows(names, series, master.points[span] if by_point else np.full(len(span), -1), rows)
+    kept = np.flatnonzero(total & (row >= 0))
     if not len(kept):
         return Reads.none()
-    value, modulus, resolution, sound = _micro(
-        table.take(pa.array(kept)), names, series[kept], span[kept], master
-    )
-    row, at = row_of[series[kept]], at[kept]
-    received = table["received_at"].fill_null(NEVER).to_numpy()[kept]
-    sequence = table["sequence"].fill_null(-1).to_numpy()[kept]
-    quality = table["quality"].fill_null(0).to_numpy()[kept]
+    table, row, at = table.take(pa.array(which[kept])), row[kept], at[kept]
+    value, modulus, resolution, sound = _micro(table, names, series[kept], span[kept], master)
+    received = table["received_at"].fill_null(NEVER).to_numpy()
+    sequence = table["sequence"].fill_null(-1).to_numpy()
+    quality = table["quality"].fill_null(0).to_numpy()
     value = np.where(sound, value, -1)
     order = np.lexsort((quality, value, sequence, received, at, row))
     last = np.ones(len(order), np.bool_)
@@ -70,6 +76,26 @@ def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, st
         resolution=resolution[chosen],
         version=version[chosen],
     )
+
+
+def _by_point(master: MasterData, before: Int, after: Int) -> tuple[Int, Int, Int]:
+    """Reads once for each service point: which read, and the versions before and after it there."""
+    moved = (before >= 0) & (after >= 0) & (master.points[before] != master.points[after])
+    twice = np.flatnonzero(moved)
+    which = np.concatenate([np.arange(len(before)), twice])
+    none = np.full(len(twice), -1, np.int64)
+    return which, np.concatenate([before, none]), np.concatenate([np.where(moved, -1, after), after[twice]])
+
+
+def _rows(
+    names: list[tuple[str, str]], series: Int, point: Int, rows: dict[tuple[str, str, int], int]
+) -> Int:
+    """Row of each read, −1 for none; (k,)."""
+    low = int(point.min(initial=0))
+    width = int(point.max(initial=0)) - low + 1
+    used, code = np.unique(series * width + point - low, return_inverse=True)
+    found = [rows.get((*names[k // width], k % width + low), -1) for k in used.tolist()]
+    return np.array(found, np.int64)[code]
 
 
 def _micro(

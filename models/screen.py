@@ -27,7 +27,7 @@ class Screen:
         any_good: Days with at least one good slot; (n, days).
         complete: Days whose every slot has a value; (n, days).
         total: Sum of the values of each day; (n, days). [micro-unit]
-        absent: Slots without a usable value: missing, negative, suspect; not explained ones; flat.
+        absent: Slots without a usable value: missing, negative, suspect; not explained, in service; flat.
         zeroed: Slots without a value that an outage or a disconnection explains; flat.
         negative, spike, over_capacity: Slots the rule hit; flat.
         third_peak: p3 of the day of each spike slot. [micro-unit]
@@ -72,6 +72,9 @@ def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
     if whole is not None:
         blacked_out = per_day(np.logical_and.reduce, whole, grid)
         dark = blacked_out if dark is None else dark | blacked_out
+    if facts.unserved is not None:
+        absent_mask &= ~facts.unserved
+        explained = None if explained is None else explained & ~facts.unserved
     if explained is not None:
         zeroed = np.flatnonzero(explained)
         absent_mask &= ~explained

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from models.bill_cycles import contracts
 from models.bill_run import PARTS, Events, Tariffs
-from models.calendar import local_midnight
+from models.calendar import local_day, local_midnight
 from models.feature_run import touched_weeks
-from models.group_bills import bill_group, contracts
+from models.group_bills import bill_group
 from models.shard_run import ShardRun
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, LakeTable
@@ -84,14 +85,17 @@ def _missing_tariffs(run: ShardRun, meters: Sequence[str], book: Tariffs) -> Non
     if not book:
         return
     inputs = run.inputs
-    reported = {meter for meter, _ in inputs.first_readings}
-    for contract in contracts(inputs.master, [meter for meter in meters if meter in reported], inputs.zone):
-        if contract.tariff_id not in book:
-            first = inputs.first_readings.items()
-            seconds = [second for (meter, _), (second, _) in first if meter == contract.meter_id]
-            start = max(local_midnight(inputs.zone, max(contract.first_day, 0)), min(seconds))
-            seen = "no tariff" if contract.tariff_id is None else f"tariff {contract.tariff_id}"
-            run.add_problem("no_tariff", contract.meter_id, start, seen, "a known tariff")
+    first: dict[str, int] = {}
+    for (meter, _), (second, _) in inputs.first_readings.items():
+        first[meter] = min(first.get(meter, second), second)
+    mine = set(meters) & first.keys()
+    for contract in contracts(inputs.master, sorted(mine), inputs.zone):
+        seen = "no tariff" if contract.tariff_id is None else f"tariff {contract.tariff_id}"
+        for stay in contract.stays if contract.tariff_id not in book else ():
+            if stay.meter_id in mine:
+                midnight = local_midnight(inputs.zone, local_day(inputs.zone, max(stay.start, 0)))
+                start = max(midnight, first[stay.meter_id])
+                run.add_problem("no_tariff", stay.meter_id, start, seen, "a known tariff")
 
 
 def _day_rows(pieces: Sequence[pa.Table], addresses: pa.Table) -> pa.Table:

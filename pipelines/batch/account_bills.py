@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.bill_cycles import contracts_of
+from models.bill_cycles import contracts
 from models.bill_run import PARTS, Events, Tariffs, bill_loads, merge_account_bills
 from models.calendar import day_grid
-from models.group_bills import BILLED, contracts
+from models.group_bills import BILLED
 from models.loads import Loads
-from models.master import MasterData
+from models.master import MICROS, MasterData
+from models.series import Int
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile
 from pipelines.store.revise import revise
@@ -46,11 +47,10 @@ def touched_accounts(
 ) -> set[str]:
     """Accounts of meters whose days changed, and of contracts that ended since the last run."""
     accounts = set()
-    for meter, spans in master.spans.items():
-        for contract in contracts_of(meter, spans, zone):
-            ended = contract.last_day is not None and former_closed <= contract.last_day + 1 <= last_closed
-            if meter in meters or ended:
-                accounts.add(contract.account_id)
+    for contract in contracts(master, master.spans, zone):
+        ended = contract.last_day is not None and former_closed <= contract.last_day + 1 <= last_closed
+        if ended or not meters.isdisjoint(contract.meters):
+            accounts.add(contract.account_id)
     return accounts
 
 
@@ -77,13 +77,14 @@ def account_parts(
     zone = lake.config.timezone
     mine = {
         meter
-        for meter, spans in master.spans.items()
-        if any(contract.account_id in accounts for contract in contracts_of(meter, spans, zone))
+        for contract in contracts(master, master.spans, zone)
+        if contract.account_id in accounts
+        for meter in contract.meters
     }
     days = _days(lake, written, sorted(mine))
     tables = [PARTS.empty_table()]
     for loads in _loads(days, zone):
-        chosen = contracts(master, list(loads.meters), zone)
+        chosen = contracts(master, loads.meters, zone)
         tables.append(bill_loads(loads, chosen, book, events, last_closed))
     table = pa.concat_tables(tables)
     return table.filter(pc.is_in(table["account_id"], pa.array(sorted(accounts), pa.string())))
@@ -118,8 +119,7 @@ def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads
     shape = (len(meters), grid.slots)
     sold = bool(pc.any(pc.equal(rows["channel"], "export")).as_py())
     imported, exported = np.zeros(shape, np.int64), np.zeros(shape, np.int64) if sold else None
-    missing = np.repeat(grid.lengths[None, :], len(meters), axis=0)
-    estimated = np.zeros((len(meters), grid.days), np.int64)
+    lost, made = np.ones(shape, np.bool_), np.zeros(shape, np.bool_)
     first_day = np.full(len(meters), last + 1, np.int64)
     sells = np.zeros((len(meters), grid.days), np.bool_)
     row_of = {meter: row for row, meter in enumerate(meters)}
@@ -136,26 +136,27 @@ def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads
         target = exported if channel == "export" else imported
         lists = part["values"].combine_chunks()
         flat = pc.fill_null(lists.flatten(), 0).to_numpy()
-        length = grid.lengths[day]
-        base = row * grid.slots + grid.offsets[day]
+        length = pc.list_value_length(lists).to_numpy().astype(np.int64)
+        start = part["start"].cast(pa.int64()).to_numpy() // MICROS
+        base = row * grid.slots + (start - grid.origin) // interval
+        slots = np.repeat(base - (np.cumsum(length) - length), length) + np.arange(len(flat))
         assert target is not None
-        target.ravel()[np.repeat(base - (np.cumsum(length) - length), length) + np.arange(len(flat))] = flat
+        target.ravel()[slots] = flat
         if channel == "export":
             sells[row, day] = True
         if channel in BILLED:
-            missing[row, day] = _lost(part, length)
-            estimated[row, day] = part["estimated_slots"].to_numpy()
+            quality = _qualities(part, length)
+            lost.ravel()[slots] = np.isin(quality, (Quality.MISSING, Quality.FAILED))
+            made.ravel()[slots] = np.isin(quality, (Quality.ESTIMATED, Quality.SUBSTITUTED))
             np.minimum.at(first_day, row, day + first)
-    return Loads(grid, meters, imported, exported, sells, first_day, missing, estimated)
+    return Loads(grid, meters, imported, exported, sells, first_day, lost, made)
 
 
-def _lost(
-    part: pa.Table, length: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """Missing and failed slots of each day row."""
-    worst = (Quality.MISSING, Quality.FAILED)
-    uniform = pc.fill_null(part["quality"], int(Quality.VALIDATED)).to_numpy()
-    lost = np.where(np.isin(uniform, worst), length, 0)
-    for i in np.flatnonzero(part["qualities"].is_valid().to_numpy()).tolist():
-        lost[i] = sum(quality in worst for quality in part["qualities"][i].as_py())
-    return lost.astype(np.int64)
+def _qualities(part: pa.Table, length: Int) -> Int:
+    """Quality of each slot of some day rows."""
+    uniform = pc.fill_null(part["quality"], int(Quality.VALIDATED)).to_numpy().astype(np.int64)
+    quality = np.repeat(uniform, length)
+    lists = part["qualities"].combine_chunks()
+    stated = np.repeat(lists.is_valid().to_numpy(zero_copy_only=False), length)
+    quality[stated] = lists.flatten().to_numpy()
+    return quality

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from models.bill_cycles import billing_periods, contracts_of
+from models.bill_cycles import billing_periods, contracts
 from models.calendar import epoch_day
 from models.master import MasterData
 from models.shard_results import Prices
@@ -111,14 +111,14 @@ def due_accounts(
         last: And now.
     """
     accounts: set[str] = set()
-    for meter, spans in master.spans.items():
-        if meter not in first_days or (meter not in changed and former == last):
+    for contract in contracts(master, master.spans, zone):
+        known = [meter for meter in contract.meters if meter in first_days]
+        if not known or (former == last and not any(meter in changed for meter in known)):
             continue
-        since = changed.get(meter, last + 1)
-        for contract in contracts_of(meter, spans, zone):
-            periods = billing_periods(contract, first_days[meter], last)
-            if any(period.last >= since or period.last + 1 > former for period in periods):
-                accounts.add(contract.account_id)
+        since = min(changed.get(meter, last + 1) for meter in known)
+        periods = billing_periods(contract, min(first_days[meter] for meter in known), last)
+        if any(period.last >= since or period.last + 1 > former for period in periods):
+            accounts.add(contract.account_id)
     return accounts
 
 

@@ -35,8 +35,9 @@ def listed(findings: Findings) -> list[tuple[Any, ...]]:
 
 
 def in_range(facts: SeriesFacts) -> np.ndarray[Any, Any]:
-    """Slots of expected days: the only ones whose result means anything."""
-    return facts.expected[:, facts.grid.day_of_slot]
+    """Expected slots: the only ones whose result means anything."""
+    inside = facts.expected[:, facts.grid.day_of_slot]
+    return inside if facts.unserved is None else inside & ~facts.unserved
 
 
 def assert_equal(found: SeriesResult, wanted: SeriesResult, facts: SeriesFacts) -> None:
@@ -112,7 +113,7 @@ def alone(facts: SeriesFacts, row: int) -> SeriesFacts:
         return replace(rows, **(columns | {"series": np.zeros(int(here.sum()), np.int64)}))
 
     dense = ("value", "have", "expected", "one_directional", "instantaneous")
-    maybe = ("external", "conflict", "disconnected", "capacity")
+    maybe = ("external", "conflict", "disconnected", "capacity", "unserved")
     kept = {name: only(getattr(facts, name)) for name in dense + maybe}
     return replace(facts, **kept, outages=mine(facts.outages), reads=mine(facts.reads))
 
@@ -143,7 +144,8 @@ def cut_days(facts: SeriesFacts, first: int, last: int) -> SeriesFacts:
     def piece(table: Any, where: slice) -> Any:
         return None if table is None else table[:, where]
 
-    by_slot = {name: piece(getattr(facts, name), slots) for name in ("value", "have", "external", "conflict")}
+    of_slots = ("value", "have", "external", "conflict", "unserved")
+    by_slot = {name: piece(getattr(facts, name), slots) for name in of_slots}
     by_day = {name: piece(getattr(facts, name), days) for name in ("expected", "disconnected", "capacity")}
     return replace(facts, grid=grid, **by_slot, **by_day)
 
@@ -168,7 +170,7 @@ def test_a_day_depends_on_its_reach_only(facts: SeriesFacts, pack: RulePack, dat
     )
     here = slice(int(facts.grid.offsets[day]), int(facts.grid.offsets[day + 1]))
     there = slice(here.start - int(facts.grid.offsets[first]), here.stop - int(facts.grid.offsets[first]))
-    inside = facts.expected[:, day]
+    inside = in_range(facts)[:, here]
     everything = slice(None)
     columns = cut_columns(wide, everything, here), cut_columns(narrow, everything, there)
     for a, b in zip(*columns, strict=True):
