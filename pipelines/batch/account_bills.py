@@ -83,7 +83,7 @@ def account_parts(
     }
     days = _days(lake, written, sorted(mine))
     tables = [PARTS.empty_table()]
-    for loads in _loads(days, zone):
+    for loads in _loads(days, zone, last_closed):
         chosen = contracts(master, loads.meters, zone)
         tables.append(bill_loads(loads, chosen, book, events, last_closed))
     table = pa.concat_tables(tables)
@@ -101,20 +101,20 @@ def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
     return latest(pa.concat_tables(rows), DAYS).filter(~pc.field("withdrawn"))
 
 
-def _loads(days: pa.Table, zone: str) -> list[Loads]:
-    """Dense loads of day rows, one a length of interval."""
+def _loads(days: pa.Table, zone: str, last_closed: int) -> list[Loads]:
+    """Dense loads of day rows up to the last closed day, one a length of interval."""
     found = []
     for interval in sorted(pc.unique(days["interval_s"]).to_pylist()):
         rows = days.filter(pc.equal(days["interval_s"], interval))
         meters = sorted(set(rows.filter(pc.is_in(rows["channel"], pa.array(BILLED)))["meter_id"].to_pylist()))
         if meters:
-            found.append(_dense(rows, meters, interval, zone))
+            found.append(_dense(rows, meters, interval, zone, last_closed))
     return found
 
 
-def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads:
+def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str, last_closed: int) -> Loads:
     numbers = rows["local_day"].cast(pa.int32()).to_numpy().astype(np.int64)
-    first, last = int(numbers.min()), int(numbers.max())
+    first, last = int(numbers.min()), max(int(numbers.max()), last_closed)
     grid = day_grid(zone, interval, first, last - first + 1)
     shape = (len(meters), grid.slots)
     sold = bool(pc.any(pc.equal(rows["channel"], "export")).as_py())
