@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from models.blocks import NEVER, Blocks, join, leading_gaps, read_blocks, select, single_slots
+from models.blocks import NEVER, Blocks, few_unique, join, leading_gaps, read_blocks, select, single_slots
 from models.calendar import DayGrid, aligned, day_grid, local_day, local_days
 from models.join import Join, join_facts
 from models.master import MICROS, MasterData, Span
-from models.outages import outages_of
+from models.outages import event_marks, outages_of
 from models.place import Account, Placed, outrank, place, readings_of
-from models.reads import read_registers
+from models.reads import read_registers, repeated_reads, tou_reads
 from models.series import Bool, Int, SeriesFacts
 from models.service_time import SeriesRow, first_of_series, in_force, mixed_days, service_days
-from schemas.channels import CHANNELS
+from schemas.channels import CHANNELS, measures
 
 Name = tuple[str, str]
 """(meter, channel)."""
@@ -242,7 +242,9 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
         (blocks.start + np.maximum(blocks.length - 1, 0) * blocks.interval_s)
         > blocks.received // MICROS + FUTURE_TOLERANCE_S
     )
+    foreign = served & _foreign(inputs.master, blocks, names)
     for rule, chosen, seen, expected in (
+        ("wrong_commodity", foreign, "a channel of another commodity", "the service point's commodity"),
         ("no_service_point", ~served, "readings", "a service point in force"),
         (
             "beyond_limit",
@@ -259,6 +261,19 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
                 assembly.problems.add(problem)
     home: Bool = served & right & on_grid & ~blocks.beyond
     return home
+
+
+def _foreign(master: MasterData, blocks: Blocks, names: list[Name]) -> Bool:
+    """Blocks of a channel that does not measure the commodity of the service point in force."""
+    if master.empty:
+        return np.zeros(len(blocks.start), np.bool_)
+    pair, of_block = few_unique(blocks.series * (len(master.all_spans) + 1) + blocks.span + 1)
+    series, span = np.divmod(pair, len(master.all_spans) + 1)
+    foreign = [
+        s > 0 and not measures(CHANNELS[names[i][1]].commodity, master.all_spans[s - 1].version.commodity)
+        for i, s in zip(series.tolist(), span.tolist(), strict=True)
+    ]
+    return np.array(foreign, np.bool_)[of_block]
 
 
 def _of_blocks(
@@ -361,6 +376,7 @@ def _group(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Pl
     for i, name in enumerate(names):
         rows_of_meter[name[0]].append(i)
     outages, _ = outages_of(inputs.events, rows_of_meter)
+    by_point = inputs.joined
     facts = SeriesFacts(
         grid=grid,
         value=placed.value,
@@ -371,9 +387,17 @@ def _group(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Pl
         external=placed.external,
         conflict=placed.conflict,
         disconnected=told.disconnected if told.disconnected.any() else None,
+        inactive=told.inactive if told.inactive.any() else None,
         capacity=told.capacity if told.capacity.any() else None,
         outages=outages,
-        reads=read_registers(inputs.registers, master, row_of, by_point=inputs.joined),
+        events=event_marks(inputs.events, rows_of_meter),
+        reads=read_registers(inputs.registers, master, row_of, by_point=by_point),
+        tou=tou_reads(inputs.registers, master, row_of, by_point=by_point),
+        repeats=repeated_reads(
+            inputs.registers, {row.name: i for i, row in enumerate(rows)}, grid.interval_s
+        ),
+        meter=np.cumsum([i > 0 and names[i][0] != names[i - 1][0] for i in range(len(rows))], dtype=np.int64),
+        channels=tuple(channel for _, channel in names),
         unserved=told.unserved,
     )
     if inputs.joined:

@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 from models.calendar import DayGrid
 from models.days import to_slots
 from models.edits import SlotEdits
-from models.series import Bool, Findings, Handovers, Int, Outages, Reads, SeriesFacts, SeriesResult
+from models.series import (
+    Bool,
+    EventMarks,
+    Findings,
+    Handovers,
+    Int,
+    Outages,
+    Reads,
+    Repeats,
+    SeriesFacts,
+    SeriesResult,
+    TouReads,
+)
 from models.service_time import SeriesRow
 
 __all__ = ["Join", "join_facts"]
@@ -148,6 +160,12 @@ def join_facts(
         external=merged(facts.external),
         conflict=merged(facts.conflict),
         disconnected=merged(facts.disconnected),
+        inactive=merged(facts.inactive),
+        meter=np.cumsum([i > 0 and keys[i][0] != keys[i - 1][0] for i in range(len(keys))], dtype=np.int64),
+        channels=tuple(channel for _, channel in keys),
+        events=_events(facts.events, rows, row_of),
+        repeats=_repeats(facts.repeats, rows, row_of),
+        tou=_tou(facts.tou, row_of),
         capacity=capacity,
         outages=_outages(facts.outages, rows, row_of),
         reads=_reads(facts.reads, row_of),
@@ -191,6 +209,38 @@ def _outages(outages: Outages, rows: Sequence[SeriesRow], row: Int) -> Outages:
     ]
     table = np.array(sorted(found), np.int64).reshape(-1, 3)
     return Outages(table[:, 0], table[:, 1], table[:, 2])
+
+
+def _events(events: EventMarks, rows: Sequence[SeriesRow], row: Int) -> EventMarks:
+    """What events say of the time of their own meters."""
+    columns = (getattr(events, name).tolist() for name in EventMarks.__dataclass_fields__)
+    found = [
+        (rule, int(row[tenure]), max(start, span.start), min(end, span.end))
+        for rule, tenure, start, end in zip(*columns, strict=True)
+        for span in rows[tenure].spans
+        if max(start, span.start) < min(end, span.end)
+    ]
+    return EventMarks(*np.ascontiguousarray(np.array(sorted(found), np.int64).reshape(-1, 4).T))
+
+
+def _repeats(repeats: Repeats, rows: Sequence[SeriesRow], row: Int) -> Repeats:
+    """Repeated reads, each where its meter was by its clock."""
+    found = {
+        (int(row[tenure]), at)
+        for of, at in zip(repeats.series.tolist(), repeats.at.tolist(), strict=True)
+        for tenure, one in enumerate(rows)
+        if one.name == rows[of].name and any(span.start <= at < span.end for span in one.spans)
+    }
+    return Repeats(*np.ascontiguousarray(np.array(sorted(found), np.int64).reshape(-1, 2).T))
+
+
+def _tou(tou: TouReads, row: Int) -> TouReads:
+    """Time-of-use registers: those of two meters never agree."""
+    series = row[tou.series]
+    register = tou.register * len(row) + tou.series
+    order = np.lexsort((tou.at, register, series))
+    columns = {name: getattr(tou, name)[order] for name in TouReads.__dataclass_fields__}
+    return TouReads(**{**columns, "series": series[order], "register": register[order]})
 
 
 def _reads(reads: Reads, row: Int) -> Reads:

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.assemble import Name, ShardInputs, first_readings
+from models.bill_prices import Prices
 from models.calendar import local_days, local_midnight
 from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
 from models.linked_days import linked_days
 from models.master import MICROS, MasterData, master_data
 from models.repeats import without_repeats
-from models.shard_results import Prices, ShardResults, shard_results
+from models.shard_results import ShardResults, shard_results
 from models.shard_run import CONTEXT_BACK, ShardRun
 from models.shard_scope import (
     EVER,

@@ -107,12 +107,14 @@ class InForce:
     Attributes:
         expected: Days with a slot in range.
         disconnected: Days whose service is disconnected.
+        inactive: Days whose service is inactive or closed, disconnected ones all.
         capacity: Service size, 0 = not stated. [micro-unit a slot]
         unserved: Slots of expected days at whose start no service point is in force.
     """
 
     expected: Bool
     disconnected: Bool
+    inactive: Bool
     capacity: Int
     unserved: Bool | None
 
@@ -129,7 +131,7 @@ def in_force(
         last_closed: Last closed epoch day.
         empty: Whether the lake has no master data at all.
     """
-    expected, disconnected = np.zeros((2, len(rows), grid.days), np.bool_)
+    expected, disconnected, inactive = np.zeros((3, len(rows), grid.days), np.bool_)
     capacity = np.zeros((len(rows), grid.days), np.int64)
     partial: dict[int, Bool] = {}
     last = min(max(last_closed - grid.first_day + 1, 0), grid.days)
@@ -148,21 +150,22 @@ def in_force(
                 expected[i, max(days[0], first) : max(min(days[1], last), first)] = True
         if not np.isin(columns, grid.offsets).all():
             partial[i] = _unserved(columns, expected[i], grid)
-        _versions(row, grid, disconnected[i], capacity[i])
+        _versions(row, grid, disconnected[i], inactive[i], capacity[i])
     unserved = None
     if any(mask.any() for mask in partial.values()):
         unserved = np.zeros((len(rows), grid.slots), np.bool_)
         for i, mask in partial.items():
             unserved[i] = mask
-    return InForce(expected, disconnected, capacity, unserved)
+    return InForce(expected, disconnected, inactive, capacity, unserved)
 
 
-def _versions(row: SeriesRow, grid: DayGrid, disconnected: Bool, capacity: Int) -> None:
+def _versions(row: SeriesRow, grid: DayGrid, disconnected: Bool, inactive: Bool, capacity: Int) -> None:
     """Status and size of each day, those in force at its midnight; in place."""
     for span in row.spans:
         low = int(np.searchsorted(grid.day_starts[:-1], span.start))
         high = int(np.searchsorted(grid.day_starts[:-1], span.end))
         disconnected[low:high] = span.version.disconnected
+        inactive[low:high] = span.version.inactive
         if span.version.capacity_kw is not None and CHANNELS[row.name[1]].unit == "kWh":
             size = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
             capacity[low:high] = min(size, SLOT_LIMIT)

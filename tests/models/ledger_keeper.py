@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from models.assemble import ShardInputs, first_readings
+from models.bill_prices import Prices
 from models.dirty import DirtyDays, read_days
 from models.ledger import Flushed
 from models.master import master_data
-from models.shard_results import DAY_ROWS, Prices, ShardResults, shard_results
+from models.shard_results import DAY_ROWS, ShardResults, shard_results
 from models.shard_run import WHOLE_METER, ShardRun
 from models.shard_scope import Scope, closed_only, ranges_of, whole_meters
 from pipelines.tariffs.tariff_book import tariff_book
