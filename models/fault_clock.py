@@ -1,60 +1,104 @@
-"""Clocks that were set wrong: a meter whose day moved by hours against its own past, and the fleet's did not.
+"""Clocks that were set wrong, or that run too fast or slow: the day of a meter against its own past.
 
-Weekly profiles by hour, laid over those of the weeks before at every lag. What the fleet does (a clock
-change that meters keep, the seasons) is taken out first; a lag that a whole group of meters shares in one
-week is the group's, not a meter's fault.
+A profile by hour of the weeks before a split is laid over that of the weeks after it, moved back along a
+path: a step of some hours, or a drift that grows week by week. What counts is how much of the likeness that
+was lost comes back. A move that a whole group of meters makes in one week (a clock change that some keep
+and some do not) is the group's: it is taken back, of each meter that made it, before any is judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from models.fault_days import Days, Fault
-from models.series import Bool
+from models.series import Bool, Int
 from models.weekly_features import Float
 
 __all__ = ["clock_faults"]
 
 MOST_HOURS = 4
-LAGS = range(-MOST_HOURS, MOST_HOURS + 1)
+LAGS = (*range(-MOST_HOURS, 0), *range(1, MOST_HOURS + 1))
 WINDOW = 4
-"""Weeks before and after that are compared, where there are as many."""
+"""Weeks on either side of a step that are compared, where there are as many."""
+FEWEST_WEEKS = 2
+"""Weeks on either side of a fault of one meter."""
+DRIFT_WEEKS = 3
+REGAINED, UNLIKE = 0.36, 0.1
+"""Share of the lost likeness (1 less a correlation, and a little more) that the move must give back."""
 LIKENESS = 0.6
-GAIN, NOISE = 0.02, 0.33
-"""How like the moved profile must be (a correlation), and how much more so than the unmoved one: by ``GAIN``
-and this share of what the moved one itself lacks of 1."""
-GROUP, FEWEST_OF_GROUP = 0.05, 5
-"""Share of the meters that makes one lag in one week a matter of the fleet, and the fewest meters that do."""
+GROUP, FEWEST_OF_GROUP, MOST_EVENTS = 0.05, 5, 4
+"""Share of the meters that makes one step in one week a matter of the fleet, the fewest meters that do, and
+how many such weeks are looked for."""
+METERS_AT_ONCE = 512
+SURER = 0.1
+DRIFTED = 0.55
+KAPPA = 0.1
+OWN_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class Path:
+    """By how many hours each week's day runs late.
+
+    Attributes:
+        week: The first that does.
+        hours: Of every week, 0 before ``week``; (w,).
+        drifts: Whether it grows.
+    """
+
+    week: int
+    hours: Int
+    drifts: bool
+
+
+@dataclass(frozen=True)
+class Best:
+    """The path of each meter that gives most back; (m,) each.
+
+    Attributes:
+        path: Number of the path.
+        regained: Share of the lost likeness that it gives back.
+        like: Correlation after it.
+    """
+
+    path: Int
+    regained: Float
+    like: Float
 
 
 def clock_faults(days: Days) -> list[Fault]:
-    """The clearest shift of each meter at most; none where there are fewer than five weeks."""
+    """The clearest fault of each meter at most; none where there are fewer than five weeks."""
     hours = np.maximum(days.table.hours.astype(np.float64), 0)
     weeks = hours.shape[1]
-    if weeks < 5 or not len(hours):
+    if weeks <= 2 * FEWEST_WEEKS or not len(hours):
         return []
-    profiles = _unit(_aligned(np.sqrt(hours)))
-    gain, lag, like, at = (np.zeros(len(hours)) for _ in range(4))
-    for week, now in _lagged(profiles):
-        best = now.argmax(axis=1)
-        top = np.take_along_axis(now, best[:, None], axis=1)[:, 0]
-        more = top - now[:, MOST_HOURS]
-        better = more > gain
-        gain[better], lag[better] = more[better], best[better] - MOST_HOURS
-        like[better], at[better] = top[better], week
-    hit = (like > LIKENESS) & (gain > GAIN + NOISE * (1 - like))
-    hit &= ~_shared(hit, lag, at)
+    unit = _without_groups(_unit(np.sqrt(hours)))
+    paths = [*_steps(weeks, FEWEST_WEEKS), *_drifts(weeks)]
+    best = _best(unit, paths)
     first = len(days.table.weeks) - weeks
-    return [_fault(days, row, int(lag[row]), float(like[row]), first + int(at[row]))
+    drifts = np.array([p.drifts for p in paths])[best.path]
+    hit=_hit(best)&(~drifts | (best.regained>DRIFTED))
+    return [_fault(days, row, paths[int(best.path[row])], float(best.like[row]), first)
             for row in np.flatnonzero(hit).tolist()]  # fmt: skip
 
 
-def _fault(days: Days, row: int, hours: int, like: float, week: int) -> Fault:
-    told = f"its day runs {abs(hours)} h {'later' if hours > 0 else 'earlier'} than before"
+def _hit(best: Best) -> Bool:
+    hit: Bool = (best.regained > REGAINED) & (best.like > LIKENESS)
+    return hit
+
+
+def _fault(days: Days, row: int, path: Path, like: float, first: int) -> Fault:
+    hours = int(path.hours[-1])
+    way = "later" if hours > 0 else "earlier"
+    told = f"its day runs {abs(hours)} h {way} than before"
+    if path.drifts:
+        told = f"its day runs {way} week by week, {abs(hours)} h by the last"
     evidence = f"{told}, and so moved is {like:.0%} like it; the fleet's did not move"
-    return Fault(row, "clock_shift", int(days.table.weeks[week]), None, "warning", evidence)
+    name = "clock_drift" if path.drifts else "clock_shift"
+    return Fault(row, name, int(days.table.weeks[first + path.week]), None, "warning", evidence)
 
 
 def _unit(profiles: Float) -> Float:
@@ -64,31 +108,90 @@ def _unit(profiles: Float) -> Float:
     return unit
 
 
-def _aligned(profiles: Float) -> Float:
-    """Profiles with the fleet's own moves, week by week, taken back."""
-    unit, moved = _unit(profiles), 0
-    result = profiles.copy()
-    for week in range(1, profiles.shape[1]):
-        likeness = [float((unit[:, week - 1] * np.roll(unit[:, week], -lag, axis=1)).sum()) for lag in LAGS]
-        moved += int(np.argmax(likeness)) - MOST_HOURS
-        result[:, week] = np.roll(profiles[:, week], -moved, axis=1)
-    return result
+def _steps(weeks: int, edge: int) -> Iterator[Path]:
+    for week in range(edge, weeks - edge + 1):
+        for lag in LAGS:
+            yield Path(week, np.where(np.arange(weeks) >= week, lag, 0), drifts=False)
 
 
-def _lagged(unit: Float) -> Iterator[tuple[int, Float]]:
-    """Correlation of the weeks from each week on with those before it at each lag; (m, lags)."""
-    for week in range(2, unit.shape[1] - 1):
-        before = unit[:, max(week - WINDOW, 0) : week].sum(axis=1)
-        after = unit[:, week : week + WINDOW].sum(axis=1)
-        length = np.sqrt((before**2).sum(axis=1) * (after**2).sum(axis=1)) + 1e-9
-        moved = [(before * np.roll(after, -lag, axis=1)).sum(axis=1) / length for lag in LAGS]
-        yield week, np.stack(moved, axis=1)
+def _drifts(weeks: int) -> Iterator[Path]:
+    """Paths that grow evenly to the last week, by two hours at least: less is a step as well."""
+    for week in range(FEWEST_WEEKS, weeks - DRIFT_WEEKS + 1):
+        since = np.maximum(np.arange(weeks) - week + 0.5, 0) / (weeks - week)
+        for lag in LAGS:
+            if abs(lag) > 1:
+                yield Path(week, np.rint(lag * since).astype(np.int64), drifts=True)
 
 
-def _shared(hit: Bool, lag: Float, at: Float) -> Bool:
-    """Meters whose lag in that week is that of a group; (m,)."""
-    keys = at * 2 * len(LAGS) + lag
-    names, place, counts = np.unique(np.where(hit, keys, np.inf), return_inverse=True, return_counts=True)
-    large = (counts > max(GROUP * len(hit), FEWEST_OF_GROUP)) & np.isfinite(names)
-    shared: Bool = large[place]
-    return shared
+def _best(unit: Float, paths: list[Path]) -> Best:
+    parts = [_best_of_some(unit[low : low + METERS_AT_ONCE], paths)
+             for low in range(0, len(unit), METERS_AT_ONCE)]  # fmt: skip
+    return Best(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _best_of_some(unit: Float, paths: list[Path]) -> tuple[Int, Float, Float]:
+    count, weeks, _ = unit.shape
+    path, regained, like = np.full(count, -1), np.full(count, -np.inf), np.zeros(count)
+    moved = {lag: np.roll(unit, -lag, axis=2) for lag in (0, *LAGS)}
+    for number, tried in enumerate(paths):
+        early = range(max(tried.week - WINDOW, 0), tried.week)
+        late = range(tried.week, weeks if tried.drifts else min(tried.week + WINDOW, weeks))
+        before = unit[:, early.start : early.stop].sum(axis=1)
+        after = sum((moved[int(tried.hours[week])][:, week] for week in late), np.zeros(before.shape))
+        stayed = _likeness(before, unit[:, late.start : late.stop].sum(axis=1))
+        now = _likeness(before, after)
+        share = (now - stayed) / (1 + UNLIKE - stayed)
+        better = share > regained + SURER * (tried.drifts & (path >= 0))
+        path[better], regained[better], like[better] = number, share[better], now[better]
+    return path, regained, like
+
+
+def _likeness(one: Float, other: Float) -> Float:
+    length = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1)) + 1e-9
+    likeness: Float = (one * other).sum(axis=1) / length
+    return likeness
+
+
+def _without_groups(unit: Float) -> Float:
+    """Profiles with the steps that groups of meters made taken back, of each meter that made them.
+
+    The weeks before such a step are moved, so that all end in the present's time.
+    """
+    paths = list(_steps(unit.shape[1], 1))
+    for _ in range(MOST_EVENTS):
+        best = _best(unit, paths)
+        made = np.bincount(best.path[_hit(best)], minlength=len(paths))
+        step = paths[int(made.argmax())]
+        if made.max() <= max(GROUP * len(unit), FEWEST_OF_GROUP):
+            break
+        back = unit.copy()
+        back[:, : step.week] = np.roll(unit[:, : step.week], int(step.hours[-1]), axis=2)
+        mine = _made_it(unit, back)
+        unit = np.where(mine[:, None, None], back, unit)
+    return unit
+
+
+def _made_it(unit: Float, back: Float) -> Bool:
+    """Meters whose weeks are more alike, and more like the population's, with a step taken back than
+    without, whatever one step of their own does; (m,).
+    """
+    late = unit[:, -1] if unit.shape[1] < 2 else unit[:, unit.shape[1] // 2 :].mean(axis=1)
+    usual = late.mean(axis=0)
+    usual /= np.sqrt((usual**2).sum()) + 1e-9
+    mine: Bool = _together(back, usual) > _together(unit, usual)
+    return mine
+
+
+def _together(unit: Float, usual: Float) -> Float:
+    """How alike the weeks are, together with the population's profile, after the best step or none; (m,)."""
+    weeks = unit.shape[1]
+    late = unit[:, ::-1].cumsum(axis=1)[:, ::-1] / weeks
+    def score(sum_):
+        return -np.log(1 + UNLIKE - (sum_**2).sum(axis=1)) + KAPPA * (sum_ @ usual)
+    best = score(late[:, 0])
+    for week in range(FEWEST_WEEKS, weeks - FEWEST_WEEKS + 1):
+        before = late[:, 0] - late[:, week]
+        for lag in LAGS:
+            moved = before + np.roll(late[:, week], -lag, axis=1)
+            best = np.maximum(best, score(moved) - OWN_STEP)
+    return best
