@@ -19,14 +19,14 @@ from models.weekly_features import Float
 
 __all__ = ["clock_faults"]
 
-MOST_HOURS = 4
+MOST_HOURS, PER_HOUR = 4, 2
 LAGS = (*range(-MOST_HOURS, 0), *range(1, MOST_HOURS + 1))
 WINDOW = 4
 """Weeks on either side of a step that are compared, where there are as many."""
 FEWEST_WEEKS = 2
 """Weeks on either side of a fault of one meter."""
 DRIFT_WEEKS = 3
-REGAINED, UNLIKE = 0.36, 0.1
+REGAINED, UNLIKE = 0.3, 0.1
 """Share of the lost likeness (1 less a correlation, and a little more) that the move must give back."""
 LIKENESS = 0.6
 GROUP, FEWEST_OF_GROUP, MOST_EVENTS = 0.05, 5, 4
@@ -35,8 +35,8 @@ how many such weeks are looked for."""
 METERS_AT_ONCE = 512
 SURER = 0.1
 DRIFTED = 0.55
-KAPPA = 0.1
-OWN_STEP = 0.02
+USUAL, SHAPES = 0.3, 7
+OWN_STEP = 0.04
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Best:
 
 def clock_faults(days: Days) -> list[Fault]:
     """The clearest fault of each meter at most; none where there are fewer than five weeks."""
-    hours = np.maximum(days.table.hours.astype(np.float64), 0)
-    weeks = hours.shape[1]
-    if weeks <= 2 * FEWEST_WEEKS or not len(hours):
+    halves = np.maximum(days.table.halves.astype(np.float64), 0)
+    weeks = halves.shape[1]
+    if weeks <= 2 * FEWEST_WEEKS or not len(halves):
         return []
-    unit = _without_groups(_unit(np.sqrt(hours)))
+    unit = _without_groups(_unit(np.sqrt(halves)))
     paths = [*_steps(weeks, FEWEST_WEEKS), *_drifts(weeks)]
     best = _best(unit, paths)
     first = len(days.table.weeks) - weeks
@@ -132,7 +132,7 @@ def _best(unit: Float, paths: list[Path]) -> Best:
 def _best_of_some(unit: Float, paths: list[Path]) -> tuple[Int, Float, Float]:
     count, weeks, _ = unit.shape
     path, regained, like = np.full(count, -1), np.full(count, -np.inf), np.zeros(count)
-    moved = {lag: np.roll(unit, -lag, axis=2) for lag in (0, *LAGS)}
+    moved = {lag: np.roll(unit, -PER_HOUR * lag, axis=2) for lag in (0, *LAGS)}
     for number, tried in enumerate(paths):
         early = range(max(tried.week - WINDOW, 0), tried.week)
         late = range(tried.week, weeks if tried.drifts else min(tried.week + WINDOW, weeks))
@@ -165,33 +165,51 @@ def _without_groups(unit: Float) -> Float:
         if made.max() <= max(GROUP * len(unit), FEWEST_OF_GROUP):
             break
         back = unit.copy()
-        back[:, : step.week] = np.roll(unit[:, : step.week], int(step.hours[-1]), axis=2)
+        back[:, : step.week] = np.roll(unit[:, : step.week], PER_HOUR * int(step.hours[-1]), axis=2)
         mine = _made_it(unit, back)
         unit = np.where(mine[:, None, None], back, unit)
     return unit
 
 
 def _made_it(unit: Float, back: Float) -> Bool:
-    """Meters whose weeks are more alike, and more like the population's, with a step taken back than
+    """Meters whose weeks are more alike, and their edges more like the fleet's, with a step taken back than
     without, whatever one step of their own does; (m,).
     """
-    late = unit[:, -1] if unit.shape[1] < 2 else unit[:, unit.shape[1] // 2 :].mean(axis=1)
-    usual = late.mean(axis=0)
-    usual /= np.sqrt((usual**2).sum()) + 1e-9
-    mine: Bool = _together(back, usual) > _together(unit, usual)
+    shapes = _usual_shapes(unit[:, unit.shape[1] // 2 :].mean(axis=1))
+    mine: Bool = _together(back, shapes) > _together(unit, shapes)
     return mine
 
 
-def _together(unit: Float, usual: Float) -> Float:
-    """How alike the weeks are, together with the population's profile, after the best step or none; (m,)."""
+def _edges(profiles: Float) -> Float:
+    """Rises and falls from one half hour to the next, of length 1; (m, 48)."""
+    edges = profiles - np.roll(profiles, 1, axis=1)
+    length = np.sqrt((edges**2).sum(axis=1, keepdims=True)) + 1e-9
+    unit: Float = edges / length
+    return unit
+
+
+def _usual_shapes(profiles: Float) -> Float:
+    """The few shapes of which most meters' edges are made: principal components, (48, ``SHAPES``)."""
+    edges = _edges(profiles)
+    _, vectors = np.linalg.eigh(np.einsum("mi,mj->ij", edges, edges))
+    shapes: Float = vectors[:, -SHAPES:]
+    return shapes
+
+
+def _together(unit: Float, shapes: Float) -> Float:
+    """How alike the weeks are, and how usual their edges, after the best step or none; (m,)."""
     weeks = unit.shape[1]
     late = unit[:, ::-1].cumsum(axis=1)[:, ::-1] / weeks
-    def score(sum_):
-        return -np.log(1 + UNLIKE - (sum_**2).sum(axis=1)) + KAPPA * (sum_ @ usual)
+
+    def score(mean: Float) -> Float:
+        usual = (np.einsum("mi,ik->mk", _edges(mean), shapes) ** 2).sum(axis=1)
+        total: Float = USUAL * usual - np.log(1 + UNLIKE - (mean**2).sum(axis=1))
+        return total
+
     best = score(late[:, 0])
     for week in range(FEWEST_WEEKS, weeks - FEWEST_WEEKS + 1):
         before = late[:, 0] - late[:, week]
         for lag in LAGS:
-            moved = before + np.roll(late[:, week], -lag, axis=1)
+            moved = before + np.roll(late[:, week], -PER_HOUR * lag, axis=1)
             best = np.maximum(best, score(moved) - OWN_STEP)
     return best

@@ -40,6 +40,7 @@ class Days:
         self.table = table
         self.have, self.total = table.days("day_have"), table.days("day_total")
         self.peak, self.low, self.zero = table.days("day_max"), table.days("day_min"), table.days("day_zeros")
+        self.lone = table.days("day_lone")
         self.seen: Bool = self.have > 0
         self.used: Bool = (self.total > 0).sum(axis=1) >= 7
         self.count = self.total.shape[1]

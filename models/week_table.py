@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.series import Bool, Int
 from models.weekly_features import NAMES, weekly_features
+from schemas.features import LISTS
 
 WEEK = 7
 DAILY = {
@@ -23,6 +24,7 @@ DAILY = {
     "day_max": np.int64,
     "day_min": np.int64,
     "day_zeros": np.int16,
+    "day_lone": np.int16,
     "day_have": np.int16,
 }
 """Daily columns that are kept, as small as they can be: a day has at most 1,500 slots of a minute."""
@@ -49,7 +51,7 @@ class WeekTable:
         signature: Equal for equal weeks, 0 for a week of zeros; (m, w).
         lists: The columns of ``DAILY``, (m, w, 7) each.
         features: ``models.weekly_features`` of each week, NaN where there is none; (m, w, 12).
-        hours: Energy by hour in the last ``CLOCK_WEEKS``; (m, c, 24). [Wh]
+        halves: Energy by half hour in the last ``CLOCK_WEEKS``; (m, c, 48). [Wh]
         parts: Energy by day and two hours in the last ``RECENT_WEEKS``; (m, r, 84). [Wh]
     """
 
@@ -60,7 +62,7 @@ class WeekTable:
     signature: Int
     lists: Columns
     features: NDArray[np.float32]
-    hours: NDArray[np.float32]
+    halves: NDArray[np.float32]
     parts: NDArray[np.int32]
 
     def chosen(self, rows: Int, daily: Sequence[str] = tuple(DAILY)) -> WeekTable:
@@ -75,7 +77,7 @@ class WeekTable:
             self.signature[rows],
             {name: self.lists[name][rows] for name in daily},
             self.features[rows],
-            self.hours[rows],
+            self.halves[rows],
             self.parts[rows],
         )
 
@@ -109,7 +111,7 @@ def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") 
         whole["signature"],
         {name: whole[name] for name in DAILY},
         whole["features"],
-        whole["hours"],
+        whole["halves"],
         whole["parts"],
     )
 
@@ -122,7 +124,7 @@ def _nothing(weeks: Int) -> Columns:
         **{name: np.zeros(shape, kind) for name, kind in numbers.items()},
         **{name: np.zeros((*shape, WEEK), kind) for name, kind in DAILY.items()},
         "features": np.zeros((*shape, len(NAMES)), np.float32),
-        "hours": np.zeros((0, min(CLOCK_WEEKS, len(weeks)), 24), np.float32),
+        "halves": np.zeros((0, min(CLOCK_WEEKS, len(weeks)), 48), np.float32),
         "parts": np.zeros((0, min(RECENT_WEEKS, len(weeks)), PARTS), np.int32),
     }
 
@@ -158,15 +160,28 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
         "signature": signature,
         **{name: found[name].astype(kind, copy=False) for name, kind in DAILY.items()},
         "features": weekly_features(there, found).astype(np.float32),
-        "hours": (found["hours"][:, -CLOCK_WEEKS:] / 1000).astype(np.float32),
+        "halves": _halves(found["hours"][:, -CLOCK_WEEKS:], found["late"][:, -CLOCK_WEEKS:]),
         "parts": found["parts"][:, -RECENT_WEEKS:],
     }
 
 
+def _halves(hours: Int, late: Int) -> NDArray[np.float32]:
+    """Half hours of m meters in c weeks, halves of the hours where nothing is known of them; (m, c, 48). [Wh]"""
+    late = np.where(late.any(axis=2, keepdims=True), late, hours // 2)
+    halves = np.stack([hours - late, late], axis=3) / 1000
+    return halves.reshape(*hours.shape[:2], -1).astype(np.float32)
+
+
 def list_column(rows: pa.Table, name: str) -> NDArray[Any]:
-    """A list column of one length; (rows, length)."""
-    flat: NDArray[Any] = _array(rows[name]).flatten().to_numpy()
-    return flat.reshape(rows.num_rows, -1)
+    """A list column of one length, zeros where a lake is older than the column; (rows, length)."""
+    lists = _array(rows[name])
+    length, _ = LISTS[name]
+    flat = lists.flatten().to_numpy().reshape(-1, length)
+    if not lists.null_count:
+        return flat
+    numbers = np.zeros((rows.num_rows, length), flat.dtype)
+    numbers[lists.is_valid().to_numpy(zero_copy_only=False)] = flat
+    return numbers
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

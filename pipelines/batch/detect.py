@@ -41,8 +41,10 @@ READ = (
     "day_max",
     "day_min",
     "day_zeros",
+    "day_lone",
     "day_hash",
     "hours",
+    "late",
     "parts",
 )
 """Columns of ``features`` that detection reads."""
