@@ -23,20 +23,21 @@ MOST_HOURS, PER_HOUR = 4, 2
 LAGS = (*range(-MOST_HOURS, 0), *range(1, MOST_HOURS + 1))
 WINDOW = 4
 """Weeks on either side of a step that are compared, where there are as many."""
-FEWEST_WEEKS = 2
-"""Weeks on either side of a fault of one meter."""
-DRIFT_WEEKS = 3
+FEWEST_WEEKS, DRIFT_WEEKS = 2, 3
+"""Weeks on either side of a step of one meter, and weeks that a drift takes at least."""
 REGAINED, UNLIKE = 0.3, 0.1
-"""Share of the lost likeness (1 less a correlation, and a little more) that the move must give back."""
+"""Share of the lost likeness (1 less a correlation, and a little more) that moving back must return."""
+DRIFTED, SURER = 0.55, 0.1
+"""The same for a drift, which has more ways to fit, and by how much it must be above that of any step."""
 LIKENESS = 0.6
 GROUP, FEWEST_OF_GROUP, MOST_EVENTS = 0.05, 5, 4
 """Share of the meters that makes one step in one week a matter of the fleet, the fewest meters that do, and
 how many such weeks are looked for."""
-METERS_AT_ONCE = 512
-SURER = 0.1
-DRIFTED = 0.55
-USUAL, SHAPES = 0.3, 7
+SHAPES, USUAL = 7, 0.3
+"""Components of the fleet's edges, and what it weighs that they explain a meter's."""
 OWN_STEP = 0.04
+"""What a step of its own must add to a meter's likeness, so that a group's is not explained by it."""
+METERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def clock_faults(days: Days) -> list[Fault]:
     best = _best(unit, paths)
     first = len(days.table.weeks) - weeks
     drifts = np.array([p.drifts for p in paths])[best.path]
-    hit=_hit(best)&(~drifts | (best.regained>DRIFTED))
+    hit = _hit(best) & (~drifts | (best.regained > DRIFTED))
     return [_fault(days, row, paths[int(best.path[row])], float(best.like[row]), first)
             for row in np.flatnonzero(hit).tolist()]  # fmt: skip
 
@@ -132,18 +133,29 @@ def _best(unit: Float, paths: list[Path]) -> Best:
 def _best_of_some(unit: Float, paths: list[Path]) -> tuple[Int, Float, Float]:
     count, weeks, _ = unit.shape
     path, regained, like = np.full(count, -1), np.full(count, -np.inf), np.zeros(count)
-    moved = {lag: np.roll(unit, -PER_HOUR * lag, axis=2) for lag in (0, *LAGS)}
+    sides: dict[tuple[int, int], tuple[Float, Float, Float]] = {}
     for number, tried in enumerate(paths):
-        early = range(max(tried.week - WINDOW, 0), tried.week)
-        late = range(tried.week, weeks if tried.drifts else min(tried.week + WINDOW, weeks))
-        before = unit[:, early.start : early.stop].sum(axis=1)
-        after = sum((moved[int(tried.hours[week])][:, week] for week in late), np.zeros(before.shape))
-        stayed = _likeness(before, unit[:, late.start : late.stop].sum(axis=1))
-        now = _likeness(before, after)
+        until = weeks if tried.drifts else min(tried.week + WINDOW, weeks)
+        if (tried.week, until) not in sides:
+            before = unit[:, max(tried.week - WINDOW, 0) : tried.week].sum(axis=1)
+            after = unit[:, tried.week : until].sum(axis=1)
+            sides[tried.week, until] = before, after, _likeness(before, after)
+        before, after, stayed = sides[tried.week, until]
+        now = _likeness(before, _moved_back(unit, after, tried))
         share = (now - stayed) / (1 + UNLIKE - stayed)
         better = share > regained + SURER * (tried.drifts & (path >= 0))
         path[better], regained[better], like[better] = number, share[better], now[better]
     return path, regained, like
+
+
+def _moved_back(unit: Float, after: Float, path: Path) -> Float:
+    """Sum of the profiles after a split, each moved back by its hours; (m, 48)."""
+    if not path.drifts:
+        return np.roll(after, -PER_HOUR * int(path.hours[path.week]), axis=1)
+    moved = np.zeros_like(after)
+    for week in range(path.week, len(path.hours)):
+        moved += np.roll(unit[:, week], -PER_HOUR * int(path.hours[week]), axis=1)
+    return moved
 
 
 def _likeness(one: Float, other: Float) -> Float:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from models.series import Bool, Int
+from models.standing import nan_median
 from models.week_table import WeekTable
 from models.weekly_features import Float
 
@@ -40,8 +41,9 @@ class Days:
         self.table = table
         self.have, self.total = table.days("day_have"), table.days("day_total")
         self.peak, self.low, self.zero = table.days("day_max"), table.days("day_min"), table.days("day_zeros")
-        self.lone = table.days("day_lone")
+        self.lone, self.hash = table.days("day_lone"), table.days("day_hash")
         self.seen: Bool = self.have > 0
+        self.whole: Bool = self.seen & (table.days("day_missing") == 0)
         self.used: Bool = (self.total > 0).sum(axis=1) >= 7
         self.count = self.total.shape[1]
 
@@ -56,6 +58,20 @@ class Days:
         """Share of the day's values that are zero, 0 on days without values; (m, d)."""
         share: Float = self.zero / np.maximum(self.have, 1)
         return share
+
+    @cached_property
+    def levels(self) -> list[Float]:
+        """Use, daily peak and base load beside the fleet's own days.
+
+        What the median meter's day did against its own usual one is taken out; NaN where there is none; three
+        of (m, d). [log10 micro]
+        """
+        levels = []
+        for values in (self.total, self.peak, self.low):
+            known = self.seen & (values > 0)
+            level = np.where(known, np.log10(np.maximum(values, 1)), np.nan)
+            levels.append(level - nan_median(level - nan_median(level, 1)[:, None], 0)[None, :])
+        return levels
 
     def day(self, index: int) -> int:
         """Epoch day of a column; weeks without a row are skipped over."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.behaviour import step
 from models.fault_days import Days, Fault
@@ -17,7 +16,7 @@ from models.series import Bool, Int
 from models.standing import MAD_TO_SIGMA, nan_median, nan_quantile
 from models.weekly_features import Float
 
-__all__ = ["level_faults"]
+__all__ = ["level_faults", "sharpest", "usual_variance"]
 
 SHARP = 3.5
 WINDOW = 21
@@ -114,8 +113,8 @@ def _fault(days: Days, found: Changes, row: int, scale: Scale) -> Fault:
 
 
 def _changes(days: Days) -> Changes:
-    logs = [_own(_log(values, days.seen)) for values in (days.total, days.peak, days.low)]
-    usual = [float(np.median(_spread(level))) for level in logs]
+    logs = days.levels
+    usual = [usual_variance(level) for level in logs]
     parts = []
     for low in range(0, len(days.total), METERS_AT_ONCE):
         some = [level[low : low + METERS_AT_ONCE] for level in logs]
@@ -125,8 +124,8 @@ def _changes(days: Days) -> Changes:
 
 
 def _changes_of_some(logs: list[Float], usual: list[float]) -> Changes:
-    day, sharp = _sharpest(logs[0], usual[0])
-    other, sharper = _sharpest(logs[1], usual[1])
+    day, sharp = sharpest(logs[0], usual[0])
+    other, sharper = sharpest(logs[1], usual[1])
     day, sharp = np.where(sharper > sharp, other, day), np.maximum(sharp, sharper)
     index = np.arange(logs[0].shape[1])[None, :] - day[:, None]
     early, late = (index < 0) & (index >= -WINDOW), (index >= 0) & (index < WINDOW)
@@ -141,32 +140,25 @@ def _changes_of_some(logs: list[Float], usual: list[float]) -> Changes:
     return Changes(day, sharp, moved, factor, apart, lately, _new(use, index, late))
 
 
-def _sharpest(level: Float, usual: float) -> tuple[Int, Float]:
-    """Day of the sharpest change either way, and its t; (n,) each."""
+def sharpest(level: Float, usual: float) -> tuple[Int, Float]:
+    """Day of the sharpest change either way, and its t; (n,) each.
+
+    Args:
+        level: Shape (n, d), NaN where unknown.
+        usual: ``usual_variance`` of all meters.
+    """
     rise, _, risen = step(level, usual)
     fall, _, fallen = step(-level, usual)
     return np.where(rise >= fall, risen, fallen), np.maximum(rise, fall)
 
 
-def _log(values: NDArray[np.integer], seen: Bool) -> Float:
-    known = seen & (values > 0)
-    return np.where(known, np.log10(np.maximum(values, 1)), np.nan)
-
-
-def _own(level: Float) -> Float:
-    """Days beside the fleet's: what the median meter's day did, against its own usual one, taken out."""
-    fleet = nan_median(level - nan_median(level, 1)[:, None], 0)
-    own: Float = level - fleet[None, :]
-    return own
-
-
-def _spread(level: Float) -> Float:
-    """Variance of the known days; (m,)."""
+def usual_variance(level: Float) -> float:
+    """Variance of the median meter's known days; shape (m, d), NaN where unknown."""
     known = np.isfinite(level)
     number = np.maximum(known.sum(axis=1), 1)
     filled = np.where(known, level, 0)
-    spread: Float = (filled**2).sum(axis=1) / number - (filled.sum(axis=1) / number) ** 2
-    return spread
+    spread = (filled**2).sum(axis=1) / number - (filled.sum(axis=1) / number) ** 2
+    return float(np.median(spread))
 
 
 def _last(level: Float, index: Int) -> Bool:

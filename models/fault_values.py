@@ -132,7 +132,9 @@ def _dropouts(days: Days) -> list[Fault]:
         day = int(at[row] if at[row] >= 0 else strewn[row])
         evidence = f"lone zeros amid use rose from {before[row]:.1%} to {after[row]:.1%} of the slots"
         if at[row] < 0:
-            evidence = f"zeros rose from {was[row]:.0%} to {now[row]:.0%} of the day, the other slots as before"
+            evidence = (
+                f"zeros rose from {was[row]:.0%} to {now[row]:.0%} of the day, the other slots as before"
+            )
         until = days.day(days.last_seen(row))
         found.append(Fault(row, "dropouts", days.day(day), until, "warning", evidence))
     return found

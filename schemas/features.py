@@ -41,8 +41,8 @@ LISTS: dict[str, tuple[int, pa.DataType]] = {
 }
 """Length and type of each list column. Days Monday to Sunday, 0 for days out of range [micro]; day_hash
 is equal for equal days and 0 for a day of zeros; day_lone: zeros between two slots of the day above zero.
-hours: sums by wall-clock hour, late: of these the slots that begin in its second half [micro]. parts: sums by day
-and two hours of the wall clock, in whole thousandths, rounded down, cut to what 32 bits hold."""
+hours: sums by wall-clock hour, late: of these the slots that begin in its second half [micro]. parts: sums
+by day and two hours of the wall clock, in whole thousandths, rounded down, cut to what 32 bits hold."""
 
 FEATURES = register(
     LakeTable(
