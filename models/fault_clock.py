@@ -30,9 +30,10 @@ REGAINED, UNLIKE = 0.3, 0.1
 DRIFTED, SURER = 0.55, 0.1
 """The same for a drift, which has more ways to fit, and by how much it must be above that of any step."""
 LIKENESS = 0.6
-GROUP, FEWEST_OF_GROUP, MOST_EVENTS = 0.05, 5, 4
-"""Share of the meters that makes one step in one week a matter of the fleet, the fewest meters that do, and
-how many such weeks are looked for."""
+GROUP, FEWEST_OF_GROUP = 0.05, 5
+"""Share of the meters, and the fewest, that make one step in one week a matter of the fleet."""
+MOST_EVENTS, MOST_HOURS_OF_GROUP = 4, 2
+"""How many such steps are looked for, and the hours of one."""
 SHAPES, USUAL = 7, 0.3
 """Components of the fleet's edges, and what it weighs that they explain a meter's."""
 OWN_STEP = 0.04
@@ -137,11 +138,11 @@ def _best_of_some(unit: Float, paths: list[Path]) -> tuple[Int, Float, Float]:
     for number, tried in enumerate(paths):
         until = weeks if tried.drifts else min(tried.week + WINDOW, weeks)
         if (tried.week, until) not in sides:
-            before = unit[:, max(tried.week - WINDOW, 0) : tried.week].sum(axis=1)
-            after = unit[:, tried.week : until].sum(axis=1)
-            sides[tried.week, until] = before, after, _likeness(before, after)
+            before = _length_one(unit[:, max(tried.week - WINDOW, 0) : tried.week].sum(axis=1))
+            after = _length_one(unit[:, tried.week : until].sum(axis=1))
+            sides[tried.week, until] = before, after, _product(before, after)
         before, after, stayed = sides[tried.week, until]
-        now = _likeness(before, _moved_back(unit, after, tried))
+        now = _product(before, _moved_back(unit, after, tried))
         share = (now - stayed) / (1 + UNLIKE - stayed)
         better = share > regained + SURER * (tried.drifts & (path >= 0))
         path[better], regained[better], like[better] = number, share[better], now[better]
@@ -149,19 +150,24 @@ def _best_of_some(unit: Float, paths: list[Path]) -> tuple[Int, Float, Float]:
 
 
 def _moved_back(unit: Float, after: Float, path: Path) -> Float:
-    """Sum of the profiles after a split, each moved back by its hours; (m, 48)."""
+    """The profile after a split, each week moved back by its hours; (m, 48)."""
     if not path.drifts:
         return np.roll(after, -PER_HOUR * int(path.hours[path.week]), axis=1)
     moved = np.zeros_like(after)
     for week in range(path.week, len(path.hours)):
         moved += np.roll(unit[:, week], -PER_HOUR * int(path.hours[week]), axis=1)
-    return moved
+    return _length_one(moved)
 
 
-def _likeness(one: Float, other: Float) -> Float:
-    length = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1)) + 1e-9
-    likeness: Float = (one * other).sum(axis=1) / length
-    return likeness
+def _length_one(profiles: Float) -> Float:
+    unit: Float = profiles / (np.sqrt(_product(profiles, profiles))[:, None] + 1e-9)
+    return unit
+
+
+def _product(one: Float, other: Float) -> Float:
+    """Of the profiles of each meter: their correlation where they are units; (m,)."""
+    product: Float = np.einsum("mi,mi->m", one, other)
+    return product
 
 
 def _without_groups(unit: Float) -> Float:
@@ -169,7 +175,7 @@ def _without_groups(unit: Float) -> Float:
 
     The weeks before such a step are moved, so that all end in the present's time.
     """
-    paths = list(_steps(unit.shape[1], 1))
+    paths = [path for path in _steps(unit.shape[1], 1) if abs(path.hours[-1]) <= MOST_HOURS_OF_GROUP]
     for _ in range(MOST_EVENTS):
         best = _best(unit, paths)
         made = np.bincount(best.path[_hit(best)], minlength=len(paths))
@@ -178,26 +184,23 @@ def _without_groups(unit: Float) -> Float:
             break
         back = unit.copy()
         back[:, : step.week] = np.roll(unit[:, : step.week], PER_HOUR * int(step.hours[-1]), axis=2)
-        mine = _made_it(unit, back)
+        mine = _made_it(unit, back, int(step.hours[-1]))
         unit = np.where(mine[:, None, None], back, unit)
     return unit
 
 
-def _made_it(unit: Float, back: Float) -> Bool:
+def _made_it(unit: Float, back: Float, lag: int) -> Bool:
     """Meters whose weeks are more alike, and their edges more like the fleet's, with a step taken back than
-    without, whatever one step of their own does; (m,).
+    without, whatever one step of their own by as many hours, either way, does; (m,).
     """
     shapes = _usual_shapes(unit[:, unit.shape[1] // 2 :].mean(axis=1))
-    mine: Bool = _together(back, shapes) > _together(unit, shapes)
+    mine: Bool = _together(back, shapes, lag) > _together(unit, shapes, lag)
     return mine
 
 
 def _edges(profiles: Float) -> Float:
     """Rises and falls from one half hour to the next, of length 1; (m, 48)."""
-    edges = profiles - np.roll(profiles, 1, axis=1)
-    length = np.sqrt((edges**2).sum(axis=1, keepdims=True)) + 1e-9
-    unit: Float = edges / length
-    return unit
+    return _length_one(profiles - np.roll(profiles, 1, axis=1))
 
 
 def _usual_shapes(profiles: Float) -> Float:
@@ -208,20 +211,20 @@ def _usual_shapes(profiles: Float) -> Float:
     return shapes
 
 
-def _together(unit: Float, shapes: Float) -> Float:
-    """How alike the weeks are, and how usual their edges, after the best step or none; (m,)."""
+def _together(unit: Float, shapes: Float, hours: int) -> Float:
+    """How alike the weeks are, and how usual their edges, after the best step by some hours or none; (m,)."""
     weeks = unit.shape[1]
     late = unit[:, ::-1].cumsum(axis=1)[:, ::-1] / weeks
 
     def score(mean: Float) -> Float:
         usual = (np.einsum("mi,ik->mk", _edges(mean), shapes) ** 2).sum(axis=1)
-        total: Float = USUAL * usual - np.log(1 + UNLIKE - (mean**2).sum(axis=1))
+        total: Float = USUAL * usual - np.log(1 + UNLIKE - _product(mean, mean))
         return total
 
     best = score(late[:, 0])
     for week in range(FEWEST_WEEKS, weeks - FEWEST_WEEKS + 1):
         before = late[:, 0] - late[:, week]
-        for lag in LAGS:
+        for lag in (-hours, hours):
             moved = before + np.roll(late[:, week], -PER_HOUR * lag, axis=1)
             best = np.maximum(best, score(moved) - OWN_STEP)
     return best

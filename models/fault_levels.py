@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.behaviour import step
 from models.fault_days import Days, Fault
 from models.series import Bool, Int
 from models.standing import MAD_TO_SIGMA, nan_median, nan_quantile
 from models.weekly_features import Float
 
-__all__ = ["level_faults", "sharpest", "usual_variance"]
+__all__ = ["level_faults"]
 
 SHARP = 3.5
 WINDOW = 21
@@ -28,7 +27,6 @@ OF_MEDIAN = 1.2533
 """Standard error of a median, in those of a mean: the root of π / 2."""
 COARSE = (0.02, 0.02, 0.054)
 """What use, peak and base load cannot be told apart by [log10]: meters round a base load."""
-METERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -67,19 +65,19 @@ AIMS = np.log10([scale.factor for scale in SCALES])
 
 @dataclass(frozen=True)
 class Changes:
-    """The sharpest change of each meter.
+    """The sharpest change of some meters.
 
     Attributes:
-        day: Index of its first day, −1 without one, shape (m,).
-        sharp: Its t statistic, shape (m,).
-        moved: By how much use, peak and base load moved, NaN where too few days are known; (m, 3). [log10]
-        factor, apart: Their weighed mean and how far they are from it, shape (m,). [log10]
-        lately: By how much the use of the last days did, shape (m,). [log10]
-        new: Whether such a level was not seen before, shape (m,).
+        row: The meters, shape (n,).
+        day: Index of its first day, shape (n,).
+        moved: By how much use, peak and base load moved, NaN where too few days are known; (n, 3). [log10]
+        factor, apart: Their weighed mean and how far they are from it, shape (n,). [log10]
+        lately: By how much the use of the last days did, shape (n,). [log10]
+        new: Whether such a level was not seen before, shape (n,).
     """
 
+    row: Int
     day: Int
-    sharp: Float
     moved: Float
     factor: Float
     apart: Float
@@ -96,69 +94,37 @@ def level_faults(days: Days) -> list[Fault]:
     under, over, apart, lately = (np.array([getattr(scale, name) for scale in SCALES])[near]
                                   for name in ("under", "over", "apart", "lately"))  # fmt: skip
     off = found.factor - AIMS[near]
-    hit = found.new & (found.sharp >= SHARP) & (np.isfinite(found.moved).sum(axis=1) > 1)
+    hit = found.new & (np.isfinite(found.moved).sum(axis=1) > 1)
     hit &= (off >= -under) & (off <= over) & (found.apart <= apart)
     hit &= np.abs(found.lately - AIMS[near]) <= lately  # never with NaN, too few days
-    return [_fault(days, found, row, SCALES[int(near[row])]) for row in np.flatnonzero(hit).tolist()]
+    return [_fault(days, found, at, SCALES[int(near[at])]) for at in np.flatnonzero(hit).tolist()]
 
 
-def _fault(days: Days, found: Changes, row: int, scale: Scale) -> Fault:
+def _fault(days: Days, found: Changes, at: int, scale: Scale) -> Fault:
     names = ("use", "daily peak", "base load")
-    moved = found.moved[row].tolist()
+    moved = found.moved[at].tolist()
     parts = [f"{name} ×{10**part:.3g}" for name, part in zip(names, moved, strict=True) if part == part]
     told = f"{', '.join(parts)} from one day on, beside the fleet"
     severity = "error" if scale.factor >= 10 else "warning"
-    since = days.day(int(found.day[row]))
-    return Fault(row, scale.fault, since, None, severity, f"{told}: {scale.cause}")
+    since = days.day(int(found.day[at]))
+    return Fault(int(found.row[at]), scale.fault, since, None, severity, f"{told}: {scale.cause}")
 
 
 def _changes(days: Days) -> Changes:
-    logs = days.levels
-    usual = [usual_variance(level) for level in logs]
-    parts = []
-    for low in range(0, len(days.total), METERS_AT_ONCE):
-        some = [level[low : low + METERS_AT_ONCE] for level in logs]
-        parts.append(_changes_of_some(some, usual))
-    columns = ([getattr(part, name) for part in parts] for name in Changes.__dataclass_fields__)
-    return Changes(*(np.concatenate(column) for column in columns))
-
-
-def _changes_of_some(logs: list[Float], usual: list[float]) -> Changes:
-    day, sharp = sharpest(logs[0], usual[0])
-    other, sharper = sharpest(logs[1], usual[1])
-    day, sharp = np.where(sharper > sharp, other, day), np.maximum(sharp, sharper)
-    index = np.arange(logs[0].shape[1])[None, :] - day[:, None]
+    day, sharp = days.change
+    row = np.flatnonzero(sharp >= SHARP)
+    levels = [level[row] for level in days.levels]
+    index = np.arange(days.count)[None, :] - day[row, None]
     early, late = (index < 0) & (index >= -WINDOW), (index >= 0) & (index < WINDOW)
     moved, error = (np.stack(column, axis=1) for column in zip(
-        *(_moved(level, early, late) for level in logs), strict=True))  # fmt: skip
+        *(_moved(level, early, late) for level in levels), strict=True))  # fmt: skip
     weight = np.where(np.isfinite(moved), 1 / (error**2 + np.square(COARSE)), 0)
     weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
     factor = (weight * np.nan_to_num(moved)).sum(axis=1)
     apart = np.sqrt((weight * (np.nan_to_num(moved) - factor[:, None]) ** 2).sum(axis=1))
-    use = logs[0]
+    use = levels[0]
     lately, _ = _moved(use, early, _last(use, index))
-    return Changes(day, sharp, moved, factor, apart, lately, _new(use, index, late))
-
-
-def sharpest(level: Float, usual: float) -> tuple[Int, Float]:
-    """Day of the sharpest change either way, and its t; (n,) each.
-
-    Args:
-        level: Shape (n, d), NaN where unknown.
-        usual: ``usual_variance`` of all meters.
-    """
-    rise, _, risen = step(level, usual)
-    fall, _, fallen = step(-level, usual)
-    return np.where(rise >= fall, risen, fallen), np.maximum(rise, fall)
-
-
-def usual_variance(level: Float) -> float:
-    """Variance of the median meter's known days; shape (m, d), NaN where unknown."""
-    known = np.isfinite(level)
-    number = np.maximum(known.sum(axis=1), 1)
-    filled = np.where(known, level, 0)
-    spread = (filled**2).sum(axis=1) / number - (filled.sum(axis=1) / number) ** 2
-    return float(np.median(spread))
+    return Changes(row, day[row], moved, factor, apart, lately, _new(use, index, late))
 
 
 def _last(level: Float, index: Int) -> Bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.fault_days import Days, Fault
-from models.fault_levels import sharpest, usual_variance
 from models.series import Bool, Int
 from models.standing import nan_median
 from models.week_table import WEEK
@@ -107,11 +106,8 @@ def crossed_series(days: Days) -> list[Fault]:
 
 
 def _changed(days: Days) -> Changed:
-    use, peak, _ = days.levels
-    day, sharp = sharpest(use, usual_variance(use))
-    other, sharper = sharpest(peak, usual_variance(peak))
-    day = np.where(sharper > sharp, other, day)
-    row = np.flatnonzero((np.maximum(sharp, sharper) >= SHARP) & (day >= 0))
+    day, sharp = days.change
+    row = np.flatnonzero(sharp >= SHARP)
     index = np.arange(days.count)[None, :] - day[row, None]
     early, late = (index < 0) & (index >= -WINDOW), (index >= 0) & (index < WINDOW)
     before, after = (
