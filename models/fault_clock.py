@@ -1,15 +1,16 @@
 """Clocks that were set wrong, or that run too fast or slow: the day of a meter against its own past.
 
-A profile by hour of the weeks before a split is laid over that of the weeks after it, moved back along a
-path: a step of some hours, or a drift that grows week by week. What counts is how much of the likeness that
-was lost comes back. A move that a whole group of meters makes in one week (a clock change that some keep
-and some do not) is the group's: it is taken back, of each meter that made it, before any is judged.
+A profile by half hour of the weeks before a split is laid over that of the weeks after it, moved back by some
+hours. What counts is how much of the likeness that was lost comes back. Where the weeks after the split move
+on, half hour by half hour, the clock drifts. A step that a whole group of meters makes in one week (a clock
+change that some keep and some do not) is the group's: it is taken back, of each meter that made it, before
+any is judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -20,16 +21,15 @@ from models.weekly_features import Float
 __all__ = ["clock_faults"]
 
 MOST_HOURS, PER_HOUR = 4, 2
-LAGS = (*range(-MOST_HOURS, 0), *range(1, MOST_HOURS + 1))
 WINDOW = 4
 """Weeks on either side of a step that are compared, where there are as many."""
-FEWEST_WEEKS, DRIFT_WEEKS = 2, 3
-"""Weeks on either side of a step of one meter, and weeks that a drift takes at least."""
+FEWEST_WEEKS = 2
+"""Weeks on either side of a step of one meter."""
 REGAINED, UNLIKE = 0.3, 0.1
 """Share of the lost likeness (1 less a correlation, and a little more) that moving back must return."""
-DRIFTED, SURER = 0.55, 0.1
-"""The same for a drift, which has more ways to fit, and by how much it must be above that of any step."""
 LIKENESS = 0.6
+DRIFT_WEEKS, DRIFT_SPAN, DRIFT_LEFT = 3, 2, 0.4
+"""Weeks of a drift, half hours that it grows by, and the share of their variance that a line may leave."""
 GROUP, FEWEST_OF_GROUP = 0.05, 5
 """Share of the meters, and the fewest, that make one step in one week a matter of the fleet."""
 MOST_EVENTS, MOST_HOURS_OF_GROUP = 4, 2
@@ -42,33 +42,32 @@ METERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
-class Path:
-    """By how many hours each week's day runs late.
-
-    Attributes:
-        week: The first that does.
-        hours: Of every week, 0 before ``week``; (w,).
-        drifts: Whether it grows.
-    """
+class Step:
+    """A clock that runs some hours late, or early where they are negative, from one week on."""
 
     week: int
-    hours: Int
-    drifts: bool
+    hours: int
 
 
 @dataclass(frozen=True)
 class Best:
-    """The path of each meter that gives most back; (m,) each.
+    """The step of each meter that gives most back; (m,) each.
 
     Attributes:
-        path: Number of the path.
+        step: Number of the step.
         regained: Share of the lost likeness that it gives back.
         like: Correlation after it.
     """
 
-    path: Int
+    step: Int
     regained: Float
     like: Float
+
+    @property
+    def hit(self) -> Bool:
+        """Whether it is a clock's."""
+        hit: Bool = (self.regained > REGAINED) & (self.like > LIKENESS)
+        return hit
 
 
 def clock_faults(days: Days) -> list[Fault]:
@@ -78,29 +77,45 @@ def clock_faults(days: Days) -> list[Fault]:
     if weeks <= 2 * FEWEST_WEEKS or not len(halves):
         return []
     unit = _without_groups(_unit(np.sqrt(halves)))
-    paths = [*_steps(weeks, FEWEST_WEEKS), *_drifts(weeks)]
-    best = _best(unit, paths)
+    steps = _steps(weeks, FEWEST_WEEKS, MOST_HOURS)
+    best = _best(unit, steps)
     first = len(days.table.weeks) - weeks
-    drifts = np.array([p.drifts for p in paths])[best.path]
-    hit = _hit(best) & (~drifts | (best.regained > DRIFTED))
-    return [_fault(days, row, paths[int(best.path[row])], float(best.like[row]), first)
-            for row in np.flatnonzero(hit).tolist()]  # fmt: skip
+    return [
+        _fault(days, row, steps[int(best.step[row])], float(best.like[row]), unit[row], first)
+        for row in np.flatnonzero(best.hit).tolist()
+    ]
 
 
-def _hit(best: Best) -> Bool:
-    hit: Bool = (best.regained > REGAINED) & (best.like > LIKENESS)
-    return hit
-
-
-def _fault(days: Days, row: int, path: Path, like: float, first: int) -> Fault:
-    hours = int(path.hours[-1])
-    way = "later" if hours > 0 else "earlier"
-    told = f"its day runs {abs(hours)} h {way} than before"
-    if path.drifts:
-        told = f"its day runs {way} week by week, {abs(hours)} h by the last"
+def _fault(days: Days, row: int, step: Step, like: float, unit: Float, first: int) -> Fault:
+    late = _late_by(unit, step.week)
+    since = int(days.table.weeks[first + step.week])
+    if _grows(late):
+        way = "later" if late[-1] > 0 else "earlier"
+        told = f"its day runs {way} from week to week, {abs(late[-1]) / PER_HOUR:.1f} h in the last"
+        return Fault(row, "clock_drift", since, None, "warning", f"{told}; the fleet's did not move")
+    told = f"its day runs {abs(step.hours)} h {'later' if step.hours > 0 else 'earlier'} than before"
     evidence = f"{told}, and so moved is {like:.0%} like it; the fleet's did not move"
-    name = "clock_drift" if path.drifts else "clock_shift"
-    return Fault(row, name, int(days.table.weeks[first + path.week]), None, "warning", evidence)
+    return Fault(row, "clock_shift", since, None, "warning", evidence)
+
+
+def _late_by(unit: Float, week: int) -> Int:
+    """By how many half hours each week from one on runs late against those before, from (w, 48); (k,)."""
+    before = unit[max(week - WINDOW, 0) : week].sum(axis=0)
+    lags = range(-PER_HOUR * MOST_HOURS, PER_HOUR * MOST_HOURS + 1)
+    likeness = np.stack([np.einsum("wi,i->w", unit[week:], np.roll(before, lag)) for lag in lags], axis=1)
+    late: Int = likeness.argmax(axis=1) + lags[0]
+    return late
+
+
+def _grows(late: Int) -> bool:
+    """Whether a line explains the half hours of at least three weeks much better than their mean."""
+    at = np.arange(len(late)) - (len(late) - 1) / 2
+    off = late - late.mean()
+    if len(late) < DRIFT_WEEKS or not off.any():
+        return False
+    slope = float((at * off).sum() / (at**2).sum())
+    left = float(((off - slope * at) ** 2).sum() / (off**2).sum())
+    return left <= DRIFT_LEFT and abs(slope) * (len(late) - 1) >= DRIFT_SPAN
 
 
 def _unit(profiles: Float) -> Float:
@@ -110,53 +125,31 @@ def _unit(profiles: Float) -> Float:
     return unit
 
 
-def _steps(weeks: int, edge: int) -> Iterator[Path]:
-    for week in range(edge, weeks - edge + 1):
-        for lag in LAGS:
-            yield Path(week, np.where(np.arange(weeks) >= week, lag, 0), drifts=False)
+def _steps(weeks: int, edge: int, most: int) -> list[Step]:
+    lags = [*range(-most, 0), *range(1, most + 1)]
+    return [Step(week, lag) for week in range(edge, weeks - edge + 1) for lag in lags]
 
 
-def _drifts(weeks: int) -> Iterator[Path]:
-    """Paths that grow evenly to the last week, by two hours at least: less is a step as well."""
-    for week in range(FEWEST_WEEKS, weeks - DRIFT_WEEKS + 1):
-        since = np.maximum(np.arange(weeks) - week + 0.5, 0) / (weeks - week)
-        for lag in LAGS:
-            if abs(lag) > 1:
-                yield Path(week, np.rint(lag * since).astype(np.int64), drifts=True)
-
-
-def _best(unit: Float, paths: list[Path]) -> Best:
-    parts = [_best_of_some(unit[low : low + METERS_AT_ONCE], paths)
-             for low in range(0, len(unit), METERS_AT_ONCE)]  # fmt: skip
+def _best(unit: Float, steps: list[Step]) -> Best:
+    parts = [
+        _best_of_some(unit[low : low + METERS_AT_ONCE], steps) for low in range(0, len(unit), METERS_AT_ONCE)
+    ]
     return Best(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _best_of_some(unit: Float, paths: list[Path]) -> tuple[Int, Float, Float]:
-    count, weeks, _ = unit.shape
-    path, regained, like = np.full(count, -1), np.full(count, -np.inf), np.zeros(count)
-    sides: dict[tuple[int, int], tuple[Float, Float, Float]] = {}
-    for number, tried in enumerate(paths):
-        until = weeks if tried.drifts else min(tried.week + WINDOW, weeks)
-        if (tried.week, until) not in sides:
-            before = _length_one(unit[:, max(tried.week - WINDOW, 0) : tried.week].sum(axis=1))
-            after = _length_one(unit[:, tried.week : until].sum(axis=1))
-            sides[tried.week, until] = before, after, _product(before, after)
-        before, after, stayed = sides[tried.week, until]
-        now = _product(before, _moved_back(unit, after, tried))
-        share = (now - stayed) / (1 + UNLIKE - stayed)
-        better = share > regained + SURER * (tried.drifts & (path >= 0))
-        path[better], regained[better], like[better] = number, share[better], now[better]
-    return path, regained, like
-
-
-def _moved_back(unit: Float, after: Float, path: Path) -> Float:
-    """The profile after a split, each week moved back by its hours; (m, 48)."""
-    if not path.drifts:
-        return np.roll(after, -PER_HOUR * int(path.hours[path.week]), axis=1)
-    moved = np.zeros_like(after)
-    for week in range(path.week, len(path.hours)):
-        moved += np.roll(unit[:, week], -PER_HOUR * int(path.hours[week]), axis=1)
-    return _length_one(moved)
+def _best_of_some(unit: Float, steps: list[Step]) -> tuple[Int, Float, Float]:
+    count = len(unit)
+    best, regained, like = np.full(count, -1), np.full(count, -np.inf), np.zeros(count)
+    for week, same in groupby(enumerate(steps), key=lambda numbered: numbered[1].week):
+        before = _length_one(unit[:, max(week - WINDOW, 0) : week].sum(axis=1))
+        after = _length_one(unit[:, week : week + WINDOW].sum(axis=1))
+        stayed = _product(before, after)
+        for number, step in same:
+            now = _product(before, np.roll(after, -PER_HOUR * step.hours, axis=1))
+            share = (now - stayed) / (1 + UNLIKE - stayed)
+            better = share > regained
+            best[better], regained[better], like[better] = number, share[better], now[better]
+    return best, regained, like
 
 
 def _length_one(profiles: Float) -> Float:
@@ -175,16 +168,16 @@ def _without_groups(unit: Float) -> Float:
 
     The weeks before such a step are moved, so that all end in the present's time.
     """
-    paths = [path for path in _steps(unit.shape[1], 1) if abs(path.hours[-1]) <= MOST_HOURS_OF_GROUP]
+    steps = _steps(unit.shape[1], 1, MOST_HOURS_OF_GROUP)
     for _ in range(MOST_EVENTS):
-        best = _best(unit, paths)
-        made = np.bincount(best.path[_hit(best)], minlength=len(paths))
-        step = paths[int(made.argmax())]
+        best = _best(unit, steps)
+        made = np.bincount(best.step[best.hit], minlength=len(steps))
+        step = steps[int(made.argmax())]
         if made.max() <= max(GROUP * len(unit), FEWEST_OF_GROUP):
             break
         back = unit.copy()
-        back[:, : step.week] = np.roll(unit[:, : step.week], PER_HOUR * int(step.hours[-1]), axis=2)
-        mine = _made_it(unit, back, int(step.hours[-1]))
+        back[:, : step.week] = np.roll(unit[:, : step.week], PER_HOUR * step.hours, axis=2)
+        mine = _made_it(unit, back, step.hours)
         unit = np.where(mine[:, None, None], back, unit)
     return unit
 

@@ -34,7 +34,7 @@ class FaultDraw:
 
 
 def evaluate_faults(homes: Homes, *, seeds: int, each: int) -> Iterator[FaultDraw]:
-    """The rules of a detect run over meters of which some are broken; two draws a seed, other faults in each."""
+    """The rules of a detect run over meters of which some are broken; two draws a seed."""
     able = homes.able
     others = tuple(name for name in BREAKS if name not in OF_VALUES)
     for seed in range(seeds):

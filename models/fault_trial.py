@@ -185,11 +185,11 @@ def draw_faults(
         np.full(len(load), -1),
         _registers(load, grid),
     )
-    for at, name in enumerate(kinds):
+    taken = 0
+    for name in kinds:
         damage, _ = BREAKS[name]
-        homes = chosen[at * each : (at + 1) * each].tolist()
-        if name in PAIRED:
-            homes = homes[: len(homes) // 2 * 2]
+        homes = chosen[taken : taken + each + (each % 2 if name in PAIRED else 0)].tolist()
+        taken += len(homes)
         for place, home in enumerate(homes):
             own = np.random.default_rng([seed, 5, home])
             first = int(grid.days * own.uniform(*ONSET))
