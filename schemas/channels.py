@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CHANNELS", "Channel", "Quantity", "channel_of_nem12", "channel_of_obis"]
+__all__ = [
+    "BILLED",
+    "CHANNELS",
+    "REACTIVE",
+    "Channel",
+    "Quantity",
+    "channel_of_nem12",
+    "channel_of_obis",
+    "commodity_name",
+    "load_channel",
+    "measures",
+]
 
 Quantity = Literal["active energy", "reactive energy", "voltage", "current", "volume", "heat"]
 
@@ -133,6 +145,28 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
+REACTIVE = ("reactive_import", "reactive_export")
+BILLED = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
+"""Channels of what is drawn; ``export`` stands beside ``import``."""
+_OF_COMMODITY = {
+    "gas": ("volume",),
+    "water": ("volume", "cold_water", "hot_water"),
+    "heat": ("heat",),
+    "cooling": ("cold",),
+    "cold": ("cold",),
+}
+
+
+def load_channel(commodity: str, measured: Collection[str]) -> str | None:
+    """The one channel of a meter that a service point of a commodity is billed by; None where there is none.
+
+    A heat meter measures volume as well: the commodity decides, and only where it has none of its own
+    channels does another one count.
+    """
+    order = (*_OF_COMMODITY.get(commodity.lower(), ("import",)), *BILLED)
+    return next((channel for channel in order if channel in measured), None)
+
+
 def channel_of_obis(code: str) -> Channel | None:
     """The channel of an OBIS code, with or without ``A-B:`` and the billing period ``*F``."""
     wanted = code.strip().partition("*")[0].upper()
@@ -149,3 +183,26 @@ def channel_of_nem12(suffix: str) -> Channel | None:
     """The channel of a NEM12 NMI suffix such as ``E1`` or ``B1``; only the letter decides."""
     letter = suffix.strip()[:1].upper()
     return next((channel for channel in CHANNELS.values() if letter and channel.nem12 == letter), None)
+
+
+_KINDS_OF = {
+    "electricity": ("electricity",),
+    "gas": ("volume", "heat"),
+    "water": ("volume", "water"),
+    "heat": ("heat", "water", "volume"),
+    "cooling": ("cooling", "water", "volume"),
+}
+"""Commodity of a service point → those of the channels that measure it; a heat meter counts its water too."""
+_OTHER_NAMES = {"cold": "cooling", "power": "electricity"}
+
+
+def commodity_name(commodity: str) -> str:
+    """A commodity as the catalogue names it: in lower case, ``cooling`` for cold."""
+    name = commodity.strip().lower()
+    return _OTHER_NAMES.get(name, name)
+
+
+def measures(channel_commodity: str, commodity: str) -> bool:
+    """Whether a channel of one commodity may stand on a service point of another; unknown ones may."""
+    kinds = _KINDS_OF.get(commodity_name(commodity))
+    return kinds is None or channel_commodity in kinds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -31,8 +30,7 @@ def register_reads(lake: Lake, names: Sequence[str], master: MasterData, as_of: 
         as_of: Last epoch day that counts.
     """
     folder = lake.path / "raw" / Kind.REGISTERS.value
-    paths = [Path(folder / name) for name in names]
-    rows, _ = read_raw_shards(paths, Kind.REGISTERS, range(lake.config.shards))
+    rows, _ = read_raw_shards([folder / name for name in names], Kind.REGISTERS, range(lake.config.shards))
     rows = rows.filter(pc.equal(rows["channel"], IMPORT)).unify_dictionaries()
     meters = sorted(pc.unique(rows["meter_id"]).to_pylist())
     reads = read_registers(rows, master, {(meter, IMPORT): row for row, meter in enumerate(meters)})
