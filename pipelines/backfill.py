@@ -369,8 +369,10 @@ def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], d
     folder = place(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
-    events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]
-    return detect_parts(job.run_no, features, master, job.last_closed, events)
+    events, registers = (
+        [name for name, _ in job.raw.get(kind, ())] for kind in (Kind.EVENTS, Kind.REGISTERS)
+    )
+    return detect_parts(job.run_no, features, master, job.last_closed, events, registers)
 
 
 def _run_facts(
