@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import yaml
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -17,15 +16,15 @@ from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
-from pydantic import ValidationError
 
 from models.alerts import event_alerts
 from models.route import by_shard, points_by_shard
 from models.sharding import shard_of_id
 from schemas.arrow import DEAD_LETTERS, RAW
+from schemas.errors import MeterbeamError
 from schemas.mapping import FieldMapping
 from schemas.records import RECORDS, SHARDED_KINDS, Kind
-from schemas.tariff import Tariff
+from schemas.tariff import parse_tariff
 from schemas.writers import TOPICS, WriterSchemas
 from transforms.datums import decode_datums
 from transforms.flush_pack import pack_letters
@@ -101,9 +100,9 @@ def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[di
 def _tariff_fault(text: str) -> str | None:
     """What is wrong with a tariff; None for nothing."""
     try:
-        Tariff.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
-        return f"found {error}, expected a tariff in YAML"
+        parse_tariff(text, "its yaml")
+    except MeterbeamError as error:
+        return str(error)
     return None
 
 
