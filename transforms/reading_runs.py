@@ -121,7 +121,8 @@ def reading_blocks(runs: Runs, timezone: str) -> dict[str, pa.Array]:
     rows = len(start)
     counts = np.diff(runs.heads, append=rows)
     interval = np.repeat(runs.shared["interval_s"].to_numpy().astype(np.int64), counts)
-    cut = (start + _day_offset(timezone, start)) % DAY_S == 0
+    local = start + _day_offset(timezone, start)
+    cut = local // DAY_S * DAY_S == local
     cut[1:] |= start[1:] != start[:-1] + interval[:-1]
     cut[runs.heads] = True
     if runs.numbers.is_float is not None:
