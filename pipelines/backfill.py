@@ -49,6 +49,8 @@ from schemas.rulepack import RulePack, load_rule_pack
 from transforms.ingest import OnError
 
 CELLS = 1 << 21
+ROW_CELLS = 3
+"""A raw row weighs as much as so many readings: it carries times, order and names of its own."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def run_once(
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
-        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers, busy)
+        ranges = shard_ranges(lake.config.shards, _cells(raw), options.cells, options.workers, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -225,8 +227,11 @@ def _process_transform(job: ProcessJob) -> Any:
     return ProcessShards(process_shards, job)
 
 
-def _readings(raw: pa.Table) -> int:
-    return sum(raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))["readings"].to_pylist())
+def _cells(raw: pa.Table) -> int:
+    """What the lake's interval readings take in memory, a reading of a long block as one."""
+    intervals = raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))
+    readings, rows = (sum(intervals[name].to_pylist()) for name in ("readings", "rows"))
+    return int(readings + ROW_CELLS * rows)
 
 
 def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions, new: bool) -> int | None:
