@@ -70,13 +70,24 @@ PER_BLOCK = tuple(
 
 
 def select(blocks: Blocks, chosen: Bool | Int) -> Blocks:
-    """Some of the blocks; the flat values are shared, not copied."""
+    """Some of the blocks; the flat values are shared, not copied. All of them are not copied at all."""
+    if _all(chosen, len(blocks.start)):
+        return blocks
     parts = {name: getattr(blocks, name)[chosen] for name in PER_BLOCK}
     return Blocks(**parts, micro=blocks.micro, there=blocks.there, bits=blocks.bits, code=blocks.code)
 
 
+def _all(chosen: Bool | Int, count: int) -> bool:
+    """Whether a choice takes everything in its order."""
+    if len(chosen) != count:
+        return False
+    return bool(chosen.all() if chosen.dtype == np.bool_ else (chosen == np.arange(count)).all())
+
+
 def single_slots(blocks: Blocks) -> Blocks:
     """The same readings as blocks of one slot each; the flat values are shared."""
+    if (blocks.length == 1).all():
+        return blocks
     of = np.repeat(np.arange(len(blocks.length)), blocks.length)
     offset = np.arange(len(of)) - np.repeat(np.cumsum(blocks.length) - blocks.length, blocks.length)
     parts = {name: getattr(blocks, name)[of] for name in PER_BLOCK}

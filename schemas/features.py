@@ -56,6 +56,6 @@ FEATURES = register(
             ]
         ),
         ("meter_id", "channel", "week"),
-        ("squares", "lagged", "variation", "day_hash", "parts"),
+        ("squares", "lagged", "variation", "day_hash.list.element", "parts.list.element"),
     )
 )
