@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -159,7 +158,7 @@ def _bill(
         tariff=tariff,
         lines=lines,
         totals=totals,
-        states=_states(own, rows, tariff),
+        states=own.texts(tariff.rounding.money_dp),
         missing=loads.missing[rows, days].sum(axis=1),
         slots=int(loads.grid.lengths[days].sum()),
         estimated=loads.estimated[rows, days].sum(axis=1).astype(np.int64),
@@ -220,12 +219,6 @@ def version_stretches(versions: Sequence[Tariff], first: int, last: int) -> list
         else:
             stretches.append((low, high - 1, tariff_here))
     return stretches
-
-
-def _states(own: BillState, rows: Int, tariff: Tariff) -> list[str | None]:
-    """State after each bill as JSON text; None where nothing is carried."""
-    fields = (own.fields(i, tariff.rounding.money_dp) for i in range(len(rows)))
-    return [json.dumps(each) if len(each) > 1 or Decimal(each["credit"]) else None for each in fields]
 
 
 def _days(days: Sequence[int]) -> pa.Array:
