@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from models.series import Int
+from models.series import Bool, Int
 
 __all__ = ["BillState", "month_name", "month_number"]
 
@@ -71,16 +70,14 @@ class BillState:
         """Months with a peak, ascending."""
         return sorted({*self.peaks_kw, *(month for _, month in self.peaks_of)})
 
-    def texts(self, money_dp: int) -> list[str | None]:
-        """State of each service point as JSON text; None where nothing is carried."""
-        carried = (self.credit != 0) | (self.surplus != 0)
+    def carried(self) -> Bool:
+        """Service points that hand anything to their next bill; (n,)."""
+        found: Bool = (self.credit != 0) | (self.surplus != 0)
         for peaks in (*self.peaks_kw.values(), *self.peaks_of.values()):
-            carried |= peaks >= 0
+            found |= peaks >= 0
         for energy in self.bank.values():
-            carried |= energy != 0
-        return [
-            json.dumps(self.fields(i, money_dp)) if any_ else None for i, any_ in enumerate(carried.tolist())
-        ]
+            found |= energy != 0
+        return found
 
     def fields(self, i: int, money_dp: int) -> dict[str, Any]:
         """State of one service point as decimal text by name; what is empty is left out, but credit."""

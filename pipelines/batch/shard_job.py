@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow as pa
 from models.assemble import Name, ShardInputs, first_readings
 from models.bill_prices import Events, Prices, PriceSeries
 from models.calendar import day_date, epoch_day
+from models.contracts import ContractBook, contract_book
 from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
@@ -34,12 +34,13 @@ from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
 from pipelines.store.revise import current_days, current_rows, revise
 from pipelines.tariffs.price_records import price_series, priced_days
-from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
+from pipelines.tariffs.tariff_book import billing_rules, event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shards
+from transforms.storage import place
 
 RawNames = tuple[tuple[str, bool], ...]
 """Names of raw files, and whether each came with this run."""
@@ -132,7 +133,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     return ShardReceipt(
         shards=shards,
         parts=tuple(
-            write_part(Path(job.lake), table, job.run_no, name, changed)
+            write_part(place(job.lake), table, job.run_no, name, changed)
             for table, changed in written
             if changed.num_rows
         ),
@@ -152,13 +153,20 @@ def prices(job: ProcessJob) -> Prices:
         book=tariff_book(job.tariffs, _received_tariffs(job.lake, job.raw.get(Kind.TARIFFS, ()))),
         events=_events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())),
         series=_series(job.lake, job.raw.get(Kind.PRICES, ())),
+        rules=billing_rules(job.tariffs),
     )
+
+
+def contracts(job: ProcessJob) -> ContractBook:
+    """Who is billed for what, as of a run."""
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    return contract_book(master, prices(job).rules, _lake(job.lake, job.run_no).config.timezone)
 
 
 def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
     """(series, first, last epoch day) that prices which came with this run are in force on."""
     names = tuple(item for item in job.raw.get(Kind.PRICES, ()) if item[1])
-    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(Path(job.lake)).config.timezone)
+    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(place(job.lake)).config.timezone)
 
 
 @lru_cache(maxsize=1)
@@ -186,12 +194,12 @@ def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> p
 
 @lru_cache(maxsize=1)
 def _lake(path: str, run_no: int) -> Lake:
-    return Lake.open(Path(path))
+    return Lake.open(place(path))
 
 
 def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) -> pa.Table:
     """Rows of some shards of raw files of a kind, with a ``fresh`` column; kinds without meters lie in 0."""
-    folder = Path(lake) / "raw" / kind.value
+    folder = place(lake) / "raw" / kind.value
     table, rows = read_raw_shards([folder / name for name, _ in names], kind, shards)
     fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
     return table.append_column("fresh", pa.array(fresh))

@@ -20,10 +20,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from pipelines.store.commit import Removal
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake
 from pipelines.store.maintain import carried_facts, in_order
 from pipelines.store.parts import PartFile
@@ -127,7 +127,7 @@ def _rows_to_go(lake: Lake, name: str, rules: RetentionRules, today: date) -> tu
     commodities = _commodities(lake) if set(days) - {OTHER} else {}
     gone, files = 0, {}
     for path in lake.files(name):
-        rows = ds.dataset([path], schema=table.schema).to_table(use_threads=False)
+        rows = dataset([path], table.schema).to_table(use_threads=False)
         stays = _stays(rows, table, cut, commodities, lake)
         if not pc.all(stays).as_py():
             files[Path(path).name] = rows.filter(stays)
