@@ -43,7 +43,7 @@ from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
 from pipelines.store.rules_kept import rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
-from schemas.lake import BILLS, DIRTY_DAYS, SERIES
+from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
@@ -280,6 +280,7 @@ def _job(
         everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
         tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
+        frozen=lake.table(RAW_KEPT.name).num_rows > 0,
         cells=options.cells,
     )
 
@@ -340,6 +341,8 @@ def _bills(
         wanted = book.composed
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
+        if job.everything and job.frozen:
+            meters |= set(master.spans)  # days that stay as they are may be priced anew
         accounts = touched_accounts(book, meters, job.former_closed, job.last_closed)
         accounts |= points.accounts | repriced_accounts(book, priced.book, fresh_prices(job))
         parts = PARTS.empty_table()
