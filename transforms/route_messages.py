@@ -115,7 +115,8 @@ class _DecodeFn(beam.DoFn):
         for topic, messages in self._of_topic.items():
             self.messages.inc(len(messages))
             for partition, offset in {message[1]: message[2] for message in messages}.items():
-                Metrics.gauge("stream", f"{OFFSET}{topic}.{partition}").set(offset)
+                read: Any = Metrics.gauge("stream", f"{OFFSET}{topic}.{partition}")
+                read.set(offset)
             good, letters = decode_messages(messages, self.rules)
             for kind, rows in good.items():
                 self.rows.inc(rows.num_rows)
