@@ -34,7 +34,7 @@ __all__ = ["ALERTS", "LETTERS", "OFFSET", "PACKS", "DecodeRules", "Message", "Ro
 Message = tuple[str, int, int, bytes | None]
 """Topic, partition, offset and value of a Kafka message."""
 PACKS, POINTS, LETTERS, ALERTS = "packs", "points", "letters", "alerts"
-OFFSET = "offset."
+OFFSET = "offset-"
 """Followed by topic and partition: the gauge of the last offset that was decoded there."""
 EVERY_SHARD = (Kind.EDITS, Kind.TARIFFS, Kind.TARIFF_EVENTS, Kind.DRAINS)
 _HELD = BagStateSpec("held", BytesCoder())
@@ -115,7 +115,7 @@ class _DecodeFn(beam.DoFn):
         for topic, messages in self._of_topic.items():
             self.messages.inc(len(messages))
             for partition, offset in {message[1]: message[2] for message in messages}.items():
-                read: Any = Metrics.gauge("stream", f"{OFFSET}{topic}.{partition}")
+                read: Any = Metrics.gauge("stream", f"{OFFSET}{topic}-{partition}")
                 read.set(offset)
             good, letters = decode_messages(messages, self.rules)
             for kind, rows in good.items():

@@ -208,10 +208,13 @@ class FlinkRest:
         return self._metrics(job, lambda found: found.endswith(name))
 
     def gauges(self, job: str, prefix: str) -> dict[str, float]:
-        """The greatest value among all subtasks of each gauge that begins so, by what follows in its name."""
+        """The greatest value among all subtasks of each gauge that begins so, by what follows in its name.
+
+        Flink puts the namespace and an underscore before a name, and underscores in the place of dots.
+        """
         found: dict[str, float] = {}
-        for full, value in self._metrics(job, lambda name: f".{prefix}" in name).items():
-            rest = full.partition(f".{prefix}")[2]
+        for full, value in self._metrics(job, lambda name: f"_{prefix}" in name).items():
+            rest = full.partition(f"_{prefix}")[2]
             found[rest] = max(found.get(rest, value), value)
         return found
 

@@ -93,12 +93,12 @@ def lag_of(there: Partitions, read: Mapping[str, float]) -> int:
 
     Args:
         there: What the partitions hold.
-        read: Last offset decoded since the job's start, by ``topic.partition``. A partition without any
+        read: Last offset decoded since the job's start, by ``topic-partition``. A partition without any
             counts as read, for a resumed job finds nothing new in many; before the first of all, all counts.
     """
     if not read:
         return sum(end - first for first, end in there.values())
-    ends = {f"{topic}.{partition}": end for (topic, partition), (_, end) in there.items()}
+    ends = {f"{topic}-{partition}": end for (topic, partition), (_, end) in there.items()}
     return sum(max(ends.get(name, 0) - int(offset) - 1, 0) for name, offset in read.items())
 
 

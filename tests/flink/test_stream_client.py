@@ -36,6 +36,8 @@ def killed_and_started_again(feed: TownFeed, flink: str, note_time: Note, where:
         stream = StreamCommand(feed, flink)
         feed.check()
         note_time(f"client of {where}: started again, equal to the backfill")
+        log = feed.folder / "stream.log"
+        until(lambda: "lag 0 late" in log.read_text("utf-8"), "a status line that says that all is read")
         summary = stream.stop()
     finally:
         stream.end()

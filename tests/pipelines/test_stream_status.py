@@ -25,8 +25,8 @@ def test_lag_is_what_lies_behind_the_last_offset_decoded() -> None:
     """A partition without anything new counts nothing; before the first message all counts."""
     there = {("readings", 0): (0, 10), ("readings", 1): (5, 9), ("events", 0): (0, 3)}
     assert lag_of(there, {}) == 10 + 4 + 3
-    assert lag_of(there, {"readings.0": 6, "events.0": 2}) == 3
-    assert lag_of(there, {"readings.0": 9, "readings.1": 8, "events.0": 2}) == 0
+    assert lag_of(there, {"readings-0": 6, "events-0": 2}) == 3
+    assert lag_of(there, {"readings-0": 9, "readings-1": 8, "events-0": 2}) == 0
 
 
 def test_a_partition_that_never_had_a_message_is_named() -> None:
