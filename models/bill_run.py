@@ -18,6 +18,7 @@ from models.bill_sheet import MICRO_DP, Line
 from models.billing import BillState, UnpriceableError, Window, price_window
 from models.calendar import day_date, day_grid
 from models.holding import count_slots, holding_reasons
+from models.holds import Holds
 from models.loads import Codes, Loads, contiguous
 from models.series import Int
 from models.slot_quantities import netting_of
@@ -29,7 +30,7 @@ __all__ = ["bill_loads"]
 
 
 def bill_loads(
-    loads: Sequence[Loads], contracts: Sequence[Contract], prices: Prices, last_closed: int
+    loads: Sequence[Loads], contracts: Sequence[Contract], prices: Prices, last_closed: int, holds: Holds
 ) -> pa.Table:
     """Every due bill of some contracts, oldest first within each chain.
 
@@ -41,6 +42,7 @@ def bill_loads(
             billed.
         prices: Tariffs, events, series and limits.
         last_closed: Last closed epoch day.
+        holds: Findings that hold bills.
 
     Returns:
         ``PARTS``, one row a (service point, account, period).
@@ -52,7 +54,7 @@ def bill_loads(
         rows = np.array([each.row for each in due], np.int64)
         chained = np.array([chains[each.period.contract.chain] for each in due], np.int64)
         group = _Group(loads[number], [each.period for each in due], rows, first, last)
-        priced, own = group.priced(prices, state.at(chained))
+        priced, own = group.priced(prices, state.at(chained), holds)
         if priced is not None:
             bills.append(priced)
             issued = ~priced.held
@@ -125,7 +127,7 @@ class _Group:
     first: int
     last: int
 
-    def priced(self, prices: Prices, state: BillState) -> tuple[PricedBills | None, BillState]:
+    def priced(self, prices: Prices, state: BillState, holds: Holds) -> tuple[PricedBills | None, BillState]:
         """Bills, None where no version of the tariff is in force, and the states handed on."""
         versions = prices.book[str(self.periods[0].contract.tariff_id)]
         stretches = version_stretches(versions, self.first, self.last)
@@ -150,7 +152,11 @@ class _Group:
         width = slots.stop - slots.start
         held = holding_reasons(counts, width, limits)
         reasons = [
-            reason or period.contract.lack or lack or self._unit(row, stretches)
+            reason
+            or period.contract.lack
+            or lack
+            or self._unit(row, stretches)
+            or holds.reason(period, self.loads.grid.zone)
             for reason, period, row in zip(held, self.periods, self.rows.tolist(), strict=True)
         ]
         states = _states(own, tariff, reasons)

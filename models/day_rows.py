@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,8 @@ from numpy.typing import NDArray
 
 from models.assemble import Group, Problem, Problems
 from models.calendar import DayGrid
-from models.days import per_day
+from models.days import per_day, slots_per_day, to_slots
+from models.finding_text import finding_texts
 from models.series import RULES, Bool, Findings, Int, SeriesResult
 from schemas.channels import CHANNELS
 from schemas.findings import FINDING
@@ -18,9 +21,6 @@ from schemas.quality import Method, Quality
 from schemas.rulepack import RulePack
 
 MICRO = 1_000_000
-SLOT_COUNTS = frozenset({"missing", "zero_run", "flat_line"})
-DAY_COUNTS = frozenset({"prolonged_estimation"})
-NO_QUANTITY = frozenset({"conflict"})
 
 
 def day_rows(
@@ -40,19 +40,12 @@ def day_rows(
     """
     grid, facts = group.facts.grid, group.facts
     series, day = np.nonzero(wanted)
-    count = grid.lengths[day]
-    offsets = np.concatenate([[0], np.cumsum(count)])
-    mask = None if wanted.all() else np.repeat(wanted, grid.lengths, axis=1)
-
-    def flat(slots: NDArray[np.generic]) -> NDArray[np.generic]:
-        return slots.ravel() if mask is None else slots[mask]
-
-    low, high = (
-        per_day(how, result.quality, grid)[series, day] for how in (np.minimum.reduce, np.maximum.reduce)
-    )
-    mixed = low != high
-    made = per_day(np.logical_or.reduce, result.method != Method.NONE, grid)[series, day]
-    flagged = per_day(np.logical_or.reduce, result.flags != 0, grid)[series, day]
+    offsets = np.concatenate([[0], np.cumsum(grid.lengths[day])])
+    flat = _picker(wanted, grid)
+    mixed = _mixed(result.quality, grid)[series, day]
+    first = result.quality[series, np.minimum(grid.offsets[day], grid.slots - 1)]
+    made = slots_per_day(result.method != Method.NONE, grid)[series, day] > 0
+    flagged = slots_per_day(result.flags != 0, grid)[series, day] > 0
     channels = [name[1] for name in group.names]
     return pa.table(
         {
@@ -62,10 +55,8 @@ def day_rows(
             "start": pa.array(grid.day_starts[day] * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
             "interval_s": pa.array(np.full(len(day), grid.interval_s, np.int32)),
             "unit": _names([CHANNELS[channel].unit for channel in channels], series),
-            "values": _all_lists(
-                offsets, flat(result.value), _absent(result.quality == Quality.MISSING, low, flat)
-            ),
-            "quality": pa.array(low.astype(np.int8), mask=mixed),
+            "values": _all_lists(offsets, flat(result.value), _absent(result.quality, flat)),
+            "quality": pa.array(first, mask=mixed),
             "qualities": _some_lists(result.quality, grid, series, day, mixed, pa.int8()),
             "methods": _some_lists(result.method, grid, series, day, made, pa.int8()),
             "flags": _some_lists(result.flags, grid, series, day, flagged, pa.int32()),
@@ -77,10 +68,29 @@ def day_rows(
     )
 
 
-def _absent(missing: Bool, low: NDArray[np.int8], flat: object) -> Bool | None:
-    if not (low == Quality.MISSING).any():
-        return None
-    return flat(missing)  # type: ignore[operator, no-any-return]
+def _picker(wanted: Bool, grid: DayGrid) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Takes the slots of the wanted days out of (n, slots), one after the other."""
+    days = np.flatnonzero(wanted.any(axis=0))
+    if len(days) and wanted[:, days[0] : days[-1] + 1].all():  # the usual case: the same days of every series
+        columns = slice(grid.offsets[days[0]], grid.offsets[days[-1] + 1])
+        return lambda slots: slots[:, columns].ravel()
+    mask = to_slots(wanted, grid)
+    return lambda slots: slots[mask]
+
+
+def _mixed(quality: NDArray[np.int8], grid: DayGrid) -> Bool:
+    """Days whose slots are not all of one quality; (n, days)."""
+    changed = np.empty(quality.shape, np.bool_)
+    np.not_equal(quality[:, 1:], quality[:, :-1], out=changed[:, 1:])
+    changed[:, grid.offsets[:-1][grid.lengths > 0]] = False
+    return slots_per_day(changed, grid) > 0
+
+
+def _absent(
+    quality: NDArray[np.int8], flat: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.bool_] | None:
+    missing = quality == Quality.MISSING
+    return flat(missing) if missing.any() else None
 
 
 def _names(texts: list[str], rows: Int) -> pa.DictionaryArray:
@@ -120,9 +130,8 @@ def _some_lists(
 
 def _estimated(result: SeriesResult, grid: DayGrid) -> Int:
     """Estimated and substituted slots of each day; (n, days)."""
-    made = (result.quality == Quality.ESTIMATED) | (result.quality == Quality.SUBSTITUTED)
-    counts: Int = per_day(np.add.reduce, made.view(np.int8), grid).astype(np.int64)
-    return counts
+    quality = result.quality
+    return slots_per_day((quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED), grid)
 
 
 def _findings(
@@ -141,12 +150,14 @@ def _findings(
         *(getattr(found, name)[kept].tolist() for name in Findings.__dataclass_fields__), strict=True
     ):
         unit = CHANNELS[group.names[s][1]].unit
-        rows[s, d].append(_finding(RULES[rule], pack, start, end, *_texts(RULES[rule], seen, expected, unit)))
+        rows[s, d].append(
+            _finding(RULES[rule], pack, start, end, *finding_texts(RULES[rule], seen, expected, unit))
+        )
     numbers = {name: i for i, name in enumerate(group.names)}
     for address in problems.addresses():
         s, d = numbers.get(address[:2], -1), address[2] - group.facts.grid.first_day
         if s >= 0 and 0 <= d < group.facts.grid.days and wanted[s, d]:
-            rows[s, d] += [problem_finding(problem) for problem in problems.take(address)]
+            rows[s, d] += [problem_finding(problem, pack) for problem in problems.take(address)]
     if not rows:
         return pa.nulls(len(series), pa.list_(FINDING))
     addresses = sorted(rows)
@@ -166,7 +177,7 @@ def _by_rule(finding: dict[str, object]) -> tuple[str, str]:
 def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expected: str) -> dict[str, object]:
     return {
         "rule": rule,
-        "severity": getattr(pack.rules, rule).severity,
+        "severity": pack.rules.severity(rule),
         "start": start * MICRO,
         "end": end * MICRO,
         "seen": seen,
@@ -174,39 +185,13 @@ def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expecte
     }
 
 
-def problem_finding(problem: Problem) -> dict[str, object]:
+def problem_finding(problem: Problem, pack: RulePack) -> dict[str, object]:
     """A problem as an element of the ``findings`` list."""
     return {
         "rule": problem.rule,
-        "severity": "info",
+        "severity": pack.rules.severity(problem.rule),
         "start": problem.start * MICRO,
         "end": problem.end * MICRO,
         "seen": problem.seen,
         "expected": problem.expected,
     }
-
-
-def _texts(rule: str, seen: int, expected: int, unit: str) -> tuple[str, str]:
-    """What a rule saw and expected, in words with units."""
-    if rule in NO_QUANTITY:
-        return "different values", "one value a slot"
-    if rule in DAY_COUNTS:
-        return f"{seen} days", f"at most {expected} days"
-    if rule == "missing":
-        return f"{seen} slots without a reading", "a reading in every slot"
-    if rule in SLOT_COUNTS:
-        return f"{seen} slots", f"fewer than {expected} slots"
-    if rule == "read_interval":
-        return quantity(seen, unit), "an advance that can scale and judge"
-    relation = {"negative": "at least ", "low_usage": "about ", "high_usage": "about "}.get(rule, "at most ")
-    if rule == "sum_check":
-        relation = ""
-    return quantity(seen, unit), relation + quantity(expected, unit)
-
-
-def quantity(micro: int, unit: str) -> str:
-    """Micro-units as a decimal with its unit, without trailing zeros."""
-    sign = "-" if micro < 0 else ""
-    whole, rest = divmod(abs(micro), MICRO)
-    decimals = f".{rest:06d}".rstrip("0").rstrip(".")
-    return f"{sign}{whole}{decimals} {unit}"

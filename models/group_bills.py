@@ -13,6 +13,7 @@ from models.bill_prices import Prices
 from models.bill_run import bill_loads
 from models.contracts import contract_book, meter_contracts
 from models.determinants import daily_determinants
+from models.holds import Holds
 from models.loads import Codes, Loads
 from models.master import MasterData, Span
 from models.series import Bool, Int
@@ -133,7 +134,12 @@ def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract
 
 
 def bill_group(
-    computed: Computed, master: MasterData, zone: str, prices: Prices, last_closed: int, *, bills: bool
+    computed: Computed,
+    master: MasterData,
+    zone: str,
+    prices: Prices,
+    last_closed: int,
+    holds: Holds | None,
 ) -> tuple[pa.Table | None, pa.Table | None]:
     """Shares of bills and determinants of one group; None where there are none.
 
@@ -143,7 +149,8 @@ def bill_group(
         zone: Of the lake.
         prices: Tariffs.
         last_closed: Last closed epoch day.
-        bills: Whether to price bills: of meters that are a load of their own; others need more groups.
+        holds: What holds bills of these meters; None: price no bills. Priced are those of meters that are a
+            load of their own; others need more groups.
     """
     names = computed.group.names
     bought = load_channels(names, master)
@@ -159,8 +166,8 @@ def bill_group(
     wanted &= computed.group.facts.expected[[place[item] for item in bought.items()]]
     determinants = daily_determinants(loads, contracts(master, list(bought), zone), prices.book, wanted)
     shares = None
-    if bills:
+    if holds is not None:
         plain = contract_book(master, prices.rules, zone).plain
         mine = [contract for meter in bought for contract in plain.get(meter, ())]
-        shares = bill_loads([loads], mine, prices, last_closed)
+        shares = bill_loads([loads], mine, prices, last_closed, holds)
     return shares, determinants.cast(DETERMINANTS.content)

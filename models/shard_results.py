@@ -12,6 +12,7 @@ from models.bill_prices import Prices, Tariffs
 from models.calendar import local_midnight
 from models.feature_run import touched_weeks
 from models.group_bills import bill_group, contracts
+from models.holds import holds_of
 from models.shard_run import ShardRun
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, LakeTable
@@ -54,10 +55,16 @@ def shard_results(run: ShardRun, meters: Sequence[str], prices: Prices, *, bills
             features.append(weeks)
         if not computed.wanted.any():
             continue
-        days.append(run.rows(computed))
+        rows = run.rows(computed)
+        days.append(rows)
         if prices.book and not inputs.master.empty:
             billed, used = bill_group(
-                computed, inputs.master, inputs.zone, prices, inputs.last_closed, bills=bills
+                computed,
+                inputs.master,
+                inputs.zone,
+                prices,
+                inputs.last_closed,
+                holds_of(rows) if bills else None,
             )
             if used is not None:
                 determinants.append(used)

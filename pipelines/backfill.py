@@ -41,13 +41,14 @@ from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
+from pipelines.store.rules_kept import rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
-from schemas.lake import BILLS, DIRTY_DAYS, SERIES
+from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
-from schemas.yaml_model import parse_yaml
 from transforms.ingest import OnError
+from transforms.storage import place
 
 CELLS = 1 << 21
 
@@ -113,21 +114,6 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
         return run_once(lake, pool, options, Arrivals(), sparing=True)
 
 
-def rule_pack(lake: Lake, name: str | None) -> RulePack:
-    """The pack of this name or file; without one that of the lake's last run, ``default`` in a new lake.
-
-    Raises:
-        MeterbeamError: There is no such pack, or a field is wrong.
-    """
-    if name is not None:
-        return load_rule_pack(name)
-    runs = lake.runs()
-    former = runs["rules"][-1].as_py() if runs.num_rows else None
-    if former is None:
-        return load_rule_pack("default")
-    return parse_yaml(former, f"{lake.path}, rules of its last run", RulePack, "a rule pack")
-
-
 def open_lake(options: BackfillOptions) -> Lake:
     """The lake of a backfill, made where it is new.
 
@@ -165,7 +151,7 @@ def run_once(
     Raises:
         MeterbeamError: Something cannot be used; nothing is published then.
     """
-    pack, mapping = rule_pack(lake, options.rules), field_mapping(options.mapping)
+    pack, mapping = rules_in_force(lake, options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
         tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
         taken = IngestPass(run, arrivals, tally)
@@ -289,6 +275,7 @@ def _job(
         everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
         tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
+        frozen=lake.table(RAW_KEPT.name).num_rows > 0,
         cells=options.cells,
     )
 
@@ -349,6 +336,8 @@ def _bills(
         wanted = book.composed
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
+        if job.everything and job.frozen:
+            meters |= set(master.spans)  # days that stay as they are may be priced anew
         accounts = touched_accounts(book, meters, job.former_closed, job.last_closed)
         accounts |= points.accounts | repriced_accounts(book, priced.book, fresh_prices(job))
         parts = PARTS.empty_table()
@@ -362,7 +351,7 @@ def _bills(
 
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
-    folder = Path(job.lake)
+    folder = place(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
     events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]

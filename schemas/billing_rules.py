@@ -13,8 +13,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from schemas.tariff_fields import MisfitError, Money, Part
+from schemas.tariff_fields import Money, Part
 from schemas.tariff_version import Effective
+from schemas.yaml_model import MisfitError
 
 __all__ = ["RULES_FILE", "BillingRules", "Holding", "Sharing", "Supplier", "VirtualLoad"]
 

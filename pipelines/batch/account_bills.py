@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from models.account_bills import merge_account_bills
 from models.bill_cycles import Contract
@@ -16,8 +14,10 @@ from models.bill_prices import Prices, Tariffs
 from models.bill_run import bill_loads
 from models.composed_loads import compose
 from models.contracts import ContractBook
+from models.holds import holds_of
 from models.master import MasterData
 from pipelines.batch.day_loads import day_loads
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile
 from pipelines.store.revise import revise
@@ -103,9 +103,11 @@ def account_parts(
     plain = [contract for contract in contracts if not contract.terms]
     composed = [contract for contract in contracts if contract.terms]
     meters = {contract.load for contract in plain} | {term.meter_id for c in composed for term in c.terms}
-    loads = day_loads(_days(lake, written, sorted(meters)), lake.config.timezone, master)
-    tables = [bill_loads([each], plain, prices, last_closed) for each in loads]
-    tables.append(bill_loads([compose(each, composed) for each in loads], composed, prices, last_closed))
+    days = _days(lake, written, sorted(meters))
+    loads, holds = day_loads(days, lake.config.timezone, master), holds_of(days)
+    tables = [bill_loads([each], plain, prices, last_closed, holds) for each in loads]
+    joined = [compose(each, composed) for each in loads]
+    tables.append(bill_loads(joined, composed, prices, last_closed, holds))
     return pa.concat_tables(tables)
 
 
@@ -113,7 +115,9 @@ def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
     rows = [lake.current(DAYS.name, meters=meters)]
     for part in written:
         if part.table == DAYS.name:
-            table = pq.read_table(Path(lake.path) / "tables" / DAYS.name / part.path, use_threads=False)
+            table = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema).to_table(
+                use_threads=False
+            )
             rows.append(
                 table.filter(pc.is_in(table["meter_id"], pa.array(meters, pa.string()))).cast(DAYS.schema)
             )

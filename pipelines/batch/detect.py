@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from models.calendar import day_date
@@ -19,6 +18,7 @@ from models.comparison import Place
 from models.detect import detect
 from models.master import MasterData
 from pipelines.batch.detect_events import device_events
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
 from schemas.features import FEATURES
@@ -134,8 +134,7 @@ class FeaturePieces:
 
     @staticmethod
     def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        rows = ds.dataset(list(paths), schema=FEATURES.schema)
-        return rows.to_table(columns=list(columns), use_threads=False)
+        return dataset(paths, FEATURES.schema).to_table(columns=list(columns), use_threads=False)
 
 
 def _of_same_shards(paths: Sequence[str]) -> list[list[str]]:

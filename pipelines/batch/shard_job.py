@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +29,7 @@ from models.shard_scope import (
     whole_meters,
 )
 from models.sharding import shard_of_id
+from pipelines.batch.retired import Retired, retired
 from pipelines.batch.shard_ranges import ShardRange
 from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
@@ -41,6 +41,7 @@ from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shards
+from transforms.storage import place
 
 RawNames = tuple[tuple[str, bool], ...]
 """Names of raw files, and whether each came with this run."""
@@ -61,6 +62,7 @@ class ProcessJob:
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
         tariffs: Folder of tariff files, named by their content.
+        frozen: Whether raw readings have left the lake, so that there are days that stay as they are.
     """
 
     lake: str
@@ -73,11 +75,12 @@ class ProcessJob:
     limits: Days | None
     cells: int
     tariffs: str | None = None
+    frozen: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether every day of every meter is computed: then bills are priced on the way."""
-        return self.everything and self.limits is None
+        return self.everything and self.limits is None and not self.frozen
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     return ShardReceipt(
         shards=shards,
         parts=tuple(
-            write_part(Path(job.lake), table, job.run_no, name, changed)
+            write_part(place(job.lake), table, job.run_no, name, changed)
             for table, changed in written
             if changed.num_rows
         ),
@@ -160,13 +163,13 @@ def prices(job: ProcessJob) -> Prices:
 def contracts(job: ProcessJob) -> ContractBook:
     """Who is billed for what, as of a run."""
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
-    return contract_book(master, prices(job).rules, Lake.open(Path(job.lake)).config.timezone)
+    return contract_book(master, prices(job).rules, _lake(job.lake, job.run_no).config.timezone)
 
 
 def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
     """(series, first, last epoch day) that prices which came with this run are in force on."""
     names = tuple(item for item in job.raw.get(Kind.PRICES, ()) if item[1])
-    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(Path(job.lake)).config.timezone)
+    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(place(job.lake)).config.timezone)
 
 
 @lru_cache(maxsize=1)
@@ -194,12 +197,12 @@ def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> p
 
 @lru_cache(maxsize=1)
 def _lake(path: str, run_no: int) -> Lake:
-    return Lake.open(Path(path))
+    return Lake.open(place(path))
 
 
 def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) -> pa.Table:
     """Rows of some shards of raw files of a kind, with a ``fresh`` column; kinds without meters lie in 0."""
-    folder = Path(lake) / "raw" / kind.value
+    folder = place(lake) / "raw" / kind.value
     table, rows = read_raw_shards([folder / name for name, _ in names], kind, shards)
     fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
     return table.append_column("fresh", pa.array(fresh))
@@ -261,11 +264,16 @@ def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
         master=master,
         zone=lake.config.timezone,
         last_closed=job.last_closed,
-        first_readings=first_readings(intervals),
+        first_readings=_retired(job.lake, job.run_no).first_readings(first_readings(intervals)),
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
         edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
     )
+
+
+@lru_cache(maxsize=1)
+def _retired(lake: str, run_no: int) -> Retired:
+    return retired(_lake(lake, run_no))
 
 
 @lru_cache(maxsize=1)
@@ -300,6 +308,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
     for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
     closed = closed_only(whole_meters(dirty.merged(), names), max(inputs.last_closed, job.former_closed))
+    closed = _retired(job.lake, job.run_no).open_days(closed, job.pack)
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)

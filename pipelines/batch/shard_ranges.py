@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.sharding import shard_of_id
 from schemas.lake import DIRTY_DAYS
 from schemas.records import SHARDED_KINDS, Kind
 from transforms.raw_codec import raw_shards
+from transforms.storage import place
 
 if TYPE_CHECKING:
     from pipelines.batch.shard_job import ProcessJob
@@ -91,5 +91,5 @@ def busy_shards(
     meters = {meter for meter in (*touched, *dirty) if meter}
     for kind in SHARDED_KINDS:
         for name in fresh.get(kind, ()):
-            busy.update(raw_shards(Path(job.lake) / "raw" / kind.value / name, kind))
+            busy.update(raw_shards(place(job.lake) / "raw" / kind.value / name, kind))
     return busy | {shard_of_id(meter, lake.config.shards) for meter in meters}

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-DATE = ["%Y-%m-%d"]
+from pipelines.lake_options import HistoryFrom, MappingFile, RulesName, Shards, TariffFolder, Timezone
 
 
 def stream(
     kafka: Annotated[str, typer.Option(metavar="HOST:PORT", help="Brokers, several with commas.")],
     lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake; made if it is not there.")],
-    timezone: Annotated[
-        str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
-    ] = None,
+    timezone: Timezone = None,
     flink: Annotated[
         str, typer.Option(metavar="ADDRESS", help="REST address of a Flink cluster, or embedded.")
     ] = "embedded",
-    rules: Annotated[str, typer.Option(help="Rule pack: a shipped name or a YAML file.")] = "default",
-    tariffs: Annotated[Path | None, typer.Option(help="Folder of tariff YAML files.")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="Field mapping for foreign Avro schemas.")] = None,
+    rules: RulesName = None,
+    tariffs: TariffFolder = None,
+    mapping: MappingFile = None,
     schemas: Annotated[
         Path | None,
         typer.Option(help="Writers' schemas: 17.avsc by number, readings.avsc by topic."),
     ] = None,
-    history_from: Annotated[
-        datetime | None, typer.Option(formats=DATE, help="New lake: first local day expected of every meter.")
-    ] = None,
-    shards: Annotated[int, typer.Option(help="New lake: number of shards.")] = 64,
+    history_from: HistoryFrom = None,
+    shards: Shards = 64,
     hot_days: Annotated[
         int, typer.Option(min=1, help="Local days that late data change in the stream.")
     ] = 35,
@@ -49,6 +44,14 @@ def stream(
         bool, typer.Option("--replay", help="Begin without state: the topics hold all that the lake holds.")
     ] = False,
     alerts: Annotated[str | None, typer.Option(metavar="TOPIC", help="Send alerts to this topic.")] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Bring this up to date with each status line: kafka://HOST:PORT, postgresql://…, or "
+            "postgres (METERBEAM_DSN). Repeatable.",
+        ),
+    ] = None,
     kafka_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Setting of the Kafka clients; repeatable.")
     ] = None,
@@ -66,6 +69,7 @@ def stream(
         meterbeam stream --kafka localhost:9092 --lake lake --timezone Europe/Zurich --tariffs tariffs
     """
     from pipelines.cluster.beam_options import Streaming
+    from pipelines.downstream.targets import target_of
     from pipelines.stream import StreamOptions
     from pipelines.streaming.stream_run import StreamRun, run_stream
     from schemas.errors import UsageError
@@ -101,6 +105,7 @@ def stream(
         status_s=status_interval,
         stop_after_s=stop_after,
         settings=settings,
+        push=tuple(target_of(text, settings) for text in push or ()),
     )
     return run_stream(options, run)
 

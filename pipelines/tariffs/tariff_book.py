@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -11,6 +10,7 @@ from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
 from schemas.tariff import BillingRules, Tariff, load_billing_rules, load_tariffs, parse_tariff
+from transforms.storage import place
 
 TariffBook = dict[str, list[Tariff]]
 
@@ -24,9 +24,9 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
         received: (tariff_id, version, yaml) that hold.
 
     Raises:
-        MeterbeamError: A tariff is wrong; names it and the line.
+        MeterbeamError: A tariff is wrong; names it.
     """
-    book = {} if folder is None else load_tariffs(Path(folder))
+    book = {} if folder is None else load_tariffs(place(folder))
     for name, version, text in received:
         tariff = parse_tariff(text, f"TariffVersion {name} {version}")
         versions = [t for t in book.get(name, []) if t.version != tariff.version]
@@ -41,7 +41,7 @@ def billing_rules(folder: str | None) -> BillingRules:
     Raises:
         MeterbeamError: It is wrong; names the line.
     """
-    return BillingRules() if folder is None else load_billing_rules(Path(folder))
+    return BillingRules() if folder is None else load_billing_rules(place(folder))
 
 
 def received_tariffs(rows: pa.Table) -> tuple[tuple[str, str, str], ...]:

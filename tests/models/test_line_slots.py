@@ -58,6 +58,8 @@ def test_energy_of_a_line_is_that_of_its_slots(data: st.DataObject, version: Tar
         energy = int(found.energy[found.chosen].sum())
         whole = [line.quantity]
         if found.shared:
+            if isinstance(charge, Energy) and not all(charge.of_period(str(line.period))):
+                continue  # a tier that costs nothing has no line
             whole = [o.quantity for o in lines if (o.charge, o.period) == (line.charge, line.period)]
             assert abs(Decimal(energy).scaleb(-6) - sum(whole)) <= Decimal(unit * 4).scaleb(-6)
             continue
