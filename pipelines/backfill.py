@@ -35,7 +35,7 @@ from pipelines.batch.shard_job import (
     prices,
     process_shards,
 )
-from pipelines.batch.shard_ranges import ShardRange, busy_shards, shard_ranges
+from pipelines.batch.shard_ranges import ShardRange, busy_shards, linked_ranges, shard_ranges
 from pipelines.batch.tally import Tally
 from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
@@ -43,7 +43,7 @@ from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
 from pipelines.store.rules_kept import rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
-from schemas.lake import BILLS, DIRTY_DAYS, SERIES
+from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
@@ -160,7 +160,7 @@ def run_once(
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
-        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers, busy)
+        ranges = _ranges(job, lake, _readings(raw), options, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -169,7 +169,7 @@ def run_once(
         if options.detect and last_closed is not None:
             queues, found = pool.call(_detect, job, parts)
             parts += queues
-        replaced = {**arrivals.replaced, **_replaced(lake, shards)}
+        replaced = {**arrivals.replaced, **_replaced(lake, job, shards)}
         summary = {**tally.summary(whole=len(busy) == lake.config.shards), **found}
         facts = _run_facts(pack, tariffs, last_closed, summary, arrivals.sources)
         run.commit([*parts, *taken.parts()], replaced, facts)
@@ -181,14 +181,29 @@ def run_once(
     }
 
 
-def _replaced(lake: Lake, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
+def _ranges(
+    job: ProcessJob, lake: Lake, readings: int, options: BackfillOptions, busy: Collection[int]
+) -> list[ShardRange]:
+    """All work of a run: the busy shards, and the linked meters that what is new can have changed."""
+    count = lake.config.shards
+    plain = shard_ranges(count, readings, options.cells, options.workers, busy)
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    return plain + linked_ranges(master.linked, len(master.spans), plain, count, readings, options.cells)
+
+
+def _replaced(lake: Lake, job: ProcessJob, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
     """Ranges of all series and dirty days; those of shards that were left alone stay as they are."""
     series = pa.concat_tables([SERIES.schema.empty_table(), *(receipt.series for receipt in shards)])
     dirty = pa.concat_tables([DIRTY_DAYS.schema.empty_table(), *(receipt.dirty for receipt in shards)])
-    worked = {number for receipt in shards for number in receipt.shards.numbers}
+    worked = {number for receipt in shards if not receipt.shards.linked for number in receipt.shards.numbers}
     if len(worked) < lake.config.shards:
         former = lake.table(SERIES.name)
         alone = ~np.isin(shard_of(former["meter_id"], lake.config.shards), sorted(worked))
+        linked = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data.linked
+        if linked:
+            ranges = [receipt.shards for receipt in shards]
+            meters = former["meter_id"].to_pylist()
+            alone = np.array([not any(one.serves(m, linked) for one in ranges) for m in meters], np.bool_)
         series = pa.concat_tables([series, former.filter(pa.array(alone))])
     order = [(name, "ascending") for name in ("meter_id", "channel", "interval_s")]
     return {SERIES.name: series.sort_by(order), DIRTY_DAYS.name: dirty}
@@ -275,6 +290,7 @@ def _job(
         everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
         tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
+        frozen=lake.table(RAW_KEPT.name).num_rows > 0,
         cells=options.cells,
     )
 
@@ -316,7 +332,7 @@ def _process(pool: Workers, ranges: list[ShardRange], job: ProcessJob, tally: Ta
             for rule, count in receipt.findings.items():
                 tally.findings[rule] = tally.findings.get(rule, 0) + count
             advance(len(receipt.shards.numbers))
-    return sorted(receipts, key=lambda receipt: receipt.shards.first)
+    return sorted(receipts, key=lambda receipt: receipt.shards.name)
 
 
 def _bills(
@@ -335,6 +351,8 @@ def _bills(
         wanted = book.composed
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
+        if job.everything and job.frozen:
+            meters |= set(master.spans)  # days that stay as they are may be priced anew
         accounts = touched_accounts(book, meters, job.former_closed, job.last_closed)
         accounts |= points.accounts | repriced_accounts(book, priced.book, fresh_prices(job))
         parts = PARTS.empty_table()
