@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from models.blocks import NEVER, Blocks, join, leading_gaps, read_blocks, select, single_slots
+from models.blocks import NEVER, Blocks, few_unique, join, leading_gaps, read_blocks, select, single_slots
 from models.calendar import DayGrid, aligned, day_grid, local_day, local_days, local_midnight
 from models.exact import SLOT_LIMIT
 from models.master import FOREVER, MICROS, MasterData, Span
-from models.outages import outages_of
+from models.outages import event_marks, outages_of
 from models.place import Account, Placed, outrank, place, readings_of
-from models.reads import read_registers
+from models.reads import read_registers, repeated_reads, tou_reads
 from models.series import Bool, Int, SeriesFacts
-from schemas.channels import CHANNELS
+from schemas.channels import CHANNELS, measures
 
 Name = tuple[str, str]
 """(meter, channel)."""
@@ -235,7 +235,9 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
         (blocks.start + np.maximum(blocks.length - 1, 0) * blocks.interval_s)
         > blocks.received // MICROS + FUTURE_TOLERANCE_S
     )
+    foreign = served & _foreign(inputs.master, blocks, names)
     for rule, chosen, seen, expected in (
+        ("wrong_commodity", foreign, "a channel of another commodity", "the service point's commodity"),
         ("no_service_point", ~served, "readings", "a service point in force"),
         (
             "beyond_limit",
@@ -252,6 +254,19 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
                 assembly.problems.add(problem)
     home: Bool = served & right & on_grid & ~blocks.beyond
     return home
+
+
+def _foreign(master: MasterData, blocks: Blocks, names: list[Name]) -> Bool:
+    """Blocks of a channel that does not measure the commodity of the service point in force."""
+    if master.empty:
+        return np.zeros(len(blocks.start), np.bool_)
+    pair, of_block = few_unique(blocks.series * (len(master.all_spans) + 1) + blocks.span + 1)
+    series, span = np.divmod(pair, len(master.all_spans) + 1)
+    foreign = [
+        s > 0 and not measures(CHANNELS[names[i][1]].commodity, master.all_spans[s - 1].version.commodity)
+        for i, s in zip(series.tolist(), span.tolist(), strict=True)
+    ]
+    return np.array(foreign, np.bool_)[of_block]
 
 
 def _of_blocks(
@@ -343,32 +358,47 @@ def _stray_account(strays: list[Blocks]) -> Account:
 
 def _facts(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Placed) -> SeriesFacts:
     """Dense facts of one chunk."""
-    expected, disconnected, capacity = _master_days(inputs, rows, grid)
+    master = _master_days(inputs, rows, grid)
     row_of = {row.name: i for i, row in enumerate(rows)}
     rows_of_meter: dict[str, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
         rows_of_meter[row.name[0]].append(i)
-    reads = read_registers(inputs.registers, inputs.master, row_of)
     outages, _ = outages_of(inputs.events, rows_of_meter)
+    names = [row.name[0] for row in rows]
     return SeriesFacts(
         grid=grid,
         value=placed.value,
         have=placed.have,
-        expected=expected,
+        expected=master.expected,
         one_directional=np.array([CHANNELS[row.name[1]].one_directional for row in rows], np.bool_),
         instantaneous=np.array([CHANNELS[row.name[1]].instantaneous for row in rows], np.bool_),
         external=placed.external,
         conflict=placed.conflict,
-        disconnected=disconnected if disconnected.any() else None,
-        capacity=capacity if capacity.any() else None,
+        disconnected=master.disconnected if master.disconnected.any() else None,
+        inactive=master.inactive if master.inactive.any() else None,
+        capacity=master.capacity if master.capacity.any() else None,
         outages=outages,
-        reads=reads,
+        events=event_marks(inputs.events, rows_of_meter),
+        reads=read_registers(inputs.registers, inputs.master, row_of),
+        tou=tou_reads(inputs.registers, inputs.master, row_of),
+        repeats=repeated_reads(inputs.registers, row_of, grid.interval_s),
+        meter=np.cumsum([i > 0 and names[i] != names[i - 1] for i in range(len(names))], dtype=np.int64),
+        channels=tuple(row.name[1] for row in rows),
     )
 
 
-def _master_days(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid) -> tuple[Bool, Bool, Int]:
-    """Expected and disconnected days and the capacity of each; (n, days)."""
-    expected, disconnected = np.zeros((2, len(rows), grid.days), np.bool_)
+@dataclass(frozen=True)
+class _MasterDays:
+    """What master data say of each day; (n, days)."""
+
+    expected: Bool
+    disconnected: Bool
+    inactive: Bool
+    capacity: Int
+
+
+def _master_days(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid) -> _MasterDays:
+    expected, disconnected, inactive = np.zeros((3, len(rows), grid.days), np.bool_)
     capacity = np.zeros((len(rows), grid.days), np.int64)
     last = min(max(inputs.last_closed - grid.first_day + 1, 0), grid.days)
     for i, row in enumerate(rows):
@@ -383,10 +413,11 @@ def _master_days(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid) -> t
             low = int(np.searchsorted(grid.day_starts[:-1], span.start))
             high = int(np.searchsorted(grid.day_starts[:-1], span.end))
             disconnected[i, low:high] = span.version.disconnected
+            inactive[i, low:high] = span.version.inactive
             if span.version.capacity_kw is not None and CHANNELS[row.name[1]].unit == "kWh":
                 size = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
                 capacity[i, low:high] = min(size, SLOT_LIMIT)
-    return expected, disconnected, capacity
+    return _MasterDays(expected, disconnected, inactive, capacity)
 
 
 def served_days(row: SeriesRow, zone: str) -> list[tuple[int, int]]:

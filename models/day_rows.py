@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.assemble import Group, Problem, Problems
 from models.calendar import DayGrid
 from models.days import per_day, slots_per_day, to_slots
+from models.finding_text import finding_texts
 from models.series import RULES, Bool, Findings, Int, SeriesResult
 from schemas.channels import CHANNELS
 from schemas.findings import FINDING
@@ -20,9 +21,6 @@ from schemas.quality import Method, Quality
 from schemas.rulepack import RulePack
 
 MICRO = 1_000_000
-SLOT_COUNTS = frozenset({"missing", "zero_run", "flat_line"})
-DAY_COUNTS = frozenset({"prolonged_estimation"})
-NO_QUANTITY = frozenset({"conflict"})
 
 
 def day_rows(
@@ -152,12 +150,14 @@ def _findings(
         *(getattr(found, name)[kept].tolist() for name in Findings.__dataclass_fields__), strict=True
     ):
         unit = CHANNELS[group.names[s][1]].unit
-        rows[s, d].append(_finding(RULES[rule], pack, start, end, *_texts(RULES[rule], seen, expected, unit)))
+        rows[s, d].append(
+            _finding(RULES[rule], pack, start, end, *finding_texts(RULES[rule], seen, expected, unit))
+        )
     numbers = {name: i for i, name in enumerate(group.names)}
     for address in problems.addresses():
         s, d = numbers.get(address[:2], -1), address[2] - group.facts.grid.first_day
         if s >= 0 and 0 <= d < group.facts.grid.days and wanted[s, d]:
-            rows[s, d] += [problem_finding(problem) for problem in problems.take(address)]
+            rows[s, d] += [problem_finding(problem, pack) for problem in problems.take(address)]
     if not rows:
         return pa.nulls(len(series), pa.list_(FINDING))
     addresses = sorted(rows)
@@ -177,7 +177,7 @@ def _by_rule(finding: dict[str, object]) -> tuple[str, str]:
 def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expected: str) -> dict[str, object]:
     return {
         "rule": rule,
-        "severity": getattr(pack.rules, rule).severity,
+        "severity": pack.rules.severity(rule),
         "start": start * MICRO,
         "end": end * MICRO,
         "seen": seen,
@@ -185,39 +185,13 @@ def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expecte
     }
 
 
-def problem_finding(problem: Problem) -> dict[str, object]:
+def problem_finding(problem: Problem, pack: RulePack) -> dict[str, object]:
     """A problem as an element of the ``findings`` list."""
     return {
         "rule": problem.rule,
-        "severity": "info",
+        "severity": pack.rules.severity(problem.rule),
         "start": problem.start * MICRO,
         "end": problem.end * MICRO,
         "seen": problem.seen,
         "expected": problem.expected,
     }
-
-
-def _texts(rule: str, seen: int, expected: int, unit: str) -> tuple[str, str]:
-    """What a rule saw and expected, in words with units."""
-    if rule in NO_QUANTITY:
-        return "different values", "one value a slot"
-    if rule in DAY_COUNTS:
-        return f"{seen} days", f"at most {expected} days"
-    if rule == "missing":
-        return f"{seen} slots without a reading", "a reading in every slot"
-    if rule in SLOT_COUNTS:
-        return f"{seen} slots", f"fewer than {expected} slots"
-    if rule == "read_interval":
-        return quantity(seen, unit), "an advance that can scale and judge"
-    relation = {"negative": "at least ", "low_usage": "about ", "high_usage": "about "}.get(rule, "at most ")
-    if rule == "sum_check":
-        relation = ""
-    return quantity(seen, unit), relation + quantity(expected, unit)
-
-
-def quantity(micro: int, unit: str) -> str:
-    """Micro-units as a decimal with its unit, without trailing zeros."""
-    sign = "-" if micro < 0 else ""
-    whole, rest = divmod(abs(micro), MICRO)
-    decimals = f".{rest:06d}".rstrip("0").rstrip(".")
-    return f"{sign}{whole}{decimals} {unit}"

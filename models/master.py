@@ -17,7 +17,8 @@ from models.series import Bool, Int
 FOREVER = 1 << 33
 """Second after every date in use; also the width of a meter's range in a lookup key."""
 MICROS = 1_000_000
-DISCONNECTED = frozenset({"disconnected", "inactive", "closed"})
+INACTIVE = frozenset({"inactive", "closed"})
+DISCONNECTED = INACTIVE | {"disconnected"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Version:
     def disconnected(self) -> bool:
         """Whether nothing is expected to flow."""
         return self.status.lower() in DISCONNECTED
+
+    @property
+    def inactive(self) -> bool:
+        """Whether nobody is served at all."""
+        return self.status.lower() in INACTIVE
 
 
 @dataclass(frozen=True)

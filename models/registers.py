@@ -8,7 +8,7 @@ import numpy as np
 
 from models.calendar import DayGrid
 from models.exact import SLOT_LIMIT
-from models.series import Bool, Int, Reads, SeriesFacts
+from models.series import Bool, Int, Reads, SeriesFacts, TouReads
 
 TOLERANCE_BASE = 1000
 
@@ -26,6 +26,7 @@ class ReadIntervals:
         first, last: Columns of the whole slots [first, last), cut to the grid; last ≥ first.
         touched_first, touched_last: Columns of all slots that overlap it, cut to the grid.
         day: First expected day it overlaps, −1 where there is none.
+        decreased: Whether the register of one meter went back, without a rollover.
     """
 
     series: Int
@@ -39,6 +40,7 @@ class ReadIntervals:
     touched_first: Int
     touched_last: Int
     day: Int
+    decreased: Bool
 
     def tolerance(self, permille: int) -> Int:
         """Allowed difference: a share of the advance, at least two steps of the register."""
@@ -69,11 +71,7 @@ def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
     after = pair + 1
     series, start, end = reads.series[pair], reads.at[pair], reads.at[after]
 
-    advance = reads.value[after] - reads.value[pair]
-    modulus = np.where(reads.modulus[pair] == reads.modulus[after], reads.modulus[pair], 0)
-    wrapped = (advance < 0) & (modulus > 0) & (2 * (advance + modulus) < modulus)
-    advance = np.where(wrapped, advance + modulus, advance)
-
+    advance = advances(reads, pair)
     step = grid.interval_s
     low, high = start - grid.origin, end - grid.origin
     inside = (low >= 0) & (high <= grid.slots * step)
@@ -81,11 +79,12 @@ def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
     touched_first = np.maximum(low // step, 0)
     touched_last = np.minimum(-(-high // step), grid.slots)
     day, all_expected = _expected_days(facts, series, touched_first, touched_last)
+    one_meter = reads.version[pair, 1] == reads.version[after, 0]
     usable = (
         inside
         & all_expected
         & (end - start <= max_gap_s)
-        & (reads.version[pair, 1] == reads.version[after, 0])
+        & one_meter
         & (advance >= 0)
         & (advance <= SLOT_LIMIT)
         & facts.one_directional[series]
@@ -102,7 +101,21 @@ def read_intervals(facts: SeriesFacts, *, max_gap_s: int) -> ReadIntervals:
         touched_first=touched_first,
         touched_last=touched_last,
         day=day,
+        decreased=one_meter & (advance < 0),
     )
+
+
+def advances(reads: Reads | TouReads, pair: Int) -> Int:
+    """Advance [micro-unit] from each read ``pair`` to the one after it; (k,).
+
+    Where a register shows less, and its modulus makes that an advance of less than half the modulus, it
+    wrapped; any other decrease stays negative.
+    """
+    after = pair + 1
+    advance: Int = reads.value[after] - reads.value[pair]
+    modulus = np.where(reads.modulus[pair] == reads.modulus[after], reads.modulus[pair], 0)
+    wrapped = (advance < 0) & (modulus > 0) & (2 * (advance + modulus) < modulus)
+    return np.where(wrapped, advance + modulus, advance)
 
 
 def _expected_days(facts: SeriesFacts, series: Int, first: Int, last: Int) -> tuple[Int, Bool]:

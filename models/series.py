@@ -62,6 +62,71 @@ class Reads:
 
 
 @dataclass(frozen=True)
+class EventMarks:
+    """What device events say about the slots of their meters, one row a series and event.
+
+    Attributes:
+        rule: Position in ``EVENT_RULES``, shape (k,).
+        series: Row of the series, shape (k,).
+        start, end: First second and first second after, UTC; a single moment has end = start + 1. [s]
+    """
+
+    rule: Int
+    series: Int
+    start: Int
+    end: Int
+
+    @staticmethod
+    def none() -> EventMarks:
+        """No event at all."""
+        empty = np.zeros(0, np.int64)
+        return EventMarks(empty, empty, empty, empty)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Reads that came again with the register and the clock of the read before, long after it.
+
+    Attributes:
+        series: Row of the series, shape (k,).
+        at: The clock they show, UTC, whole seconds, shape (k,). [s]
+    """
+
+    series: Int
+    at: Int
+
+    @staticmethod
+    def none() -> Repeats:
+        """No repeat at all."""
+        empty = np.zeros(0, np.int64)
+        return Repeats(empty, empty)
+
+
+@dataclass(frozen=True)
+class TouReads:
+    """Reads of time-of-use registers, sorted by (series, register, at), one a moment.
+
+    Attributes:
+        series: Row of the series, shape (k,).
+        register: Number of the register among those of the facts, shape (k,).
+        at, value, modulus, resolution: As in ``Reads``; a value that cannot be one is −1.
+    """
+
+    series: Int
+    register: Int
+    at: Int
+    value: Int
+    modulus: Int
+    resolution: Int
+
+    @staticmethod
+    def none() -> TouReads:
+        """No read at all."""
+        empty = np.zeros(0, np.int64)
+        return TouReads(empty, empty, empty, empty, empty, empty)
+
+
+@dataclass(frozen=True)
 class SeriesFacts:
     """Everything VEE may know of n series of one interval length.
 
@@ -79,6 +144,13 @@ class SeriesFacts:
         holidays: Epoch days that count as holidays.
         edited: Slots whose value a person decided, also marked external: no rule judges them; (n, slots),
             or None.
+        meter: Number of the meter of each row, rows of one meter side by side; (n,), or None: each row is a
+            meter of its own.
+        channels: Channel of each row; empty where it is not known.
+        inactive: Days on which the service is inactive or closed, disconnected ones all; (n, days), or None.
+        events: What device events say.
+        repeats: Reads that only repeat an earlier one.
+        tou: Reads of time-of-use registers.
         forced: Estimator that a person asked for, ``schemas.quality.Method``, 0 = none; (n, slots), or None.
     """
 
@@ -97,6 +169,12 @@ class SeriesFacts:
     holidays: frozenset[int] = frozenset()
     edited: Bool | None = None
     forced: NDArray[np.int8] | None = None
+    meter: Int | None = None
+    channels: tuple[str, ...] = ()
+    inactive: Bool | None = None
+    events: EventMarks = field(default_factory=EventMarks.none)
+    repeats: Repeats = field(default_factory=Repeats.none)
+    tou: TouReads = field(default_factory=TouReads.none)
 
     @property
     def count(self) -> int:
@@ -147,8 +225,26 @@ RULES = (
     "prolonged_estimation",
     "read_interval",
     "sum_check",
+    "register_decreased",
+    "tou_registers",
+    "stale_snapshot",
+    "test_mode",
+    "meter_id_mismatch",
+    "pulse_overflow",
+    "reverse_rotation",
+    "clock_changed",
+    "power_failure",
+    "reactive_without_active",
+    "disconnected_usage",
+    "inactive_usage",
+    "sibling_missing",
+    "historical_max",
+    "high_slot",
+    "leak",
 )
 """Rules in the order of their codes."""
+EVENT_RULES = ("test_mode", "meter_id_mismatch", "pulse_overflow", "reverse_rotation", "clock_changed")
+"""Rules about the slots in which device events occur."""
 
 
 @dataclass(frozen=True)

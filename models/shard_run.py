@@ -127,7 +127,7 @@ class ShardRun:
                         "meter_id": meter,
                         "channel": channel,
                         "local_day": day,
-                        "findings": [problem_finding(problem) for problem in found],
+                        "findings": [problem_finding(problem, self.pack) for problem in found],
                     }
                 )
         schema = pa.schema([DAYS.schema.field(n) for n in ("meter_id", "channel", "local_day", "findings")])

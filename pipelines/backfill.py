@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.bill_run import PARTS
+from models.bill_parts import PARTS
 from models.calendar import day_date, epoch_day, local_days
 from models.sharding import shard_of
 from pipelines.batch.account_bills import (
@@ -29,6 +29,7 @@ from pipelines.batch.ingest_pass import Arrivals, IngestPass, input_files, plann
 from pipelines.batch.shard_job import (
     ProcessJob,
     ShardReceipt,
+    contracts,
     fresh_prices,
     masters,
     prices,
@@ -328,18 +329,21 @@ def _bills(
     master = points.data
     if not priced.book or master.empty:
         return []
-    accounts = None
+    book, accounts = contracts(job), None
     if job.whole:
         shares = [receipt.bills for receipt in shards if receipt.bills is not None]
         parts = pa.concat_tables([PARTS.empty_table(), *shares])
+        wanted = book.composed
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
         if job.everything and job.frozen:
             meters |= set(master.spans)  # days that stay as they are may be priced anew
-        zone = lake.config.timezone
-        accounts = touched_accounts(master, zone, meters, job.former_closed, job.last_closed)
-        accounts |= points.accounts | repriced_accounts(master, zone, priced.book, fresh_prices(job))
-        parts = account_parts(lake, days, master, priced, accounts, job.last_closed)
+        accounts = touched_accounts(book, meters, job.former_closed, job.last_closed)
+        accounts |= points.accounts | repriced_accounts(book, priced.book, fresh_prices(job))
+        parts = PARTS.empty_table()
+        wanted = [contract for contract in book.every if contract.account_id in accounts]
+    rest = account_parts(lake, days, master, wanted, priced, job.last_closed)
+    parts = pa.concat_tables([parts, rest])
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
     return [run.write(BILLS, "accounts", bills)] if bills.num_rows else []

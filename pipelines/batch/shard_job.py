@@ -12,6 +12,7 @@ import pyarrow as pa
 from models.assemble import Name, ShardInputs, first_readings
 from models.bill_prices import Events, Prices, PriceSeries
 from models.calendar import day_date, epoch_day
+from models.contracts import ContractBook, contract_book
 from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
@@ -34,7 +35,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
 from pipelines.store.revise import current_days, current_rows, revise
 from pipelines.tariffs.price_records import price_series, priced_days
-from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
+from pipelines.tariffs.tariff_book import billing_rules, event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
@@ -155,7 +156,14 @@ def prices(job: ProcessJob) -> Prices:
         book=tariff_book(job.tariffs, _received_tariffs(job.lake, job.raw.get(Kind.TARIFFS, ()))),
         events=_events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())),
         series=_series(job.lake, job.raw.get(Kind.PRICES, ())),
+        rules=billing_rules(job.tariffs),
     )
+
+
+def contracts(job: ProcessJob) -> ContractBook:
+    """Who is billed for what, as of a run."""
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    return contract_book(master, prices(job).rules, _lake(job.lake, job.run_no).config.timezone)
 
 
 def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
