@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from models.comparison import Place
 from models.detect import detect
 from models.master import MasterData
 from pipelines.batch.detect_events import device_events
+from pipelines.batch.energy_prices import energy_prices
+from pipelines.batch.model_file import model_in_force
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
 from schemas.features import FEATURES
@@ -62,7 +65,12 @@ def places_of(master: MasterData) -> dict[str, Place]:
 
 
 def detect_parts(
-    run_no: int, features: FeaturePieces, master: MasterData, as_of: int, events: Sequence[str] = ()
+    run_no: int,
+    features: FeaturePieces,
+    master: MasterData,
+    as_of: int,
+    events: Sequence[str] = (),
+    model: Path | None = None,
 ) -> tuple[list[PartFile], dict[str, Any]]:
     """Run detection and write its parts.
 
@@ -72,13 +80,22 @@ def detect_parts(
         master: Service points.
         as_of: Last closed epoch day.
         events: Raw files of device events.
+        model: File of the model that orders the state queue; else the lake's own, else the package's.
 
     Returns:
         Parts and the summary.
     """
     moment: date = day_date(max(as_of, 0))
     lake, places = features.lake, places_of(master)
-    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of))
+    result = detect(
+        features,
+        features.weeks,
+        places,
+        moment,
+        device_events(lake, events, as_of),
+        prices=energy_prices(lake, master, features.written),
+        model=model_in_force(lake.path, model),
+    )
     tables = (
         (CHANGE_QUEUE, result.change_queue),
         (STATE_QUEUE, result.state_queue),
@@ -104,10 +121,12 @@ class FeaturePieces:
     Attributes:
         lake: Read at its last complete run.
         written: Parts of the run at work.
+        before: Only weeks that begin before this epoch day.
     """
 
     lake: Lake
     written: Sequence[PartFile] = ()
+    before: int | None = None
 
     @cached_property
     def _paths(self) -> list[str]:
@@ -120,7 +139,8 @@ class FeaturePieces:
         """Mondays of all rows, ascending."""
         found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
         days = pa.array(found, pa.date32()).cast(pa.int32())
-        return np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        weeks = np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        return weeks if self.before is None else weeks[weeks < self.before]
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Pieces; all rows of a meter are in one."""
@@ -130,6 +150,8 @@ class FeaturePieces:
             if len(paths) > 1:
                 rows = latest(rows, FEATURES)
             gone = rows["withdrawn"]
+            if self.before is not None:
+                gone = pc.or_(gone, pc.greater_equal(rows["week"].cast(pa.int32()), self.before))
             yield rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
 
     @staticmethod
