@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
+from models.bill_prices import Prices, Tariffs, prices_on
 from models.billing import MICRO_DP, BillState, Line, UnpriceableError, Window, price_window
 from models.calendar import day_date, day_grid, epoch_day
 from models.loads import Loads, contiguous
@@ -37,10 +38,6 @@ PARTS = pa.schema(
 """A service point's share of an account's bill."""
 
 
-Tariffs = Mapping[str, Sequence[Tariff]]
-Events = Mapping[str, frozenset[int]]
-
-
 def version_on(versions: Sequence[Tariff], day: int) -> Tariff | None:
     """The version in force on an epoch day."""
     date_ = day_date(day)
@@ -52,16 +49,13 @@ def version_on(versions: Sequence[Tariff], day: int) -> Tariff | None:
     return held[-1] if held else None
 
 
-def bill_loads(
-    loads: Loads, contracts: Sequence[Contract], tariffs: Tariffs, events: Events, last_closed: int
-) -> pa.Table:
+def bill_loads(loads: Loads, contracts: Sequence[Contract], prices: Prices, last_closed: int) -> pa.Table:
     """Every due bill of the contracts' service points, oldest first within each.
 
     Args:
         loads: The meters' slots; they must reach back to the first bill of each contract.
         contracts: Of these meters; those without a known tariff are not billed.
-        tariffs: Versions of each tariff.
-        events: Days of each event.
+        prices: Tariffs, events and series.
         last_closed: Last closed epoch day.
 
     Returns:
@@ -71,16 +65,16 @@ def bill_loads(
     groups: dict[tuple[int, int, str], list[BillingPeriod]] = defaultdict(list)
     for contract in contracts:
         row = row_of.get(contract.meter_id)
-        if row is None or contract.tariff_id is None or contract.tariff_id not in tariffs:
+        if row is None or contract.tariff_id is None or contract.tariff_id not in prices.book:
             continue
         for period in billing_periods(contract, int(loads.first_day[row]), last_closed):
             if period.first >= loads.grid.first_day:
                 groups[period.first, period.last, contract.tariff_id].append(period)
     state = BillState.empty(len(loads.meters))
     bills: list[_Bills] = []
-    for (first, last, tariff_id), periods in sorted(groups.items()):
+    for (first, last, _), periods in sorted(groups.items()):
         rows = np.array([row_of[period.contract.meter_id] for period in periods], np.int64)
-        priced = _bill(loads, rows, periods, tariffs[tariff_id], events, state, first, last)
+        priced = _bill(loads, rows, periods, prices, state, first, last)
         if priced is not None:
             bills.append(priced)
     return _parts(bills)
@@ -113,8 +107,7 @@ def _bill(
     loads: Loads,
     rows: Int,
     periods: Sequence[BillingPeriod],
-    versions: Sequence[Tariff],
-    events: Events,
+    prices: Prices,
     state: BillState,
     first: int,
     last: int,
@@ -125,6 +118,7 @@ def _bill(
     own = state.at(rows)
     month = day_date(last).year * 12 + day_date(last).month - 1
     tariff, chosen, lack = None, contiguous(rows), ""
+    versions = prices.book[str(periods[0].contract.tariff_id)]
     for low, high, tariff in version_stretches(versions, first, last):
         if loads.grid.interval_s // 60 not in tariff.interval.accepts_min:
             continue
@@ -132,17 +126,19 @@ def _bill(
         a, b = loads.grid.offsets[edges].tolist()
         first_run, last_run = np.searchsorted(classify(tariff, loads.grid).run_day, edges).tolist()
         fed = loads.fed_in(netted=netting_of(tariff) != "none")
-        window = Window(
-            grid=day_grid(loads.grid.zone, loads.grid.interval_s, low, high - low + 1),
-            imported=loads.imported[chosen, a:b],
-            exported=None if fed is None else fed[chosen, a:b],
-            runs=loads.runs(tariff, rows)[:, first_run:last_run] if fed is None else None,
-            month=month,
-            billed_days=last - first + 1,
-            events=events,
-            closes=high == last,
-        )
+        grid = day_grid(loads.grid.zone, loads.grid.interval_s, low, high - low + 1)
         try:
+            window = Window(
+                grid=grid,
+                imported=loads.imported[chosen, a:b],
+                exported=None if fed is None else fed[chosen, a:b],
+                runs=loads.runs(tariff, rows)[:, first_run:last_run] if fed is None else None,
+                month=month,
+                billed_days=last - first + 1,
+                events=prices.events,
+                prices=prices_on(tariff, grid, prices.series),
+                closes=high == last,
+            )
             priced = price_window(tariff, window, own)
         except UnpriceableError as error:
             lack = f"tariff {tariff.id}: {error}"

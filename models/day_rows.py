@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.assemble import Group, Problem, Problems
 from models.calendar import DayGrid
-from models.days import per_day
+from models.days import per_day, slots_per_day, to_slots
 from models.series import RULES, Bool, Findings, Int, SeriesResult
 from schemas.channels import CHANNELS
 from schemas.findings import FINDING
@@ -40,19 +42,12 @@ def day_rows(
     """
     grid, facts = group.facts.grid, group.facts
     series, day = np.nonzero(wanted)
-    count = grid.lengths[day]
-    offsets = np.concatenate([[0], np.cumsum(count)])
-    mask = None if wanted.all() else np.repeat(wanted, grid.lengths, axis=1)
-
-    def flat(slots: NDArray[np.generic]) -> NDArray[np.generic]:
-        return slots.ravel() if mask is None else slots[mask]
-
-    low, high = (
-        per_day(how, result.quality, grid)[series, day] for how in (np.minimum.reduce, np.maximum.reduce)
-    )
-    mixed = low != high
-    made = per_day(np.logical_or.reduce, result.method != Method.NONE, grid)[series, day]
-    flagged = per_day(np.logical_or.reduce, result.flags != 0, grid)[series, day]
+    offsets = np.concatenate([[0], np.cumsum(grid.lengths[day])])
+    flat = _picker(wanted, grid)
+    mixed = _mixed(result.quality, grid)[series, day]
+    first = result.quality[series, np.minimum(grid.offsets[day], grid.slots - 1)]
+    made = slots_per_day(result.method != Method.NONE, grid)[series, day] > 0
+    flagged = slots_per_day(result.flags != 0, grid)[series, day] > 0
     channels = [name[1] for name in group.names]
     return pa.table(
         {
@@ -62,10 +57,8 @@ def day_rows(
             "start": pa.array(grid.day_starts[day] * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
             "interval_s": pa.array(np.full(len(day), grid.interval_s, np.int32)),
             "unit": _names([CHANNELS[channel].unit for channel in channels], series),
-            "values": _all_lists(
-                offsets, flat(result.value), _absent(result.quality == Quality.MISSING, low, flat)
-            ),
-            "quality": pa.array(low.astype(np.int8), mask=mixed),
+            "values": _all_lists(offsets, flat(result.value), _absent(result.quality, flat)),
+            "quality": pa.array(first, mask=mixed),
             "qualities": _some_lists(result.quality, grid, series, day, mixed, pa.int8()),
             "methods": _some_lists(result.method, grid, series, day, made, pa.int8()),
             "flags": _some_lists(result.flags, grid, series, day, flagged, pa.int32()),
@@ -77,10 +70,29 @@ def day_rows(
     )
 
 
-def _absent(missing: Bool, low: NDArray[np.int8], flat: object) -> Bool | None:
-    if not (low == Quality.MISSING).any():
-        return None
-    return flat(missing)  # type: ignore[operator, no-any-return]
+def _picker(wanted: Bool, grid: DayGrid) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Takes the slots of the wanted days out of (n, slots), one after the other."""
+    days = np.flatnonzero(wanted.any(axis=0))
+    if len(days) and wanted[:, days[0] : days[-1] + 1].all():  # the usual case: the same days of every series
+        columns = slice(grid.offsets[days[0]], grid.offsets[days[-1] + 1])
+        return lambda slots: slots[:, columns].ravel()
+    mask = to_slots(wanted, grid)
+    return lambda slots: slots[mask]
+
+
+def _mixed(quality: NDArray[np.int8], grid: DayGrid) -> Bool:
+    """Days whose slots are not all of one quality; (n, days)."""
+    changed = np.empty(quality.shape, np.bool_)
+    np.not_equal(quality[:, 1:], quality[:, :-1], out=changed[:, 1:])
+    changed[:, grid.offsets[:-1][grid.lengths > 0]] = False
+    return slots_per_day(changed, grid) > 0
+
+
+def _absent(
+    quality: NDArray[np.int8], flat: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.bool_] | None:
+    missing = quality == Quality.MISSING
+    return flat(missing) if missing.any() else None
 
 
 def _names(texts: list[str], rows: Int) -> pa.DictionaryArray:
@@ -120,9 +132,8 @@ def _some_lists(
 
 def _estimated(result: SeriesResult, grid: DayGrid) -> Int:
     """Estimated and substituted slots of each day; (n, days)."""
-    made = (result.quality == Quality.ESTIMATED) | (result.quality == Quality.SUBSTITUTED)
-    counts: Int = per_day(np.add.reduce, made.view(np.int8), grid).astype(np.int64)
-    return counts
+    quality = result.quality
+    return slots_per_day((quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED), grid)
 
 
 def _findings(

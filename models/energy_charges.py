@@ -8,13 +8,14 @@ import numpy as np
 
 from models.bill_sheet import MICRO_DP, Line, Sheet, month_share
 from models.bill_state import BillState
+from models.bill_window import Window
 from models.demand_charges import billed_kw
 from models.money import round_fraction, rounded, times
 from models.series import Int
 from models.tiers import by_code, chronological, per_period, prorata
-from schemas.tariff import Demand, Energy, EnergyAdder, EnergySeries, Reactive, Tiers
+from schemas.tariff import Demand, Energy, EnergyAdder, EnergySeries, Reactive, Tariff, Tiers
 
-__all__ = ["energy", "events_and_prices", "reactive"]
+__all__ = ["energy", "events_and_prices", "reactive", "tier_caps"]
 
 MICRO = 10**MICRO_DP
 
@@ -54,8 +55,11 @@ def _registers(
     of_run = place[periods.run_period]
     if charge.tiers is not None and charge.tiers.scope == "bill_total_chronological":
         mine = of_run >= 0
-        caps = _caps(sheet, charge.tiers, state)
-        return sheet.register(chronological(runs.compress(mine, axis=1), of_run[mine], len(codes), caps))
+        return sheet.register(
+            chronological(
+                runs.compress(mine, axis=1), of_run[mine], len(codes), _caps(sheet, charge.tiers, state)
+            )
+        )
     sums = by_code(runs, of_run, len(codes)) if billed is None else billed[:, codes]
     if charge.tiers is None:
         return sheet.register(sums[:, :, None])
@@ -66,18 +70,33 @@ def _registers(
 
 
 def _caps(sheet: Sheet, tiers: Tiers, state: BillState) -> Int:
-    """Upper edges [micro-unit] of the tiers but the last; (n, L) or (1, L)."""
+    kw = None
+    if tiers.per_kw:
+        demand = next(charge for charge in sheet.of(Demand) if charge.id == tiers.demand)
+        kw = billed_kw(sheet, demand, (), state)
+    return tier_caps(sheet.tariff, sheet.window, tiers, kw)
+
+
+def tier_caps(tariff: Tariff, window: Window, tiers: Tiers, kw: Int | None) -> Int:
+    """Upper edges [micro-unit] of the tiers but the last; (n, L) or (1, L).
+
+    Args:
+        tariff: Says to how many decimals kW are billed.
+        window: Its days and those of the bill.
+        tiers: The limits.
+        kw: Billed demand (n,) [10^-kw_dp kW] of limits per kW; not looked at for others.
+    """
     if tiers.per_day:
-        share = Fraction(sheet.window.grid.days)
+        share = Fraction(window.grid.days)
     else:
-        share = month_share(tiers.prorate, sheet.window.billed_days) * sheet.window.own_share
+        share = month_share(tiers.prorate, window.billed_days) * window.own_share
     if not tiers.per_kw:
         return np.array(
             [[round_fraction(Fraction(limit) * share * MICRO) for limit in tiers.limits]], np.int64
         )
-    demand = next(charge for charge in sheet.of(Demand) if charge.id == tiers.demand)
-    kw = billed_kw(sheet, demand, (), state)
-    dp = sheet.tariff.rounding.kw_dp
+    if kw is None:
+        raise ValueError(f"limits in {tiers.unit} need the billed kW")
+    dp = tariff.rounding.kw_dp
     return np.stack([times(kw, dp, limit, MICRO_DP, share=share) for limit in tiers.limits], axis=1)
 
 

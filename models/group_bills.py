@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from models.bill_cycles import Contract, contracts_of
-from models.bill_run import Events, Tariffs, bill_loads, daily_determinants
-from models.days import per_day
+from models.bill_prices import Prices
+from models.bill_run import bill_loads, daily_determinants
+from models.days import slots_per_day
 from models.loads import Loads
 from models.master import MasterData
 from models.shard_run import Computed
@@ -36,11 +37,11 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
             if meter in sold:
                 exported[position] = result.value[sold[meter]]
                 exports[position] = facts.expected[sold[meter]]
-    quality = result.quality[rows]
+    quality = result.quality if len(rows) == len(result.quality) else result.quality[rows]
     lost = (quality == Quality.MISSING) | (quality == Quality.FAILED)
     made = (quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED)
     expected = facts.expected[rows]
-    missing = per_day(np.add.reduce, lost.view(np.int8), facts.grid).astype(np.int64)
+    missing = slots_per_day(lost, facts.grid)
     first = np.where(expected.any(axis=1), expected.argmax(axis=1), facts.grid.days) + facts.grid.first_day
     return Loads(
         grid=facts.grid,
@@ -50,7 +51,7 @@ def loads_of(computed: Computed, bought: dict[str, int]) -> Loads:
         exports=exports,
         first_day=first,
         missing=np.where(expected, missing, facts.grid.lengths),
-        estimated=per_day(np.add.reduce, made.view(np.int8), facts.grid).astype(np.int64),
+        estimated=slots_per_day(made, facts.grid),
     )
 
 
@@ -60,7 +61,7 @@ def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract
 
 
 def bill_group(
-    computed: Computed, master: MasterData, zone: str, book: Tariffs, events: Events, last_closed: int
+    computed: Computed, master: MasterData, zone: str, prices: Prices, last_closed: int
 ) -> tuple[pa.Table | None, pa.Table | None]:
     """Shares of bills and determinants of one group; None where nothing is billed."""
     names = computed.group.names
@@ -76,5 +77,5 @@ def bill_group(
             wanted[position[meter]] |= computed.wanted[row]
     # A day before the billed channel's range has no determinants, whatever else is measured on it.
     wanted &= computed.group.facts.expected[np.array(list(bought.values()), np.int64)]
-    determinants = daily_determinants(loads, mine, book, wanted)
-    return bill_loads(loads, mine, book, events, last_closed), determinants.cast(DETERMINANTS.content)
+    determinants = daily_determinants(loads, mine, prices.book, wanted)
+    return bill_loads(loads, mine, prices, last_closed), determinants.cast(DETERMINANTS.content)

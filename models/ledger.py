@@ -20,11 +20,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.assemble import Name, ShardInputs, first_readings
+from models.bill_prices import Prices
 from models.calendar import local_days, local_midnight
 from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
 from models.master import MICROS, MasterData, master_data
-from models.shard_results import Prices, ShardResults, shard_results
+from models.repeats import without_repeats
+from models.shard_results import ShardResults, shard_results
 from models.shard_run import CONTEXT_BACK, ShardRun
 from models.shard_scope import (
     EVER,
@@ -218,7 +220,8 @@ class ShardLedger:
         """Compute the closed days that new facts can reach, and forget what lies behind the horizon."""
         raw, index, rules = self.state.raw, self.state.index, self.rules
         for kind, table in raw.items():
-            raw[kind] = _without_repeats(table, KEYS[kind])
+            if pc.any(table[FRESH]).as_py():
+                raw[kind] = without_repeats(table, KEYS[kind], (FRESH, "source"))
         former = ranges_of(self._inputs(index.flushed_through, settled=True))
         found = first_readings(raw[Kind.INTERVALS].filter(pc.field(FRESH)))
         new = {
@@ -387,37 +390,3 @@ def _ends(kind: Kind, table: pa.Table) -> NDArray[np.int64]:
     count = np.maximum(np.maximum(*lengths), 1).astype(np.int64)
     ends: NDArray[np.int64] = at + count * table["interval_s"].to_numpy()
     return ends
-
-
-def _without_repeats(table: pa.Table, key: list[str]) -> pa.Table:
-    """The table without fresh records that it holds word for word already: they change nothing."""
-    repeated = _repeats(table, key)
-    if not repeated:
-        return table
-    kept = np.ones(table.num_rows, np.bool_)
-    kept[repeated] = False
-    return table.filter(pa.array(kept))
-
-
-def _repeats(table: pa.Table, key: list[str]) -> list[int]:
-    """Rows equal to an earlier one in every column but ``fresh`` and ``source``."""
-    if table.num_rows < 2 or not pc.any(table[FRESH]).as_py():
-        return []
-    plain = pa.table([_plain(table[name]) for name in key], names=key)
-    plain = plain.append_column("row", pa.array(np.arange(table.num_rows)))
-    groups = plain.group_by(key, use_threads=False).aggregate([("row", "list")])["row_list"]
-    shared = groups.filter(pc.greater(pc.list_value_length(groups), 1))
-    found: list[int] = []
-    content = table.drop_columns([FRESH, "source"])
-    for rows in shared.to_pylist():
-        seen: list[str] = []
-        for row, record in zip(rows, content.take(pa.array(rows)).to_pylist(), strict=True):
-            text = repr(record)  # NaN equals itself here
-            if text in seen:
-                found.append(row)
-            seen.append(text)
-    return found
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column

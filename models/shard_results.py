@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from models.bill_run import PARTS, Events, Tariffs
+from models.bill_prices import Prices, Tariffs
+from models.bill_run import PARTS
 from models.calendar import local_midnight
 from models.feature_run import touched_weeks
 from models.group_bills import bill_group, contracts
@@ -16,14 +17,6 @@ from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, LakeTable
 
 DAY_ROWS = pa.schema([column for column in DAYS.schema if column.name != "run_no"])
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Tariffs in all their versions, by id, and the days of each tariff event; empty: nothing is billed."""
-
-    book: Tariffs = field(default_factory=dict)
-    events: Events = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,9 +56,7 @@ def shard_results(run: ShardRun, meters: Sequence[str], prices: Prices, *, bills
             continue
         days.append(run.rows(computed))
         if prices.book and not inputs.master.empty:
-            billed, used = bill_group(
-                computed, inputs.master, inputs.zone, prices.book, prices.events, inputs.last_closed
-            )
+            billed, used = bill_group(computed, inputs.master, inputs.zone, prices, inputs.last_closed)
             if used is not None:
                 determinants.append(used)
             if billed is not None and bills:

@@ -5,18 +5,16 @@ Everything after this is arithmetic on a few numbers a bill.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 
-from models.bill_window import MissingPriceError, UnpriceableError, Window
+from models.bill_window import UnpriceableError, Window
 from models.calendar import DayGrid, local_days, standard_offset
 from models.demand_windows import Windows, demand_windows, windows_within
 from models.gas import energy_of_volume
 from models.series import Bool, Int
+from models.series_energy import Priceless, at_prices, series_rates, whole_rates
 from models.tou import Periods, classify, event_slots, run_sums
 from schemas.tariff import (
     CoincidentDemand,
@@ -28,27 +26,19 @@ from schemas.tariff import (
     Tariff,
 )
 
-__all__ = ["Priceless", "Quantities", "measure", "netting_of"]
+__all__ = [
+    "Loaded",
+    "Quantities",
+    "event_hours",
+    "loaded",
+    "measure",
+    "netting_of",
+]
 
 CELLS = 1 << 16
 """Slots handled at once: three buffers of 512 KiB, which stay in the cache."""
 HOUR_S = 3600
 MICRO_DP = 6
-
-
-@dataclass
-class Priceless:
-    """Energy at the prices of a series, before it is rounded to money.
-
-    Attributes:
-        energy: Shape (n,). [micro-unit]
-        products: Σ energy × price of each service point, exact. [10^-decimals × micro-unit]
-        decimals: Of the prices.
-    """
-
-    energy: Int
-    products: list[int]
-    decimals: int
 
 
 @dataclass
@@ -95,6 +85,29 @@ def measure(tariff: Tariff, window: Window) -> Quantities:
     return _Measure(tariff, window).all()
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A load in micro-units of the tariff, as charges see it; shape (n, slots) each.
+
+    Attributes:
+        metered: What makes demand.
+        drawn, fed: Energy in both directions after netting by slot or hour; ``fed`` None where there is none.
+        over_bill: Whether the rest is netted over the bill.
+    """
+
+    metered: Int
+    drawn: Int
+    fed: Int | None
+    over_bill: bool
+
+
+def loaded(tariff: Tariff, window: Window) -> Loaded:
+    """The load of a window in the tariff's unit, netted by slot or hour where the tariff says so."""
+    buffers = np.empty((3, *window.imported.shape), np.int64)
+    over_bill = netting_of(tariff) == "month" and window.exported is not None
+    return Loaded(*_load(tariff, window, slice(None), buffers), over_bill)
+
+
 class _Measure:
     """The plan of one window, and the arrays filled block of rows by block of rows."""
 
@@ -105,14 +118,15 @@ class _Measure:
         self.demand_periods = (
             classify(tariff, window.grid, demand=True) if tariff.calendar.demand_periods else self.periods
         )
-        self.netting = netting_of(tariff) if window.exported is not None else "none"
         self.windows = self._windows()
         self.hours = {
             c.id: event_hours(tariff, c.event, window)
             for c in tariff.charges
             if isinstance(c, EnergyAdder | CoincidentDemand)
         }
-        self.prices = {c.id: _prices(c, window) for c in tariff.charges if isinstance(c, EnergySeries)}
+        self.prices = {
+            c.id: whole_rates(series_rates(c, window)) for c in tariff.charges if isinstance(c, EnergySeries)
+        }
 
     def _windows(self) -> dict[tuple[str, ...], Windows]:
         found = {}
@@ -152,32 +166,13 @@ class _Measure:
         return found
 
     def _fill(self, found: Quantities, rows: slice, buffers: Int, *, summed: bool) -> None:
-        metered, drawn, fed = self._load(rows, buffers)
+        metered, drawn, fed = _load(self.tariff, self.window, rows, buffers)
         if not summed:
             found.drawn[rows] = run_sums(drawn, self.periods)
         if fed is not None and found.fed is not None:
             found.fed[rows] = run_sums(fed, self.periods)
         for key, windows in self.windows.items():
             found.peaks[key][rows] = windows.highest(metered)
-
-    def _load(self, rows: slice, buffers: Int) -> tuple[Int, Int, Int | None]:
-        """Load that makes demand, and energy drawn and fed in after netting by slot or hour."""
-        net, metered, excess = buffers
-        drawn = self.window.imported[rows]
-        if self.tariff.conversion is not None:
-            drawn = energy_of_volume(drawn, self.tariff.conversion.factor)
-        if self.window.exported is None:
-            return drawn, drawn, None
-        fed = self.window.exported[rows]
-        if self.netting in ("none", "month"):
-            return drawn, drawn, fed
-        np.subtract(drawn, fed, out=net)
-        np.maximum(net, 0, out=metered)
-        if self.netting == "interval":
-            return metered, metered, np.subtract(metered, net, out=excess)
-        hourly = _by_hour(self.tariff, self.grid, net)
-        drawn = np.maximum(hourly, 0)
-        return metered, drawn, drawn - hourly
 
     def _rare(self, found: Quantities) -> None:
         """Quantities of charges that few tariffs have, over all rows at once."""
@@ -194,7 +189,8 @@ class _Measure:
         waiting = [c for c in charges if c.id not in found.events]
         if not waiting:
             return
-        metered, drawn, fed = self._load(slice(None), np.empty((3, self.count, self.grid.slots), np.int64))
+        whole = loaded(self.tariff, self.window)
+        metered, drawn, fed = whole.metered, whole.drawn, whole.fed
         for charge in waiting:
             if isinstance(charge, CoincidentDemand):
                 found.coincident[charge.id] = self._coincident(charge, metered)
@@ -206,7 +202,7 @@ class _Measure:
                 if isinstance(charge, EnergyAdder):
                     found.events[charge.id] = load[:, self.hours[charge.id]].sum(axis=1)
                 else:
-                    found.series[charge.id] = _at_prices(load, *self.prices[charge.id])
+                    found.series[charge.id] = at_prices(load, *self.prices[charge.id])
 
     def _coincident(self, charge: CoincidentDemand, metered: Int) -> tuple[Int, int]:
         hours = self.hours[charge.id]
@@ -235,6 +231,26 @@ class _Measure:
         return load[:, chosen].sum(axis=1), drawn[:, chosen].sum(axis=1)
 
 
+def _load(tariff: Tariff, window: Window, rows: slice, buffers: Int) -> tuple[Int, Int, Int | None]:
+    """Load that makes demand, and energy drawn and fed in after netting by slot or hour."""
+    net, metered, excess = buffers
+    drawn = window.imported[rows]
+    if tariff.conversion is not None:
+        drawn = energy_of_volume(drawn, tariff.conversion.factor)
+    if window.exported is None:
+        return drawn, drawn, None
+    fed, netting = window.exported[rows], netting_of(tariff)
+    if netting in ("none", "month"):
+        return drawn, drawn, fed
+    np.subtract(drawn, fed, out=net)
+    np.maximum(net, 0, out=metered)
+    if netting == "interval":
+        return metered, metered, np.subtract(metered, net, out=excess)
+    hourly = _by_hour(tariff, window.grid, net)
+    drawn = np.maximum(hourly, 0)
+    return metered, drawn, drawn - hourly
+
+
 def event_hours(tariff: Tariff, event: str, window: Window) -> Bool:
     """Slots in an event's hours, on its days and in its stretches; (slots,)."""
     days = window.events.get(event, frozenset())
@@ -259,32 +275,3 @@ def _by_hour(tariff: Tariff, grid: DayGrid, net: Int) -> Int:
     hourly = np.zeros_like(net)
     hourly[:, edges] = np.add.reduceat(net, edges, axis=1)
     return hourly
-
-
-def _prices(charge: EnergySeries, window: Window) -> tuple[list[int], int]:
-    """Price of each slot as an integer, and the decimals they share."""
-    prices: Sequence[Decimal | None] | None = window.prices.get(charge.series)
-    if prices is None:
-        raise MissingPriceError(charge.series, None)
-    known = [price for price in prices if price is not None]
-    if len(known) < window.grid.slots:
-        lost = next(i for i, price in enumerate(prices) if price is None)
-        raise MissingPriceError(charge.series, int(window.grid.starts[lost]))
-    rates = {
-        price: Fraction(price) * Fraction(charge.multiplier) + Fraction(charge.adder) for price in set(known)
-    }
-    decimals = 0
-    while any((rate * 10**decimals).denominator != 1 for rate in rates.values()):
-        decimals += 1
-    whole = {price: int(rate * 10**decimals) for price, rate in rates.items()}
-    return [whole[price] for price in known], decimals
-
-
-def _at_prices(load: Int, prices: list[int], decimals: int) -> Priceless:
-    energy = load.sum(axis=1)
-    highest = max((abs(price) for price in prices), default=0)
-    if highest * int(energy.max(initial=0)) < 1 << 62:
-        products = (load @ np.array(prices, np.int64)).tolist()
-    else:
-        products = [sum(e * p for e, p in zip(row, prices, strict=True)) for row in load.tolist()]
-    return Priceless(energy, products, decimals)

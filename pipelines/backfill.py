@@ -18,23 +18,36 @@ import pyarrow as pa
 from models.bill_run import PARTS
 from models.calendar import day_date, epoch_day, local_days
 from models.sharding import shard_of
-from pipelines.batch.account_bills import account_parts, revised_bills, touched_accounts
+from pipelines.batch.account_bills import (
+    account_parts,
+    repriced_accounts,
+    revised_bills,
+    touched_accounts,
+)
 from pipelines.batch.detect import FeaturePieces, detect_parts
 from pipelines.batch.ingest_pass import Arrivals, IngestPass, input_files, planned
-from pipelines.batch.shard_job import ProcessJob, ShardReceipt, masters, prices, process_shards
+from pipelines.batch.shard_job import (
+    ProcessJob,
+    ShardReceipt,
+    fresh_prices,
+    masters,
+    prices,
+    process_shards,
+)
 from pipelines.batch.shard_ranges import ShardRange, busy_shards, shard_ranges
 from pipelines.batch.tally import Tally
 from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
+from pipelines.store.rules_kept import rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.lake import BILLS, DIRTY_DAYS, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
-from schemas.yaml_model import parse_yaml
 from transforms.ingest import OnError
+from transforms.storage import place
 
 CELLS = 1 << 21
 
@@ -100,21 +113,6 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
         return run_once(lake, pool, options, Arrivals(), sparing=True)
 
 
-def rule_pack(lake: Lake, name: str | None) -> RulePack:
-    """The pack of this name or file; without one that of the lake's last run, ``default`` in a new lake.
-
-    Raises:
-        MeterbeamError: There is no such pack, or a field is wrong.
-    """
-    if name is not None:
-        return load_rule_pack(name)
-    runs = lake.runs()
-    former = runs["rules"][-1].as_py() if runs.num_rows else None
-    if former is None:
-        return load_rule_pack("default")
-    return parse_yaml(former, f"{lake.path}, rules of its last run", RulePack, "a rule pack")
-
-
 def open_lake(options: BackfillOptions) -> Lake:
     """The lake of a backfill, made where it is new.
 
@@ -152,7 +150,7 @@ def run_once(
     Raises:
         MeterbeamError: Something cannot be used; nothing is published then.
     """
-    pack, mapping = rule_pack(lake, options.rules), field_mapping(options.mapping)
+    pack, mapping = rules_in_force(lake, options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
         tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
         taken = IngestPass(run, arrivals, tally)
@@ -325,10 +323,9 @@ def _bills(
 ) -> list[PartFile]:
     """Account bills that are new or changed, as parts."""
     priced = prices(job)
-    book, events = priced.book, priced.events
     points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
     master = points.data
-    if not book or master.empty:
+    if not priced.book or master.empty:
         return []
     accounts = None
     if job.whole:
@@ -338,8 +335,8 @@ def _bills(
         meters = {meter for receipt in shards for meter in receipt.meters}
         zone = lake.config.timezone
         accounts = touched_accounts(master, zone, meters, job.former_closed, job.last_closed)
-        accounts |= points.accounts
-        parts = account_parts(lake, days, master, book, events, accounts, job.last_closed)
+        accounts |= points.accounts | repriced_accounts(master, zone, priced.book, fresh_prices(job))
+        parts = account_parts(lake, days, master, priced, accounts, job.last_closed)
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
     return [run.write(BILLS, "accounts", bills)] if bills.num_rows else []
@@ -347,7 +344,7 @@ def _bills(
 
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
-    folder = Path(job.lake)
+    folder = place(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
     events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]

@@ -13,12 +13,12 @@ from apache_beam.pvalue import PBegin, PCollection
 from models.calendar import epoch_day
 from models.ledger import LedgerRules
 from pipelines.store.lake import Lake
+from pipelines.store.rules_kept import rules_in_force
 from pipelines.streaming.stream_bills import StreamPrices
 from pipelines.streaming.stream_commit import CommitRules
 from pipelines.streaming.stream_committer import CommitFlushes
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.mapping import FieldMapping
-from schemas.rulepack import load_rule_pack
 from schemas.writers import WriterSchemas
 from transforms.keep_ledgers import FLUSHES, SILENT, KeepLedgers, StreamTimes
 from transforms.route_messages import ALERTS, LETTERS, PACKS, DecodeRules, RouteMessages
@@ -35,7 +35,7 @@ class StreamOptions:
         timezone: Of the local days; needed for a new lake.
         shards: New lake: shard count.
         history_from: New lake: first local day expected of every meter.
-        rules: Rule pack: a shipped name or a file.
+        rules: Rule pack: a shipped name or a file; None: that of the last run.
         tariffs: Folder of tariff files, or None.
         hot_days: Local days that late data change in the stream itself.
         times: When to close, flush and commit.
@@ -49,7 +49,7 @@ class StreamOptions:
     timezone: str | None = None
     shards: int = 64
     history_from: date | None = None
-    rules: str = "default"
+    rules: str | None = None
     tariffs: Path | None = None
     hot_days: int = 35
     times: StreamTimes = field(default_factory=StreamTimes)
@@ -110,7 +110,7 @@ def build(source: Any, alerts: Any, options: StreamOptions) -> Stream:
     lake = Lake.open_or_create(
         options.lake, timezone=options.timezone, shards=options.shards, history_from=options.history_from
     )
-    pack, zone = load_rule_pack(options.rules), lake.config.timezone
+    pack, zone = rules_in_force(lake, options.rules), lake.config.timezone
     history = lake.config.history_from
     tariffs = tariffs_in_force(lake, options.tariffs)
     prices = StreamPrices(None if tariffs is None else kept_tariffs(lake.path.resolve(), tariffs))

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CHANNELS", "Channel", "Quantity", "channel_of_nem12", "channel_of_obis"]
+__all__ = [
+    "BILLED",
+    "CHANNELS",
+    "Channel",
+    "Quantity",
+    "billed_channel",
+    "channel_of_nem12",
+    "channel_of_obis",
+]
 
 Quantity = Literal["active energy", "reactive energy", "voltage", "current", "volume", "heat"]
 
@@ -131,6 +140,27 @@ CHANNELS: dict[str, Channel] = {
         _heat("cold", "cooling", "5-0:1.0.0", _COOLING),
     )
 }
+
+
+BILLED = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
+"""Channels whose energy or volume a bill counts; ``export`` stands beside ``import``."""
+_OF_COMMODITY = {
+    "gas": ("volume",),
+    "water": ("volume", "cold_water", "hot_water"),
+    "heat": ("heat",),
+    "cooling": ("cold",),
+    "cold": ("cold",),
+}
+
+
+def billed_channel(commodity: str, measured: Collection[str]) -> str | None:
+    """The one channel of a meter that a service point of a commodity is billed by; None where there is none.
+
+    A heat meter measures volume as well: the commodity decides, and only where it has none of its own
+    channels does another one count.
+    """
+    order = (*_OF_COMMODITY.get(commodity.lower(), ("import",)), *BILLED)
+    return next((channel for channel in order if channel in measured), None)
 
 
 def channel_of_obis(code: str) -> Channel | None:

@@ -56,5 +56,6 @@ FEATURES = register(
             ]
         ),
         ("meter_id", "channel", "week"),
+        ("squares", "lagged", "variation", "day_hash", "parts"),
     )
 )

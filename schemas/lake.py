@@ -24,12 +24,14 @@ class LakeTable:
             ``append``: rows are facts of their run; ``replace``: each run writes the whole content.
         key: Columns of the key of a versioned table.
         content: The other columns.
+        varied: Columns of integers, or lists of them, that hardly repeat: files hold their differences.
     """
 
     name: str
     growth: Growth
     content: pa.Schema
     key: tuple[str, ...] = ()
+    varied: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:

@@ -15,13 +15,12 @@ Example::
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from schemas.errors import MeterbeamError
 from schemas.records import NAMESPACE, RECORDS, RecordType, avro_schema, record_type
+from schemas.yaml_model import read_yaml
 
 __all__ = ["FieldMapping", "RecordMapping", "TimeUnit", "load_mapping"]
 
@@ -101,18 +100,6 @@ def load_mapping(path: str | Path) -> FieldMapping:
     """Read a field-mapping YAML file.
 
     Raises:
-        MeterbeamError: The file cannot be read, is not YAML, or does not fit; names the file and key.
+        MeterbeamError: The file cannot be read, is not YAML, or does not fit; names the file and line.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        data: Any = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MeterbeamError(str(path), str(error), "a readable YAML file") from error
-    if not isinstance(data, dict):
-        raise MeterbeamError(str(path), type(data).__name__, "a mapping with the key 'records'")
-    try:
-        return FieldMapping.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise MeterbeamError(f"{path}, {where}", repr(first["input"]), first["msg"]) from error
+    return read_yaml(Path(path), FieldMapping, "a field mapping")

@@ -7,22 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from schemas.errors import MeterbeamError
+from schemas.yaml_model import MisfitError, read_yaml
 
 __all__ = ["Settings", "load_settings"]
-
-
-class _DaysAsText(yaml.SafeLoader):
-    """YAML in which a day stays text, so that 2024-02-30 is refused with its key and not by the parser."""
-
-
-_DaysAsText.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def _known_timezone(name: str) -> str:
@@ -33,6 +22,42 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+class ObjectStore(BaseModel):
+    """Where ``s3://`` is. A variable that the environment has wins; none of it is ever shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str | None = Field(None, description="Address of an S3-compatible server; AWS without it.")
+    region: str | None = Field(None, description="Region of the bucket.")
+    access_key_id: SecretStr | None = Field(None, description="Key.")
+    secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts(cls, stated: Any) -> Any:
+        """Refuse a wrong value without showing it: it may be a key."""
+        if not isinstance(stated, dict):
+            raise MisfitError((), "one value", "endpoint, region, access_key_id, secret_access_key")
+        for name, value in stated.items():
+            if not isinstance(value, str):
+                raise MisfitError((name,), "another kind of value", "text")
+        return stated
+
+    def environment(self) -> dict[str, str]:
+        """The same as variables that S3 clients read."""
+        stated = {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        return {
+            name: value if isinstance(value, str) else value.get_secret_value()
+            for name, value in stated.items()
+            if value is not None
+        }
+
+
 class Settings(BaseModel):
     """Settings of one lake. A key that is not given leaves the option at its default.
 
@@ -41,7 +66,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    lake: Path | None = Field(None, description="Folder of the lake.")
+    lake: Path | None = Field(None, description="Folder of the lake, or s3://BUCKET/PREFIX.")
+    s3: ObjectStore | None = Field(None, description="Where object storage is, for a lake at s3://….")
     timezone: Annotated[str, AfterValidator(_known_timezone)] | None = Field(
         None, description="The one zone whose midnights end a local day; IANA name."
     )
@@ -72,14 +98,14 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _days_in_order(self) -> Settings:
         if self.from_ and self.to and self.from_ > self.to:
-            raise ValueError(f"from <= to, not {self.from_} > {self.to}")
+            raise MisfitError(("from",), f"{self.from_}, after to {self.to}", "from <= to")
         return self
 
     def given(self) -> dict[str, Any]:
         """What the file states, by option name, in the form a command line would give it."""
         return {
             name.rstrip("_"): _as_option(getattr(self, name))
-            for name in sorted(self.model_fields_set)
+            for name in sorted(self.model_fields_set - {"s3"})
             if getattr(self, name) is not None
         }
 
@@ -94,38 +120,7 @@ def load_settings(path: Path) -> Settings:
         MeterbeamError: No such file, no YAML, an unknown key or a value that does not fit; the
             message names file, key and expectation.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeterbeamError(str(path), f"no readable file ({error})", "a settings file in YAML") from error
-    try:
-        content = yaml.load(text, Loader=_DaysAsText)  # noqa: S506 a SafeLoader with less in it
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise MeterbeamError(f"{path}{line}", str(getattr(error, "problem", error)), "valid YAML") from error
-    if content is None:
-        return Settings()
-    if not isinstance(content, dict):
-        raise MeterbeamError(
-            str(path), f"a {type(content).__name__}", "keys and values, such as `workers: 2`"
-        )
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        raise _first_error(path, error) from error
-    return _from_folder(settings, path.resolve().parent)
-
-
-def _first_error(path: Path, error: ValidationError) -> MeterbeamError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "as a whole"
-    if first["type"] == "extra_forbidden":
-        known = sorted(field.alias or name for name, field in Settings.model_fields.items())
-        return MeterbeamError(f"{path}, key {key}", "an unknown key", f"one of: {', '.join(known)}")
-    found = "these values" if not first["loc"] else repr(first["input"])
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return MeterbeamError(f"{path}, key {key}", found, expected)
+    return _from_folder(read_yaml(path, Settings, "settings"), path.resolve().parent)
 
 
 def _from_folder(settings: Settings, folder: Path) -> Settings:
@@ -137,7 +132,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             moved[name] = folder / value if (folder / str(value)).exists() else value
         elif name == "plugin" and value is not None:
             moved[name] = [str(folder / item) if item.endswith(".py") else item for item in value]
-        elif isinstance(value, Path):
+        elif isinstance(value, Path) and not str(value).startswith("s3:/"):
             moved[name] = folder / value
         elif name == "inputs" and value is not None:
             moved[name] = [item if "://" in item else str(folder / item) for item in value]

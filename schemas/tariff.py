@@ -7,9 +7,10 @@ from schemas.tariff_charges import AnyCharge, Credit, Fixed, Minimum, Percent, T
 from schemas.tariff_demand import CoincidentDemand, Demand, Ratchet
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive, Scope, Tiers
 from schemas.tariff_export import Export, TrueUp
-from schemas.tariff_fields import DAY_NAMES, MINUTES, MisfitError, Prorate
+from schemas.tariff_fields import DAY_NAMES, MINUTES, Prorate
 from schemas.tariff_file import load_tariff, load_tariffs, parse_tariff
 from schemas.tariff_version import Conversion, Effective, Interval, Rounding, Tariff
+from schemas.yaml_model import MisfitError
 
 __all__ = [
     "DAY_NAMES",

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from schemas.tariff_fields import DAY_NAMES, MINUTES, Address, Minute, MisfitError, MonthDay, Part
+from schemas.tariff_fields import DAY_NAMES, MINUTES, Minute, MonthDay, Part
+from schemas.yaml_model import Address, MisfitError
 
 HolidayName = Literal[
     "new_year", "mlk", "presidents", "memorial", "juneteenth", "independence", "labor", "columbus",

@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from schemas.tariff_energy import by_tier, one_rate_a_tier, rising
-from schemas.tariff_fields import EVERY_MONTH, MisfitError, Money, Month, Part, Prorate
+from schemas.tariff_fields import EVERY_MONTH, Money, Month, Part, Prorate
+from schemas.yaml_model import MisfitError
 
 WindowMinutes = Literal[5, 10, 15, 20, 30, 60]
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.tariff_fields import EVERY_MONTH, MisfitError, Money, Month, Part, Prorate
+from schemas.tariff_fields import EVERY_MONTH, Money, Month, Part, Prorate
+from schemas.yaml_model import MisfitError
 
 Direction = Literal["import", "export"]
 Scope = Literal["bill_total_chronological", "bill_total_prorata", "per_period"]

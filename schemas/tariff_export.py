@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from schemas.tariff_fields import MisfitError, Money, Month, Part
+from schemas.tariff_fields import Money, Month, Part
+from schemas.yaml_model import MisfitError
 
 Mode = Literal["net_billing", "net_metering", "buy_all_sell_all"]
 Netting = Literal["interval", "hour", "month", "none"]

@@ -1,4 +1,4 @@
-"""Field types of a tariff: exact money, clock times, days of the year; and errors that keep their place."""
+"""Field types of a tariff: exact money, clock times, days of the year."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from schemas.yaml_model import MisfitError
+
 MINUTES = 1440
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-Address = tuple[int | str, ...]
-
-
-class MisfitError(ValueError):
-    """Parts of a tariff that do not fit together.
-
-    Attributes:
-        address: Where it stands, as keys and positions from the top of the file.
-        found, expected: Both sides.
-    """
-
-    def __init__(self, address: Address, found: str, expected: str) -> None:
-        super().__init__(f"{'.'.join(map(str, address))}: found {found}, expected {expected}")
-        self.address, self.found, self.expected = address, found, expected
 
 
 def _exact(value: object) -> object:

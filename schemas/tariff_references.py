@@ -10,7 +10,7 @@ from schemas.tariff_charges import STAGE, AnyCharge, mentioned, named_event, pri
 from schemas.tariff_demand import Demand
 from schemas.tariff_energy import Energy
 from schemas.tariff_export import Export
-from schemas.tariff_fields import Address, MisfitError
+from schemas.yaml_model import Address, MisfitError
 
 __all__ = ["check_references"]
 

@@ -13,8 +13,9 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.tariff_calendar import Calendar
 from schemas.tariff_charges import Charge
-from schemas.tariff_fields import MisfitError, Money, Part
+from schemas.tariff_fields import Money, Part
 from schemas.tariff_references import check_references
+from schemas.yaml_model import MisfitError
 
 __all__ = ["Conversion", "Effective", "Interval", "Rounding", "Tariff"]
 

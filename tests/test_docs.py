@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from pipelines.cli import COMMANDS
 
@@ -30,24 +30,24 @@ def _commands(text: str) -> list[str]:
 
 
 def _flags(name: str, words: list[str]) -> set[str]:
-    """The options that ``meterbeam name …`` takes."""
+    """The options that ``meterbeam name …`` takes, as the command line itself knows them."""
+    command = typer.main.get_command(_typer(name))
+    unnamed = getattr(command, "default", None)
+    given = next((word for word in words if word in getattr(command, "commands", {})), unnamed)
+    if given is not None:
+        command = command.commands[given]  # type: ignore[attr-defined]
+    assert not hasattr(command, "commands"), f"meterbeam {name} {' '.join(words)} is no subcommand"
+    flags = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+    return flags | {"--help", "--plugin", "--json", "--settings"}
+
+
+def _typer(name: str) -> typer.Typer:
     module = importlib.import_module(f"pipelines.commands.{name}")
-    app = getattr(module, "app", None)
+    app: typer.Typer | None = getattr(module, "app", None)
     if app is None:
-        functions = [getattr(module, name)]
-    else:
-        functions = [info.callback for info in app.registered_commands if info.name in words]
-        assert functions, f"meterbeam {name} {' '.join(words)} is no subcommand"
-    flags = {"--help", "--plugin", "--json", "--settings"}
-    for function in functions:
-        source = inspect.getsource(function)
-        flags |= set(re.findall(r'"(--[a-z-]+)(?:/(?:--[a-z-]+))?"', source))
-        flags |= set(re.findall(r'/(--[a-z-]+)"', source))
-        flags |= {
-            f"--{parameter.strip('_').replace('_', '-')}"
-            for parameter in inspect.signature(function).parameters
-        }
-    return flags
+        app = typer.Typer(add_completion=False)
+        app.command()(getattr(module, name))
+    return app
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import yaml
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -17,16 +16,14 @@ from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
-from pydantic import ValidationError
 
 from models.alerts import event_alerts
 from models.route import by_shard, points_by_shard
 from models.sharding import shard_of_id
-from schemas.arrow import DEAD_LETTERS, RAW
+from schemas.arrow import RAW
 from schemas.mapping import FieldMapping
-from schemas.records import RECORDS, SHARDED_KINDS, Kind
-from schemas.tariff import Tariff
-from schemas.writers import TOPICS, WriterSchemas
+from schemas.records import SHARDED_KINDS, Kind
+from schemas.writers import WriterSchemas
 from transforms.datums import decode_datums
 from transforms.flush_pack import pack_letters
 from transforms.table_pack import pack, pack_records, unpack_records
@@ -76,10 +73,7 @@ def shard_records(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, dic
 
 
 def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[dict[Kind, pa.Table], pa.Table]:
-    """Good records of messages of one topic by kind, and dead letters.
-
-    A tariff version whose text is no tariff is a dead letter; give those one at a time.
-    """
+    """Good records of messages of one topic by kind, and dead letters."""
     decoded = decode_datums(
         messages[0][0],
         [message[3] for message in messages],
@@ -88,23 +82,7 @@ def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[di
         writers=rules.writers,
         mapping=rules.mapping,
     )
-    tariffs = decoded.tables.get(Kind.TARIFFS)
-    fault = None if tariffs is None else _tariff_fault(tariffs["yaml"][0].as_py())
-    if fault is None:
-        return decoded.tables, decoded.letters
-    topic, partition, offset, value = messages[0]
-    row = (f"{topic}/{partition}", offset, 0, Kind.TARIFFS.value, fault, value, 1, 0)
-    letter = pa.Table.from_pylist([dict(zip(DEAD_LETTERS.names, row, strict=True))], schema=DEAD_LETTERS)
-    return {}, pa.concat_tables([decoded.letters, letter])
-
-
-def _tariff_fault(text: str) -> str | None:
-    """What is wrong with a tariff; None for nothing."""
-    try:
-        Tariff.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
-        return f"found {error}, expected a tariff in YAML"
-    return None
+    return decoded.tables, decoded.letters
 
 
 class _DecodeFn(beam.DoFn):
@@ -129,18 +107,15 @@ class _DecodeFn(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         """Decode what was kept, topic by topic."""
         tables: dict[Kind, list[pa.Table]] = defaultdict(list)
-        for topic, messages in self._of_topic.items():
+        for messages in self._of_topic.values():
             self.messages.inc(len(messages))
-            # A tariff is judged by its text: each by itself, so that a wrong one keeps its address.
-            alone = Kind.TARIFFS in (RECORDS[name].kind for name in TOPICS.get(topic, ()))
-            for batch in [[message] for message in messages] if alone else [messages]:
-                good, letters = decode_messages(batch, self.rules)
-                for kind, rows in good.items():
-                    self.rows.inc(rows.num_rows)
-                    tables[kind].append(rows)
-                if letters.num_rows:
-                    self.dead.inc(letters.num_rows)
-                    yield self._tagged(LETTERS, (0, pack_letters(letters)))
+            good, letters = decode_messages(messages, self.rules)
+            for kind, rows in good.items():
+                self.rows.inc(rows.num_rows)
+                tables[kind].append(rows)
+            if letters.num_rows:
+                self.dead.inc(letters.num_rows)
+                yield self._tagged(LETTERS, (0, pack_letters(letters)))
         joined = {kind: pa.concat_tables(found) for kind, found in tables.items()}
         yield from self._outputs(joined)
 

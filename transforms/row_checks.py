@@ -20,6 +20,7 @@ from transforms.avro_columns import Rows
 from transforms.avro_numbers import Numbers
 from transforms.edit_checks import check_edits
 from transforms.reading_runs import DAY_S, Runs
+from transforms.tariff_checks import check_tariffs
 
 __all__ = ["Faults", "check_rows", "check_runs"]
 
@@ -93,6 +94,8 @@ def check_rows(kind: Kind, rows: Rows) -> Faults:
         _check_service_points(columns, faults)
     if kind is Kind.EDITS:
         check_edits(columns, faults.add)
+    if kind is Kind.TARIFFS:
+        check_tariffs(columns, faults.add)
     if rows.numbers is None:
         return faults
     limits = _check_units(columns, faults.add, SLOT_LIMIT if kind is Kind.INTERVALS else LIMIT)

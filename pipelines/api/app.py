@@ -114,7 +114,9 @@ def build_app(options: ApiOptions) -> FastAPI:
     """
     service = _Service(options)
     app = FastAPI(
-        title="Meterbeam", summary="Readings, days, bills, findings and queues of a lake, read only."
+        title="Meterbeam",
+        summary="Readings, days, bills, findings and queues of a lake, read only.",
+        dependencies=[Depends(_known_parameters)],
     )
     app.add_exception_handler(MeterbeamError, _as_answer)
     _meter_routes(app, service)
@@ -128,6 +130,14 @@ def _as_answer(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, TokenFileError):  # where it lies is nobody's business
         return JSONResponse({"detail": "the server cannot read its tokens"}, 500)
     return JSONResponse({"detail": error.as_dict()}, 400)
+
+
+def _known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: a misspelt filter would return everything."""
+    known = sorted(parameter.alias for parameter in request.scope["route"].dependant.query_params)
+    for name in request.query_params:
+        if name not in known:
+            raise HTTPException(422, f"no parameter {name!r}, expected of: {', '.join(known) or 'none'}")
 
 
 def _equal(**given: Any) -> dict[str, Any]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from models.bill_cycles import contracts_of
-from models.bill_run import PARTS, Events, Tariffs, bill_loads, merge_account_bills
+from models.bill_prices import Prices, Tariffs
+from models.bill_run import PARTS, bill_loads, merge_account_bills
 from models.calendar import day_grid
 from models.group_bills import BILLED, contracts
 from models.loads import Loads
 from models.master import MasterData
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile
 from pipelines.store.revise import revise
 from schemas.lake import BILLS, DAYS
 from schemas.quality import Quality
+from schemas.tariff import EnergySeries
 
 
 def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None) -> pa.Table:
@@ -54,12 +56,38 @@ def touched_accounts(
     return accounts
 
 
+def repriced_accounts(
+    master: MasterData, zone: str, book: Tariffs, fresh: Sequence[tuple[str, int, int]]
+) -> set[str]:
+    """Accounts with a tariff that charges by a series, on days on which new prices of it are in force.
+
+    Args:
+        master: Service points.
+        zone: Of the lake.
+        book: Tariffs.
+        fresh: (series, first, last epoch day).
+    """
+    days: dict[str, tuple[int, int]] = {}
+    for tariff_id, versions in book.items():
+        named = {c.series for tariff in versions for c in tariff.charges if isinstance(c, EnergySeries)}
+        touched = [(first, last) for series, first, last in fresh if series in named]
+        if touched:
+            days[tariff_id] = min(first for first, _ in touched), max(last for _, last in touched)
+    accounts = set()
+    for meter, spans in master.spans.items() if days else ():
+        for contract in contracts_of(meter, spans, zone):
+            first, last = days.get(str(contract.tariff_id), (0, -1))
+            ends = last if contract.last_day is None else contract.last_day
+            if first <= last and contract.first_day <= last and first <= ends:
+                accounts.add(contract.account_id)
+    return accounts
+
+
 def account_parts(
     lake: Lake,
     written: list[PartFile],
     master: MasterData,
-    book: Tariffs,
-    events: Events,
+    prices: Prices,
     accounts: set[str],
     last_closed: int,
 ) -> pa.Table:
@@ -69,8 +97,7 @@ def account_parts(
         lake: Read at its last complete run.
         written: Day parts of this run, not yet published.
         master: Service points.
-        book: Tariffs.
-        events: Days of tariff events.
+        prices: Tariffs, events and series.
         accounts: Their meters are priced from the first day on, so that states chain.
         last_closed: Last closed epoch day.
     """
@@ -84,7 +111,7 @@ def account_parts(
     tables = [PARTS.empty_table()]
     for loads in _loads(days, zone):
         chosen = contracts(master, list(loads.meters), zone)
-        tables.append(bill_loads(loads, chosen, book, events, last_closed))
+        tables.append(bill_loads(loads, chosen, prices, last_closed))
     table = pa.concat_tables(tables)
     return table.filter(pc.is_in(table["account_id"], pa.array(sorted(accounts), pa.string())))
 
@@ -93,7 +120,9 @@ def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
     rows = [lake.current(DAYS.name, meters=meters)]
     for part in written:
         if part.table == DAYS.name:
-            table = pq.read_table(Path(lake.path) / "tables" / DAYS.name / part.path, use_threads=False)
+            table = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema).to_table(
+                use_threads=False
+            )
             rows.append(
                 table.filter(pc.is_in(table["meter_id"], pa.array(meters, pa.string()))).cast(DAYS.schema)
             )

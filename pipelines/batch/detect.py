@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from models.calendar import day_date
@@ -22,6 +21,7 @@ from models.master import MasterData
 from pipelines.batch.detect_events import device_events
 from pipelines.batch.energy_prices import energy_prices
 from pipelines.batch.model_file import model_in_force
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
 from schemas.features import FEATURES
@@ -156,8 +156,7 @@ class FeaturePieces:
 
     @staticmethod
     def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        rows = ds.dataset(list(paths), schema=FEATURES.schema)
-        return rows.to_table(columns=list(columns), use_threads=False)
+        return dataset(paths, FEATURES.schema).to_table(columns=list(columns), use_threads=False)
 
 
 def _of_same_shards(paths: Sequence[str]) -> list[list[str]]:

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from models.comparison import EnergyPrice
 from models.master import MasterData
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile
 from schemas.lake import BILLS
@@ -51,8 +51,9 @@ def _bills(lake: Lake, written: Sequence[PartFile]) -> pa.Table:
     """Active bills, those just written included."""
     folder = lake.path / "tables" / BILLS.name
     paths = [*lake.files(BILLS.name), *(str(folder / p.path) for p in written if p.table == BILLS.name)]
-    rows = ds.dataset(paths, schema=BILLS.schema).to_table(columns=list(COLUMNS), use_threads=False)
-    rows = latest(rows, BILLS)
+    if not paths:
+        return BILLS.schema.empty_table().select(COLUMNS)
+    rows = latest(dataset(paths, BILLS.schema).to_table(columns=list(COLUMNS), use_threads=False), BILLS)
     return rows.filter(pc.and_(pc.equal(rows["status"], "active"), pc.invert(rows["withdrawn"])))
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from models.theft_columns import COLUMNS, OWN
 from models.trained import METHODS, Model
 from models.trees import LEAF, Trees
-from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
+from transforms.storage import whole_file
 
 __all__ = ["Card", "default_model", "load_model", "model_in_force", "save_default", "save_model"]
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, first_readings
-from models.bill_run import Events
+from models.bill_prices import Events, Prices, PriceSeries
 from models.calendar import day_date, epoch_day
 from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
 from models.scope_rows import weeks_of
-from models.shard_results import Prices, first_revisions, shard_results
+from models.shard_results import first_revisions, shard_results
 from models.shard_run import ShardRun
 from models.shard_scope import (
     Scope,
@@ -33,12 +32,14 @@ from pipelines.batch.shard_ranges import ShardRange
 from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
 from pipelines.store.revise import current_days, current_rows, revise
+from pipelines.tariffs.price_records import price_series, priced_days
 from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shards
+from transforms.storage import place
 
 RawNames = tuple[tuple[str, bool], ...]
 """Names of raw files, and whether each came with this run."""
@@ -131,7 +132,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     return ShardReceipt(
         shards=shards,
         parts=tuple(
-            write_part(Path(job.lake), table, job.run_no, name, changed)
+            write_part(place(job.lake), table, job.run_no, name, changed)
             for table, changed in written
             if changed.num_rows
         ),
@@ -146,10 +147,18 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
 
 
 def prices(job: ProcessJob) -> Prices:
-    """Tariffs and event days of a run."""
-    tariffs = job.raw.get(Kind.TARIFFS, ())
-    received = _received_tariffs(job.lake, tariffs)
-    return Prices(tariff_book(job.tariffs, received), _events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())))
+    """Tariffs, event days and price series of a run."""
+    return Prices(
+        book=tariff_book(job.tariffs, _received_tariffs(job.lake, job.raw.get(Kind.TARIFFS, ()))),
+        events=_events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())),
+        series=_series(job.lake, job.raw.get(Kind.PRICES, ())),
+    )
+
+
+def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
+    """(series, first, last epoch day) that prices which came with this run are in force on."""
+    names = tuple(item for item in job.raw.get(Kind.PRICES, ()) if item[1])
+    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(place(job.lake)).config.timezone)
 
 
 @lru_cache(maxsize=1)
@@ -162,6 +171,11 @@ def _events(lake: str, names: RawNames) -> Events:
     return event_days(_read(lake, Kind.TARIFF_EVENTS, names))
 
 
+@lru_cache(maxsize=1)
+def _series(lake: str, names: RawNames) -> dict[str, PriceSeries]:
+    return price_series(_read(lake, Kind.PRICES, names))
+
+
 def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> pa.Table:
     """Rows of a versioned table that are new or differ from the current ones."""
     rows = first_revisions(table, content)
@@ -172,12 +186,12 @@ def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> p
 
 @lru_cache(maxsize=1)
 def _lake(path: str, run_no: int) -> Lake:
-    return Lake.open(Path(path))
+    return Lake.open(place(path))
 
 
 def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) -> pa.Table:
     """Rows of some shards of raw files of a kind, with a ``fresh`` column; kinds without meters lie in 0."""
-    folder = Path(lake) / "raw" / kind.value
+    folder = place(lake) / "raw" / kind.value
     table, rows = read_raw_shards([folder / name for name, _ in names], kind, shards)
     fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
     return table.append_column("fresh", pa.array(fresh))

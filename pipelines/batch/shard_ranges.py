@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.sharding import shard_of_id
 from schemas.lake import DIRTY_DAYS
 from schemas.records import SHARDED_KINDS, Kind
 from transforms.raw_codec import raw_shards
+from transforms.storage import place
 
 if TYPE_CHECKING:
     from pipelines.batch.shard_job import ProcessJob
@@ -68,8 +68,8 @@ def busy_shards(
     """Shards that what is new since the last run can have changed.
 
     All of them where rules, tariffs or the last closed day changed, or a record came that belongs to no
-    meter. Otherwise those of fresh readings, reads and events, of meters whose master data came, and of
-    dirty days.
+    meter; prices move bills only, and those are no shard's work. Otherwise those of fresh readings, reads
+    and events, of meters whose master data came, and of dirty days.
 
     Args:
         job: The run's work.
@@ -79,7 +79,7 @@ def busy_shards(
     """
     everyone = range(lake.config.shards)
     fresh = {kind: [name for name, new in names if new] for kind, names in job.raw.items()}
-    few = {*SHARDED_KINDS, Kind.SERVICE_POINTS}
+    few = {*SHARDED_KINDS, Kind.SERVICE_POINTS, Kind.PRICES}
     if job.everything or job.last_closed != job.former_closed:
         return everyone
     if any(names for kind, names in fresh.items() if kind not in few):
@@ -91,5 +91,5 @@ def busy_shards(
     meters = {meter for meter in (*touched, *dirty) if meter}
     for kind in SHARDED_KINDS:
         for name in fresh.get(kind, ()):
-            busy.update(raw_shards(Path(job.lake) / "raw" / kind.value / name, kind))
+            busy.update(raw_shards(place(job.lake) / "raw" / kind.value / name, kind))
     return busy | {shard_of_id(meter, lake.config.shards) for meter in meters}

@@ -37,7 +37,7 @@ def train_lake(folder: Path, method: str, out: Path | None = None) -> dict[str, 
         MeterbeamError: There is no lake, or too little in it to learn from.
     """
     lake = Lake.open(folder)
-    where = out or folder / OF_LAKE
+    where = out or lake.path / OF_LAKE
     if method == "injected":
         return train_homes(homes_of_lake(folder, meters=MOST_METERS, weeks=WEEKS), str(folder), where)
     if method == "isolation":

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-DATE = ["%Y-%m-%d"]
+from pipelines.lake_options import DATE, HistoryFrom, MappingFile, RulesName, Shards, TariffFolder, Timezone
 
 
 def backfill(
@@ -19,19 +19,12 @@ def backfill(
             metavar="IN…", help="Avro files, folders of them, or kafka://HOST:PORT/TOPIC,… with --follow."
         ),
     ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
-    ] = None,
-    rules: Annotated[
-        str | None,
-        typer.Option(help="Rule pack: a shipped name or a YAML file; default: that of the last run."),
-    ] = None,
-    tariffs: Annotated[Path | None, typer.Option(help="Folder of tariff YAML files.")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="Field mapping for foreign Avro schemas.")] = None,
-    history_from: Annotated[
-        datetime | None, typer.Option(formats=DATE, help="New lake: first local day expected of every meter.")
-    ] = None,
-    shards: Annotated[int, typer.Option(help="New lake: number of shards.")] = 64,
+    timezone: Timezone = None,
+    rules: RulesName = None,
+    tariffs: TariffFolder = None,
+    mapping: MappingFile = None,
+    history_from: HistoryFrom = None,
+    shards: Shards = 64,
     from_: Annotated[
         datetime | None, typer.Option("--from", formats=DATE, help="First local day to process.")
     ] = None,

@@ -22,6 +22,7 @@ def explain(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the customer's page: one HTML file.")
     ] = None,
+    slots: Annotated[bool, typer.Option("--slots", help="List every slot, not only days.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show where every line of a bill comes from: its days and slots, with their qualities and methods.
@@ -42,7 +43,7 @@ def explain(
     from pipelines.tariffs.bill_page import bill_page
     from pipelines.tariffs.explain_bill import explain_bill
 
-    found = explain_bill(Lake.open(lake), bill, parse_as_of(as_of))
+    found = explain_bill(Lake.open(lake), bill, parse_as_of(as_of), each=slots)
     if html is not None:
         with whole_file(html) as out:
             out.write(bill_page(found).encode())
@@ -63,15 +64,14 @@ def _told(bill: dict[str, Any]) -> str:
         rate = f" at {line['rate']}" if line["rate"] else ""
         named = " ".join(part for part in parts if part)
         lines += ["", f"{named}: {line['quantity']} {line['unit']}{rate} = {line['amount']}"]
+        if "share" in line:
+            lines.append(f"  {line['share']} of each of these slots")
+        if "because" in line:
+            lines.append(f"  measured {line['measured_kw']} kW, billed {line['because']}")
         if "of" in line:
             lines.append(f"  of {', '.join(line['of'])}")
         for day in line.get("days", ()):
-            counts = [
-                f"{n} {name}" for name, n in {**day["qualities"], **day["methods"]}.items() if name != "none"
-            ]
-            lines.append(
-                f"  {day['local_day']}: {day['slots']} slots, {day['quantity']}, {', '.join(counts)}"
-            )
+            lines += _told_day(day)
     changes = bill["changes"]
     if changes is not None:
         lines += ["", f"since revision {changes['revision_before']} ({changes['total_before']}):"]
@@ -85,3 +85,17 @@ def _told(bill: dict[str, Any]) -> str:
             ]
             lines.append(f"  {slot['channel']} {slot['start']}: {' → '.join(sides)}")
     return "\n".join(lines) + "\n"
+
+
+def _told_day(day: dict[str, Any]) -> list[str]:
+    """A day of a line, and its slots where they are listed."""
+    counts = [f"{n} {name}" for name, n in {**day["qualities"], **day["methods"]}.items() if name != "none"]
+    worth = f" = {day['amount']}" if "amount" in day else ""
+    lines = [f"  {day['local_day']}: {day['slots']} slots, {day['quantity']}{worth}, {', '.join(counts)}"]
+    for slot in day.get("each", ()):
+        rate = f" at {slot['rate']}" if "rate" in slot else ""
+        lines.append(
+            f"    {slot['start']} {slot['quantity']}{rate} {slot['quality']} {slot['method']} "
+            f"{slot['meter_id']}"
+        )
+    return lines

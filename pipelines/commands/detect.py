@@ -13,9 +13,11 @@ from typer.core import TyperGroup
 class _RunsWithoutName(TyperGroup):
     """``meterbeam detect --lake L`` is ``meterbeam detect run --lake L``."""
 
+    default = "run"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["run", *args]
+            args = [self.default, *args]
         return list(super().parse_args(ctx, args))
 
 
@@ -37,7 +39,7 @@ def run(
 
     Example:
         meterbeam detect --lake town
-        meterbeam detect --lake town --model model.skops
+        meterbeam detect run --lake town --model model.skops
     """
     from pipelines.batch.detect_run import detect_lake
 

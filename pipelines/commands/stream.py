@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-DATE = ["%Y-%m-%d"]
+from pipelines.lake_options import HistoryFrom, MappingFile, RulesName, Shards, TariffFolder, Timezone
 
 
 def stream(
     kafka: Annotated[str, typer.Option(metavar="HOST:PORT", help="Brokers, several with commas.")],
     lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake; made if it is not there.")],
-    timezone: Annotated[
-        str | None, typer.Option(help="IANA time zone of the local days; needed for a new lake.")
-    ] = None,
+    timezone: Timezone = None,
     flink: Annotated[
         str, typer.Option(metavar="ADDRESS", help="REST address of a Flink cluster, or embedded.")
     ] = "embedded",
-    rules: Annotated[str, typer.Option(help="Rule pack: a shipped name or a YAML file.")] = "default",
-    tariffs: Annotated[Path | None, typer.Option(help="Folder of tariff YAML files.")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="Field mapping for foreign Avro schemas.")] = None,
+    rules: RulesName = None,
+    tariffs: TariffFolder = None,
+    mapping: MappingFile = None,
     schemas: Annotated[
         Path | None,
         typer.Option(help="Writers' schemas: 17.avsc by number, readings.avsc by topic."),
     ] = None,
-    history_from: Annotated[
-        datetime | None, typer.Option(formats=DATE, help="New lake: first local day expected of every meter.")
-    ] = None,
-    shards: Annotated[int, typer.Option(help="New lake: number of shards.")] = 64,
+    history_from: HistoryFrom = None,
+    shards: Shards = 64,
     hot_days: Annotated[
         int, typer.Option(min=1, help="Local days that late data change in the stream.")
     ] = 35,

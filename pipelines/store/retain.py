@@ -20,11 +20,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from pipelines.store.commit import Removal
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake
 from pipelines.store.maintain import carried_facts, in_order
 from pipelines.store.parts import PartFile
@@ -32,6 +31,7 @@ from pipelines.store.views import connect
 from schemas.channels import CHANNELS
 from schemas.errors import MeterbeamError
 from schemas.lake import RUNS, LakeTable, lake_table
+from schemas.yaml_model import read_yaml
 
 __all__ = ["KEPT_BY", "RetentionRules", "load_rules", "retain"]
 
@@ -71,11 +71,7 @@ def load_rules(path: Path) -> RetentionRules:
     Raises:
         MeterbeamError: It cannot be read, or names a table or commodity that there is not.
     """
-    try:
-        rules = RetentionRules.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
-        found = " ".join(str(error).split())
-        raise MeterbeamError(str(path), found, "keep: {table: days, table: {commodity: days}}") from error
+    rules = read_yaml(path, RetentionRules, "retention rules")
     commodities = {channel.commodity for channel in CHANNELS.values()} | {"gas", OTHER}
     for table, kept in rules.keep.items():
         if table not in KEPT_BY:
@@ -131,7 +127,7 @@ def _rows_to_go(lake: Lake, name: str, rules: RetentionRules, today: date) -> tu
     commodities = _commodities(lake) if set(days) - {OTHER} else {}
     gone, files = 0, {}
     for path in lake.files(name):
-        rows = ds.dataset([path], schema=table.schema).to_table(use_threads=False)
+        rows = dataset([path], table.schema).to_table(use_threads=False)
         stays = _stays(rows, table, cut, commodities, lake)
         if not pc.all(stays).as_py():
             files[Path(path).name] = rows.filter(stays)

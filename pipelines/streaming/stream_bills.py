@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from models.bill_cycles import billing_periods, contracts_of
+from models.bill_prices import Prices
 from models.calendar import epoch_day
 from models.master import MasterData
-from models.shard_results import Prices
-from pipelines.batch.account_bills import account_parts, revised_bills
-from pipelines.batch.shard_job import ProcessJob, masters, prices
+from pipelines.batch.account_bills import account_parts, repriced_accounts, revised_bills
+from pipelines.batch.shard_job import ProcessJob, fresh_prices, masters, prices
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
 from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
@@ -85,9 +85,10 @@ def bill_part(
     changed |= dict.fromkeys(points.meters, -1)
     accounts = due_accounts(master, lake.config.timezone, changed, _first_days(series), former, last)
     accounts |= points.accounts
+    accounts |= repriced_accounts(master, lake.config.timezone, priced.book, fresh_prices(job))
     if not accounts:
         return None
-    parts = account_parts(lake, written, master, priced.book, priced.events, accounts, last)
+    parts = account_parts(lake, written, master, priced, accounts, last)
     bills = revised_bills(parts, lake, accounts)
     return run.write(BILLS, "stream", bills) if bills.num_rows else None
 

@@ -25,6 +25,7 @@ from pipelines.streaming.kafka_cluster import known_topics
 from pipelines.streaming.kafka_topics import ReadTopics
 from schemas.errors import MeterbeamError
 from schemas.lake import RAW_FILES
+from transforms.storage import ObjectPath
 
 __all__ = ["StreamRun", "check_empty", "newest_state", "run_stream"]
 
@@ -82,6 +83,12 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
         MeterbeamError: Kafka, Flink, the lake or the savepoint cannot be used, or the job failed.
     """
     topics = known_topics(run.kafka, run.settings)
+    if isinstance(options.lake, ObjectPath):
+        raise MeterbeamError(
+            "--lake",
+            str(options.lake),
+            "a folder: a stream keeps its savepoints in it (a backfill needs none)",
+        )
     state = (options.lake / "stream").resolve()
     restore = newest_state(state, run.savepoint)
     if restore is None and not run.replay:

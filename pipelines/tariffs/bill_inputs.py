@@ -10,7 +10,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from pipelines.tariffs.price_file import PriceSeries, read_prices
+from models.bill_prices import PriceSeries
+from pipelines.tariffs.price_file import read_prices
 from schemas.errors import MeterbeamError
 
 __all__ = ["BillInputs", "EventFeed", "read_inputs"]
@@ -102,7 +103,7 @@ def read_inputs(
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"), parse_float=str, object_pairs_hook=_once)
+        content = json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
     except FileNotFoundError as error:
         raise MeterbeamError(str(path), "no such file", "a JSON object") from error
     except (ValueError, RecursionError) as error:

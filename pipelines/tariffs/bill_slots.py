@@ -1,9 +1,9 @@
-"""The slots behind a bill: each service point's readings over the bill's days, and which lines they make."""
+"""The slots behind a bill: a service point's readings over the bill's days, and their part in a line."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,17 +13,13 @@ import duckdb
 import numpy as np
 
 from models.calendar import DayGrid, day_date
-from models.demand_windows import demand_windows
-from models.series import Bool, Int
-from models.slot_quantities import netting_of
-from models.tou import classify
-from schemas.tariff import Demand, Export, Tariff
-from schemas.tariff_charges import named_event
+from models.line_slots import LineSlots
+from models.series import Int
+from schemas.channels import BILLED
 
-__all__ = ["Slot", "Slots", "line_days", "read_slots"]
+__all__ = ["Slot", "Slots", "by_day", "read_slots"]
 
-MICRO = 1_000_000
-BILLED = ("import", "volume", "heat", "cold")
+MICRO_DP = 6
 
 
 @dataclass(frozen=True)
@@ -49,10 +45,12 @@ class Slots:
     drawn: Mapping[int, Slot]
     fed: Mapping[int, Slot]
 
-    def micro(self, slots: Mapping[int, Slot]) -> Int:
-        """Energy of each slot of the grid [micro-unit], zero where there is none; (1, slots)."""
-        found = [slots.get(second) for second in self.grid.starts.tolist()]
-        values = [0 if slot is None or slot.value is None else int(slot.value * MICRO) for slot in found]
+    def micro(self, slots: Mapping[int, Slot], grid: DayGrid) -> Int:
+        """Energy of each slot of some of the days [micro-unit], zero where there is none; (1, slots)."""
+        found = [slots.get(second) for second in grid.starts.tolist()]
+        values = [
+            0 if slot is None or slot.value is None else int(slot.value.scaleb(MICRO_DP)) for slot in found
+        ]
         return np.array([values], np.int64)
 
 
@@ -91,66 +89,55 @@ def read_slots(
     return Slots(DayGrid(zone, rows[0][2], first, days), drawn, fed)
 
 
-def line_days(line: Mapping[str, Any], tariff: Tariff, slots: Slots, days: range) -> list[dict[str, Any]]:
-    """What a line takes from slots, day by day.
-
-    Empty where a line comes from other lines, from days alone, or from the hours of an event.
+def by_day(line: LineSlots, grid: DayGrid, of: Mapping[int, Slot], *, each: bool) -> list[dict[str, Any]]:
+    """What a line takes from slots, a local day at a time.
 
     Args:
-        line: Has charge, period and unit.
-        tariff: The version it was priced by.
-        slots: Of its service point.
-        days: Epoch days on which the version was in force.
+        line: Which slots, and how much of each.
+        grid: Of those slots.
+        of: The readings, by start.
+        each: Whether to list every slot as well.
     """
-    charge = next((c for c in tariff.charges if c.id == line["charge"]), None)
-    if charge is None or named_event(charge) or line["unit"] not in (tariff.unit, "kW"):
-        return []
-    inside = np.isin(slots.grid.day_of_slot + slots.grid.first_day, list(days))
-    if isinstance(charge, Demand):
-        chosen = _highest(charge, line["period"], tariff, slots, inside)
-    elif line["period"] is not None:
-        periods = classify(tariff, slots.grid)
-        chosen = inside & (periods.of_slot == periods.names.index(line["period"]))
-    else:
-        chosen = inside
-    sold = isinstance(charge, Export) or getattr(charge, "direction", "import") == "export"
-    return _by_day(slots, slots.fed if sold else slots.drawn, chosen)
-
-
-def _highest(charge: Demand, period: str | None, tariff: Tariff, slots: Slots, inside: Bool) -> Bool:
-    """Slots of the window that made the demand."""
-    of: Sequence[str] | None = charge.periods if period is None else (period,)
-    periods = classify(tariff, slots.grid, demand=bool(tariff.calendar.demand_periods))
-    windows = demand_windows(
-        tariff, slots.grid, periods, window_min=charge.window_min, method=charge.method, of=of
-    )
-    load = slots.micro(slots.drawn)
-    if netting_of(tariff) in ("interval", "hour"):
-        load = np.maximum(load - slots.micro(slots.fed), 0)
-    chosen = np.zeros(slots.grid.slots, np.bool_)
-    power = np.where(inside[windows.first], windows.demand(load)[0], -1)
-    if len(power):
-        begin = int(windows.first[int(power.argmax())])
-        chosen[begin : begin + windows.width] = True
-    return chosen
-
-
-def _by_day(slots: Slots, of: Mapping[int, Slot], chosen: Bool) -> list[dict[str, Any]]:
     found = []
-    for day in np.unique(slots.grid.day_of_slot[chosen]).tolist():
-        at = np.flatnonzero(chosen & (slots.grid.day_of_slot == day))
-        here = [slot for second in slots.grid.starts[at].tolist() if (slot := of.get(second)) is not None]
-        if not here:
-            continue
-        found.append(
-            {
-                "local_day": f"{day_date(slots.grid.first_day + day)}",
-                "first_slot": f"{datetime.fromtimestamp(int(slots.grid.starts[at[0]]), UTC):%Y-%m-%dT%H:%MZ}",
-                "slots": len(here),
-                "quantity": str(sum((slot.value or Decimal(0) for slot in here), Decimal(0))),
-                "meters": sorted({slot.meter_id for slot in here}),
-                "qualities": dict(sorted(Counter(slot.quality for slot in here).items())),
-                "methods": dict(sorted(Counter(slot.method for slot in here).items())),
-            }
-        )
+    for day in np.unique(grid.day_of_slot[line.chosen]).tolist():
+        at = np.flatnonzero(line.chosen & (grid.day_of_slot == day)).tolist()
+        starts = grid.starts[at].tolist()
+        here = [slot for second in starts if (slot := of.get(second)) is not None]
+        row: dict[str, Any] = {
+            "local_day": f"{day_date(grid.first_day + day)}",
+            "first_slot": _moment(starts[0]),
+            "slots": len(here),
+            "quantity": _text(int(line.energy[at].sum())),
+            "meters": sorted({slot.meter_id for slot in here}),
+            "qualities": dict(sorted(Counter(slot.quality for slot in here).items())),
+            "methods": dict(sorted(Counter(slot.method for slot in here).items())),
+        }
+        if line.rates is not None:
+            row["amount"] = format(sum((_worth(line, i) for i in at), Decimal(0)).normalize(), "f")
+        if each:
+            row["each"] = [_one(line, i, second, of) for i, second in zip(at, starts, strict=True)]
+        found.append(row)
     return found
+
+
+def _one(line: LineSlots, i: int, second: int, of: Mapping[int, Slot]) -> dict[str, Any]:
+    """One slot as an entry of a line's day."""
+    slot = of.get(second)
+    known: dict[str, str | None] = {"meter_id": None, "quality": None, "method": None}
+    if slot is not None:
+        known = {"meter_id": slot.meter_id, "quality": slot.quality, "method": slot.method}
+    rate = {} if line.rates is None else {"rate": format(line.rates[i].normalize(), "f")}
+    return {"start": _moment(second), "quantity": _text(int(line.energy[i])), **rate, **known}
+
+
+def _worth(line: LineSlots, i: int) -> Decimal:
+    assert line.rates is not None
+    return Decimal(int(line.energy[i])).scaleb(-MICRO_DP) * line.rates[i]
+
+
+def _moment(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def _text(micro: int) -> str:
+    return str(Decimal(micro).scaleb(-MICRO_DP))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 
-from models.bill_run import version_stretches
 from models.calendar import epoch_day
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.views import connect
-from pipelines.tariffs.bill_slots import Slot, Slots, line_days, read_slots
-from pipelines.tariffs.tariff_store import kept_tariffs
+from pipelines.tariffs.bill_changes import slot_changes
+from pipelines.tariffs.bill_slots import Slots, read_slots
+from pipelines.tariffs.explain_line import BillOf, explain_line, text_of
+from pipelines.tariffs.run_prices import run_prices
 from schemas.errors import MeterbeamError
-from schemas.tariff import Tariff, load_tariffs
-from schemas.tariff_charges import mentioned
 
 __all__ = ["explain_bill"]
 
@@ -31,17 +29,17 @@ HEAD = (
     "currency",
     "reason",
 )
-SHOWN = ("charge", "period", "tier", "quantity", "unit", "rate", "amount", "tariff_id", "tariff_version")
 KEY = ("service_point_id", "charge", "tariff_version", "period", "tier")
 
 
-def explain_bill(lake: Lake, bill: str, as_of: AsOf | None = None) -> dict[str, Any]:
+def explain_bill(lake: Lake, bill: str, as_of: AsOf | None = None, *, each: bool = False) -> dict[str, Any]:
     """A bill, where each of its lines comes from, and what changed since the revision before.
 
     Args:
         lake: Holds the bill.
         bill: Its id.
         as_of: A moment, a run number or a run id.
+        each: Whether to list every slot of a line, not only its days.
 
     Returns:
         The bill's own fields; ``lines`` with ``days`` (slots, energy, qualities, methods) or ``of`` (the
@@ -56,13 +54,12 @@ def explain_bill(lake: Lake, bill: str, as_of: AsOf | None = None) -> dict[str, 
         if not found:
             raise MeterbeamError(f"{lake.path}: bills", f"no bill {bill!r}", "a bill_id of the view bills")
         now = found[-1]
-        versions = _tariffs(lake, now["run_no"])
         points = sorted({line["service_point_id"] for line in now["lines"]})
         slots = _slots(connection, now, points, lake.config.timezone)
-    lines = [_explained(line, now, versions, slots) for line in now["lines"]]
+    of = BillOf(now, run_prices(lake, now["run_no"]), slots, each)
     return {
-        **{name: _text(now[name]) for name in HEAD},
-        "lines": lines,
+        **{name: text_of(now[name]) for name in HEAD},
+        "lines": [explain_line(of, line) for line in now["lines"]],
         "changes": _changes(lake, found, slots) if len(found) > 1 else None,
     }
 
@@ -74,40 +71,12 @@ def _revisions(connection: duckdb.DuckDBPyConnection, bill: str) -> list[dict[st
     return [{**row, "lines": row["lines"] or []} for row in rows]
 
 
-def _tariffs(lake: Lake, run_no: int) -> Mapping[str, list[Tariff]]:
-    """The tariffs that a run billed by."""
-    text = lake.at(run_no).runs().to_pylist()
-    of_run = next((row["tariffs"] for row in text if row["run_no"] == run_no), None)
-    return {} if of_run is None else load_tariffs(kept_tariffs(lake.path, of_run))
-
-
 def _slots(
     connection: duckdb.DuckDBPyConnection, bill: Mapping[str, Any], points: list[str], zone: str
 ) -> dict[str, Slots]:
     first, last = epoch_day(bill["period_start"]), epoch_day(bill["period_end"])
     found = {point: read_slots(connection, point, zone, first, last - first + 1) for point in points}
     return {point: slots for point, slots in found.items() if slots is not None}
-
-
-def _explained(
-    line: Mapping[str, Any],
-    bill: Mapping[str, Any],
-    versions: Mapping[str, list[Tariff]],
-    slots: Mapping[str, Slots],
-) -> dict[str, Any]:
-    shown = {"line": line["line"], "service_point_id": line["service_point_id"]}
-    shown |= {name: _text(line[name]) for name in SHOWN}
-    first, last = epoch_day(bill["period_start"]), epoch_day(bill["period_end"])
-    for low, high, tariff in version_stretches(versions.get(line["tariff_id"], []), first, last):
-        if tariff.version != line["tariff_version"]:
-            continue
-        charge = next((charge for charge in tariff.charges if charge.id == line["charge"]), None)
-        if charge is not None and mentioned(charge)[1]:
-            shown["of"] = list(mentioned(charge)[1])
-        own = slots.get(line["service_point_id"])
-        if own is not None:
-            shown["days"] = line_days(line, tariff, own, range(low, high + 1))
-    return shown
 
 
 def _changes(lake: Lake, found: list[dict[str, Any]], slots: Mapping[str, Slots]) -> dict[str, Any]:
@@ -128,46 +97,14 @@ def _changes(lake: Lake, found: list[dict[str, Any]], slots: Mapping[str, Slots]
         former = _slots(connection, now, sorted(slots), lake.config.timezone)
     return {
         "revision_before": before["revision"],
-        "total_before": _text(before["total"]),
+        "total_before": text_of(before["total"]),
         "status_before": before["status"],
         "lines": lines,
         "slots": [
-            change for point in sorted(slots) for change in _slot_changes(former.get(point), slots[point])
+            change for point in sorted(slots) for change in slot_changes(former.get(point), slots[point])
         ],
     }
 
 
-def _slot_changes(former: Slots | None, now: Slots) -> list[dict[str, Any]]:
-    changes = []
-    for channel, was, is_ in (
-        ("import", former.drawn if former else {}, now.drawn),
-        ("export", former.fed if former else {}, now.fed),
-    ):
-        for second in sorted({*was, *is_}):
-            old, new = was.get(second), is_.get(second)
-            if old != new:
-                start = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%MZ}"
-                changes.append(
-                    {"channel": channel, "start": start, "before": _slot(old), "after": _slot(new)}
-                )
-    return changes
-
-
-def _slot(slot: Slot | None) -> dict[str, Any] | None:
-    if slot is None:
-        return None
-    known = {"meter_id": slot.meter_id, "value": _text(slot.value)}
-    return {**known, "quality": slot.quality, "method": slot.method}
-
-
 def _amount(line: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if line is None else {name: _text(line[name]) for name in ("quantity", "rate", "amount")}
-
-
-def _text(value: Any) -> Any:
-    """Numbers and days as text, without trailing zeros beyond the cent."""
-    if value is None or isinstance(value, str | int):
-        return value
-    text = str(value)
-    whole, dot, decimals = text.partition(".")
-    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}" if dot else text
+    return None if line is None else {name: text_of(line[name]) for name in ("quantity", "rate", "amount")}

@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
+from models.bill_prices import PriceSeries, series_of
 from models.calendar import utc_text
 from pipelines.tariffs.table_file import read_table, utc_seconds
 from schemas.errors import MeterbeamError
 
-__all__ = ["PriceSeries", "read_prices"]
+__all__ = ["read_prices"]
 
 HOUR_S = 3600
-
-
-@dataclass(frozen=True)
-class PriceSeries:
-    """Prices of one series.
-
-    Attributes:
-        starts: UTC seconds, ascending.
-        lengths: How long each price holds. [s]
-        prices: Exact.
-    """
-
-    starts: Sequence[int]
-    lengths: Sequence[int]
-    prices: Sequence[Decimal]
-
-    def at(self, seconds: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> list[Decimal | None]:
-        """The price in force at each moment, None where there is none."""
-        place = np.searchsorted(np.array(self.starts, np.int64), seconds, side="right") - 1
-        return [
-            self.prices[i] if i >= 0 and second < self.starts[i] + self.lengths[i] else None
-            for second, i in zip(seconds.tolist(), place.tolist(), strict=True)
-        ]
 
 
 def read_prices(path: Path) -> dict[str | None, PriceSeries]:
@@ -86,12 +61,7 @@ def _series(by: dict[int, tuple[Decimal, int | None]]) -> PriceSeries:
     starts = sorted(by)
     steps = Counter(later - earlier for earlier, later in pairwise(starts))
     usual = min(steps, key=lambda step: (-steps[step], step)) if steps else HOUR_S
-    ends = [*starts[1:], None]
-    lengths = []
-    for at, following in zip(starts, ends, strict=True):
-        length = by[at][1] or usual
-        lengths.append(length if following is None else min(length, following - at))
-    return PriceSeries(starts, lengths, [by[at][0] for at in starts])
+    return series_of([(at, by[at][1] or usual, by[at][0], None) for at in starts])
 
 
 def _texts(table: pa.Table, name: str) -> list[str | None]:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from models.bill_lines import BillLine, decimal_bills
+from models.bill_prices import prices_on
 from models.bill_run import version_stretches
 from models.bill_state import month_number
 from models.billing import BillState, MissingPriceError, UnpriceableError, Window, price_window
@@ -111,7 +112,7 @@ def _window(tariff: Tariff, grid: DayGrid, load: Load, inputs: BillInputs) -> Wi
         billed_days=(inputs.last - inputs.first).days + 1,
         events={e: frozenset(map(epoch_day, feed.days)) for e, feed in inputs.events.items()},
         power_factor=[inputs.power_factor],
-        prices={name: found.at(grid.starts) for name, found in known.items() if found is not None},
+        prices=prices_on(tariff, grid, {name: s for name, s in known.items() if s is not None}),
         stretches={e: _moments(feed, tariff.timezone) for e, feed in inputs.events.items()},
         reactive={channel: values[at][None] for channel, values in load.reactive.items()},
         closes=grid.last_day == epoch_day(inputs.last),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
-import yaml
-from pydantic import ValidationError
 
-from models.bill_run import Events
+from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
-from schemas.errors import MeterbeamError
-from schemas.tariff import Tariff, load_tariffs
+from schemas.tariff import Tariff, load_tariffs, parse_tariff
+from transforms.storage import place
 
 TariffBook = dict[str, list[Tariff]]
 
@@ -29,12 +26,9 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
     Raises:
         MeterbeamError: A tariff is wrong; names it.
     """
-    book = {} if folder is None else load_tariffs(Path(folder))
+    book = {} if folder is None else load_tariffs(place(folder))
     for name, version, text in received:
-        try:
-            tariff = Tariff.model_validate(yaml.safe_load(text))
-        except (yaml.YAMLError, ValidationError) as error:
-            raise MeterbeamError(f"TariffVersion {name} {version}", str(error), "a tariff in YAML") from error
+        tariff = parse_tariff(text, f"TariffVersion {name} {version}")
         versions = [t for t in book.get(name, []) if t.version != tariff.version]
         book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
     return book

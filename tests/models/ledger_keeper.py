@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from models.assemble import ShardInputs, first_readings
+from models.bill_prices import Prices
 from models.ledger import Flushed
 from models.master import master_data
-from models.shard_results import Prices, ShardResults, shard_results
+from models.shard_results import ShardResults, shard_results
 from models.shard_run import WHOLE_METER, ShardRun
 from models.shard_scope import Scope
 from pipelines.tariffs.tariff_book import tariff_book

@@ -19,6 +19,18 @@ def test_no_step_leads_lower(seed: int, size: int, alike: bool) -> None:
     found = nonnegative(gram, aim)
     slope = gram @ found - aim
     scale = float(np.abs(aim).max())
+    assert (found >= 0).all()
+    assert slope.min() > -1e-6 * scale
+    assert np.abs(slope * found).max() < 1e-6 * scale * max(float(found.max()), 1.0)
+
+
+@given(st.integers(0, 10_000))
+def test_the_loss_is_laid_on_who_hides_it(seed: int) -> None:
+    """Of ten loads, the one that hides half of what it says has coefficient, energy and sharpness."""
+    rng = np.random.default_rng(seed)
+    loads = rng.gamma(1.0, 1.0, (400, 10))
+    through = loads.sum(axis=1) * 1.02 + 0.5 * loads[:, 3]
+    laid = laid_on([loads], through - loads.sum(axis=1), through[:, None], 1e-4)
     assert {int(column.argmax()) for column in (laid.each[0], laid.energy, laid.sharpness)} == {3}
     assert 0.4 < laid.each[0, 3] < 0.6
     assert follows(loads, left_over(through - loads.sum(axis=1), through)).argmax() == 3

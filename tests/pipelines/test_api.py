@@ -356,3 +356,19 @@ def test_the_mapping_is_a_plain_table(caller: Caller, town: Path) -> None:
             ("C", "A-2"),
         ]
     connection.close()
+
+
+def test_a_parameter_that_a_route_does_not_have_is_refused(caller: Caller) -> None:
+    """A misspelt filter would return everything: the answer names those there are."""
+    answer = caller.get("/v1/readings", meter="M000001")
+    assert answer.status_code == 422
+    assert "no parameter 'meter', expected of: as_of, channel, cursor, end, limit, meter_id" in answer.text
+    assert caller.get("/v1/queues/change", meter_id="M000001").status_code == 422
+
+
+def test_a_token_file_that_cannot_be_read_is_the_servers_fault(caller: Caller) -> None:
+    """The caller learns that, and not where the file lies."""
+    caller.tokens.write_text("no json", "utf-8")
+    answer = caller.get("/v1/runs")
+    assert answer.status_code == 500
+    assert str(caller.tokens) not in answer.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -121,3 +121,87 @@ def test_bills_that_are_not_there(lake: Path, capsys: pytest.CaptureFixture[str]
     """An unknown bill is one clear message."""
     assert main(["bill", "explain", "nobody", "--lake", str(lake)]) == 1
     assert "no bill 'nobody'" in capsys.readouterr().err
+
+
+EVERY = """
+id: every
+version: 1
+effective: {from: 2026-01-01}
+currency: CHF
+timezone: Europe/Zurich
+calendar:
+  periods: [{id: peak, days: weekday, at: ["17:00", "22:00"]}, {id: off}]
+  events: {cpp: {source: event_feed, at: ["16:00", "18:00"]}}
+charges:
+  - id: energy
+    type: energy
+    tiers: {scope: bill_total_chronological, unit: kWh, limits: ["100"]}
+    rates: {peak: ["0.40", "0.50"], off: ["0.20", "0.30"]}
+  - id: grid
+    type: energy
+    tiers: {scope: bill_total_prorata, unit: kWh, limits: ["300"]}
+    rates: {peak: ["0.02", "0.01"], off: ["0.02", "0.01"]}
+  - {id: cpp, type: energy_adder, event: cpp, rate: "0.60"}
+  - {id: spot, type: energy_series, series: day-ahead, adder: "0.01"}
+  - {id: system, type: coincident_demand, event: cpp, window_min: 60, of: average, rate: "3.00"}
+  - {id: demand, type: demand, window_min: 60, rate: "2.00", min_kw: "4"}
+  - {id: vat, type: tax, rate: "0.08"}
+"""
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same meter on a tariff with tiers of two kinds, two event days and a price series."""
+    folder = tmp_path_factory.mktemp("every")
+    (folder / "tariffs").mkdir()
+    (folder / "tariffs" / "every.yaml").write_text(EVERY)
+    point = {"service_point_id": "SP1", "meter_id": "m1", "account_id": "A1", "tariff_id": "every",
+             "interval_s": 3600, "channels": ["import"], "bill_cycle_day": 1,
+             "valid_from": datetime(2020, 1, 1, tzinfo=UTC)}  # fmt: skip
+    write(folder / "in" / "points.avro", "ServicePoint", [point])
+    write(folder / "in" / "loads.avro", "IntervalBlock", [block(day, loads(day)) for day in range(33)])
+    events = [{"event": "cpp", "local_date": date(2026, 5, day)} for day in (12, 20)]
+    write(folder / "in" / "events.avro", "TariffEvent", events)
+    prices = [{"series_id": "day-ahead", "start": MIDNIGHT + timedelta(days=day), "interval_s": 86_400,
+               "price": Decimal("0.05") + Decimal(day % 2) / 100, "currency": "CHF"}
+              for day in range(33)]  # fmt: skip
+    write(folder / "in" / "prices.avro", "PriceSignal", prices)
+    run(folder / "lake", folder / "in", tariffs=folder / "tariffs")
+    return folder / "lake"
+
+
+def test_tiers_events_and_prices_come_back_to_their_slots(
+    every: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each tier its own part of the slots, each event line its hours, each price its slot."""
+    bill = explained(every, capsys, "--slots")
+    lines: dict[tuple[str, str | None, int | None], Any] = {
+        (line["charge"], line["period"], line["tier"]): line for line in bill["lines"]
+    }
+    of = {
+        key: {slot["start"]: slot["quantity"] for day in line.get("days", ()) for slot in day["each"]}
+        for key, line in lines.items()
+    }
+    first = {**of["energy", "peak", 1], **of["energy", "off", 1]}
+    rest = [of["energy", period, 2] for period in ("peak", "off")]
+    assert sum(map(Decimal, first.values())) == 100
+    (split,) = set(first) & {start for slots in rest for start in slots}
+    drawn = [Decimal(wh) / 1000 for day in range(31) for wh in loads(day) if wh]
+    full = next(i for i in range(len(drawn)) if sum(drawn[: i + 1]) > 100)
+    assert datetime.fromisoformat(split) == MIDNIGHT + timedelta(hours=full)
+    assert Decimal(first[split]) == 100 - sum(drawn[:full])
+    for key in (("energy", "peak", 2), ("energy", "off", 2), ("spot", None, None), ("cpp", None, None)):
+        assert sum(map(Decimal, of[key].values())) == Decimal(lines[key]["quantity"])
+    assert list(of["cpp", None, None]) == [
+        f"2026-05-{day}T{hour}:00Z" for day in (12, 20) for hour in (14, 15)
+    ]
+    assert list(of["system", None, None]) == ["2026-05-12T15:00Z", "2026-05-20T15:00Z"]
+    total = sum(drawn)
+    assert lines["grid", "off", 1]["share"] == f"{300 / total:.4f}"
+    spot = lines["spot", None, None]["days"]
+    assert Decimal(spot[1]["amount"]) == sum(drawn[24:48]) * Decimal("0.07")
+    assert spot[1]["each"][0]["rate"] == "0.07"
+    assert {slot["quality"] for day in spot for slot in day["each"]} <= {"VALIDATED", "VERIFIED"}
+    demand = lines["demand", None, None]
+    assert (demand["measured_kw"], demand["because"]) == ("1.075", "at least 4 kW")
+    assert lines["vat", None, None]["of"] == ["subtotal"]

@@ -84,7 +84,7 @@ def test_wrong_settings_end_with_1_and_name_file_and_key(
     (tmp_path / "meterbeam.yaml").write_text("workers: many\n")
     monkeypatch.chdir(tmp_path)
     assert main(["backfill", "x.avro"]) == 1
-    assert "meterbeam.yaml, key workers" in capsys.readouterr().err
+    assert "meterbeam.yaml, line 1: workers" in capsys.readouterr().err
 
 
 def test_settings_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

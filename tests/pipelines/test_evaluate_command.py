@@ -147,9 +147,8 @@ def test_swiss_homes() -> None:
     if not file.is_file():
         pytest.skip("real Swiss meters are not there: set METERBEAM_SHARED to the folder that holds data/")
     found = homes_of_file(file, ZONE)
-    draws = evaluate_theft(
-        found, TheftPlan(2, ("onset", "always"), (0.08,), references=False, model=default_model())
-    )
+    plan = TheftPlan(2, ("onset", "always"), (0.08,), references=False, model=default_model())
+    draws = evaluate_theft(found, plan)
     summary = summary_rows([one for draw in draws for one in draw])
     rows = {(str(row["timing"]), str(row["method"])): row for row in summary}
     assert float(str(rows["onset", "change queue"]["auc"])) > 0.92

@@ -386,3 +386,21 @@ def test_rows_between_the_slots_are_refused(tmp_path: Path, capsys: pytest.Captu
     assert main(["tariff", "price", str(rates), "--load", str(load), *days]) == 1
     error = " ".join(capsys.readouterr().err.split())
     assert "1 rows between the slots, the first one at 2026-05-01T10:15:00Z" in error
+
+
+@pytest.mark.parametrize(
+    "state", ['{"credit": 1.5}', '{"power_factor": 0.85}', '{"past_peaks_kw": {"2025-08": 5.0}}']
+)
+def test_a_float_in_the_state_is_refused(
+    state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Money and kW are text or whole numbers; the message says which field and how to write it."""
+    (tmp_path / "state.json").write_text(state)
+    flat = tariff(tmp_path / "flat.yaml", '  - {id: energy, type: energy, rates: {all: "0.2"}}\n')
+    load = hours(tmp_path / "load.csv", date(2026, 1, 1), 1, lambda i: "1")
+    span = ["--from", "2026-01-01", "--to", "2026-01-01"]
+    arguments = ["tariff", "price", str(flat), "--load", str(load), *span]
+    assert main([*arguments, "--state", str(tmp_path / "state.json")]) == 1
+    said = capsys.readouterr().err
+    assert 'a decimal number as text such as "4.2"' in said
+    assert json.loads(state).popitem()[0] in said

@@ -48,8 +48,8 @@ def test_records_of_the_contract_need_no_mapping() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("records: [", "readable YAML", id="no-yaml"),
-        pytest.param("- 1", "mapping with the key 'records'", id="a-list"),
+        pytest.param("records: [", "valid YAML", id="no-yaml"),
+        pytest.param("- 1", "a field mapping: fields such as records", id="a-list"),
         pytest.param("records: {a: {as: Nothing}}", "unknown record 'Nothing'", id="unknown-record"),
         pytest.param(
             "records: {a: {as: Weather, fields: {meter: m}}}",

@@ -47,15 +47,19 @@ def test_an_empty_file_states_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "where", "found", "expected"),
     [
-        pytest.param("workers: 0", "key workers", "0", "greater than or equal to 1", id="range"),
-        pytest.param("timezone: Zurich", "key timezone", "'Zurich'", "IANA", id="timezone"),
-        pytest.param("on_error: skip", "key on_error", "'skip'", "'stop' or 'dead-letter'", id="choice"),
-        pytest.param("wokers: 2", "key wokers", "an unknown key", "workers", id="unknown-key"),
-        pytest.param("from: 2024-02-30", "key from", "2024-02-30", "date", id="no-such-day"),
+        pytest.param("workers: 0", "line 1: workers", "0", "greater than or equal to 1", id="range"),
+        pytest.param("timezone: Zurich", "line 1: timezone", "'Zurich'", "IANA", id="timezone"),
+        pytest.param("on_error: skip", "line 1: on_error", "'skip'", "'stop' or 'dead-letter'", id="choice"),
+        pytest.param("wokers: 2", "line 1: wokers", "an unknown field", "workers", id="unknown-key"),
+        pytest.param("from: 2024-02-30", "line 1: from", "2024-02-30", "date", id="no-such-day"),
         pytest.param(
-            "from: 2024-02-02\nto: 2024-02-01", "as a whole", "these values", "from <= to", id="order"
+            "from: 2024-02-02\nto: 2024-02-01",
+            "line 1: from",
+            "2024-02-02, after to 2024-02-01",
+            "from <= to",
+            id="order",
         ),
-        pytest.param("- lake", "meterbeam.yaml", "a list", "keys and values", id="not-a-mapping"),
+        pytest.param("- lake", "meterbeam.yaml", "a list", "fields such as", id="not-a-mapping"),
         pytest.param("a: 1\nb: [", "line 2", "stream end", "valid YAML", id="no-yaml"),
     ],
 )
@@ -73,7 +77,7 @@ def test_a_mistake_names_file_key_and_expectation(
 
 def test_a_missing_file_is_an_error_of_its_own(tmp_path: Path) -> None:
     """A file that was named must be there."""
-    with pytest.raises(MeterbeamError, match="no readable file"):
+    with pytest.raises(MeterbeamError, match="no such file"):
         load_settings(tmp_path / "absent.yaml")
 
 

@@ -17,6 +17,14 @@ from schemas.records import avro_schema
 CODECS = ("null", "deflate", "snappy", "zstandard")
 DAY = 1_704_067_200
 MICROS = 1_000_000
+TARIFF = """id: t
+version: 1
+effective: {from: 2024-01-01}
+currency: EUR
+timezone: UTC
+calendar: {periods: [{id: all}]}
+charges: [{id: base, type: fixed, per: day, amount: "0.40"}]
+"""
 
 Reading = tuple[Any, ...]
 

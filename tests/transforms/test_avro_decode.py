@@ -18,6 +18,7 @@ from schemas.records import Kind, avro_schema
 from tests.transforms.avro_files import (
     DAY,
     MICROS,
+    TARIFF,
     block_record,
     reading_record,
     readings_of,
@@ -304,8 +305,8 @@ def test_every_other_kind_is_read() -> None:
             {"value": "1.25", "from": time, "to": time + 1},
         ),
         "TariffVersion": (
-            {"tariff_id": "t", "version": "1", "yaml": "a: 1"},
-            {"tariff_id": "t", "version": "1", "yaml": "a: 1"},
+            {"tariff_id": "t", "version": "1", "yaml": TARIFF},
+            {"tariff_id": "t", "version": "1", "yaml": TARIFF},
         ),
         "TariffEvent": ({"event": "cpp", "local_date": days}, {"event": "cpp", "local_date": day}),
         "Weather": (

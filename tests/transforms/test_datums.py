@@ -17,6 +17,7 @@ from schemas.records import Kind, avro_schema
 from tests.transforms.avro_files import (
     DAY,
     MICROS,
+    TARIFF,
     Reading,
     block_record,
     reading_record,
@@ -231,7 +232,7 @@ def test_every_other_topic_gives_its_kind() -> None:
             "occurred_at": time, "value": None, "detail": "x"}),
         "weather": ("Weather", Kind.WEATHER, {"station": "w", "start": time, "interval_s": 3600,
             "temperature_c": -3.5}),
-        "tariffs": ("TariffVersion", Kind.TARIFFS, {"tariff_id": "t", "version": "1", "yaml": "a: 1"}),
+        "tariffs": ("TariffVersion", Kind.TARIFFS, {"tariff_id": "t", "version": "1", "yaml": TARIFF}),
     }  # fmt: skip
     for topic, (name, kind, record) in given_records.items():
         found = taken(topic, [datum(avro_schema(name), record | order)] * 3)

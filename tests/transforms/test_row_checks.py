@@ -9,7 +9,7 @@ import pytest
 
 from schemas.mapping import FieldMapping
 from schemas.records import avro_schema
-from tests.transforms.avro_files import DAY, MICROS, block_record, reading_record
+from tests.transforms.avro_files import DAY, MICROS, TARIFF, block_record, reading_record
 from transforms.avro_decode import Decoder
 
 INF = float("inf")
@@ -140,3 +140,27 @@ def test_times_out_of_reach_do_not_overflow() -> None:
     payload = b"".join(decoder.schema.encode(row) for row in (sound, record))
     found = decoder.decode([payload], [2])
     assert (found.bad_rows.tolist(), found.faults.reason(1)) == ([1], "start is not a time")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        pytest.param("t", TARIFF, None, id="sound"),
+        pytest.param("other", TARIFF, "yaml: found tariff t, expected other", id="other-name"),
+        pytest.param(
+            "t", TARIFF.replace("EUR", "euro"), "yaml, line 4: currency: found 'euro', expected ", id="wrong"
+        ),
+        pytest.param("t", "{", "yaml, line 1: found ", id="no-yaml"),
+    ],
+)
+def test_a_received_tariff_is_read_as_its_file_would_be(name: str, text: str, message: str | None) -> None:
+    """One that cannot be priced by is kept out with the line that is wrong, and its neighbours go on."""
+    order = {"received_at": DAY * MICROS, "source": None, "sequence": None}
+    decoder = Decoder(json.dumps(avro_schema("TariffVersion")), FieldMapping(), "UTC")
+    rows = [
+        {"tariff_id": "t", "version": "1", "yaml": TARIFF},
+        {"tariff_id": name, "version": "2", "yaml": text},
+    ]
+    found = decoder.decode([b"".join(decoder.schema.encode(row | order) for row in rows)], [2])
+    assert found.bad_rows.tolist() == ([] if message is None else [1])
+    assert message is None or found.faults.reason(1).startswith(message)

@@ -1,0 +1,69 @@
+"""Exact repeats among received records: equal in everything but where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["without_repeats"]
+
+BETWEEN, NONE = "\x1f", "\x1e"
+"""Characters of a list's text that stand in no number and no name."""
+
+
+def without_repeats(table: pa.Table, key: Sequence[str], ignored: Sequence[str]) -> pa.Table:
+    """The rows that no earlier row equals.
+
+    Only rows that share their key with another one are compared whole, column by column.
+
+    Args:
+        table: Records of one kind, shape (n,); numbers, texts, and lists of them.
+        key: Columns in which repeats agree and few others do.
+        ignored: Columns that are not compared.
+
+    Returns:
+        Its rows in their order, the first of each content.
+    """
+    if table.num_rows < 2:
+        return table
+    shared = _shared(table, key)
+    if not len(shared):
+        return table
+    content = table.drop_columns(list(ignored)).take(pa.array(shared))
+    plain = {name: _plain(content[name].combine_chunks()) for name in content.column_names}
+    rows = pa.table(plain).append_column("row", pa.array(shared))
+    first = rows.group_by(list(plain), use_threads=False).aggregate([("row", "min")])["row_min"]
+    kept = np.ones(table.num_rows, np.bool_)
+    kept[shared] = False
+    kept[first.to_numpy()] = True
+    return table if kept.all() else table.filter(pa.array(kept))
+
+
+def _shared(table: pa.Table, key: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Rows whose key another row has too, ascending."""
+    keys = pa.table({name: _plain(table[name].combine_chunks()) for name in key})
+    keys = keys.append_column("row", pa.array(np.arange(table.num_rows)))
+    rows = keys.group_by(list(key), use_threads=False).aggregate([("row", "list")])["row_list"]
+    shared: np.ndarray[tuple[int], np.dtype[np.int64]] = np.sort(
+        pc.list_flatten(rows.filter(pc.greater(pc.list_value_length(rows), 1))).to_numpy()
+    )
+    return shared
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column that can be grouped by: a list, or a float (NaN equals itself), becomes its text."""
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_list(column.type):
+        inner = pc.fill_null(column.flatten().cast(pa.string()), NONE)
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        offsets = pa.array(np.append(0, np.cumsum(lengths)), pa.int32())
+        texts = pc.binary_join(pa.ListArray.from_arrays(offsets, inner), BETWEEN)
+        known = pc.binary_join_element_wise(pa.array(lengths).cast(pa.string()), texts, ":")
+        return pc.if_else(column.is_null(), pa.scalar(None, pa.string()), known)
+    if pa.types.is_dictionary(column.type) or pa.types.is_floating(column.type):
+        return column.cast(pa.string())
+    return column
