@@ -55,15 +55,22 @@ class Lessons:
         )
 
 
-def injected_lessons(homes: Homes, *, kinds: tuple[str, ...] = MIX, draws: int = DRAWS) -> Lessons:
+def injected_lessons(
+    homes: Homes,
+    *,
+    kinds: tuple[str, ...] = MIX,
+    draws: int = DRAWS,
+    homes_a_feeder: int = HOMES_A_FEEDER,
+) -> Lessons:
     """Theft of every timing injected into some of the homes, behind feeder meters.
 
     Args:
         homes: Real meters, taken to be honest: the few that are not blur the lesson a little.
         kinds: Attacks to teach.
         draws: Draws of each timing.
+        homes_a_feeder: Homes behind one feeder meter.
     """
-    feeders = max(round(len(homes.names) / HOMES_A_FEEDER), 1)
+    feeders = max(round(len(homes.names) / homes_a_feeder), 1)
     parts: list[Lessons] = []
     for number in range(draws):
         for timing in TIMINGS:

@@ -47,6 +47,7 @@ class TheftPlan:
         top: Meters that are inspected: for precision and energy recovered.
         references: Whether an isolation forest and models taught here are tried; these take most of the time.
         model: Orders the state queue as a detect run would; None for the untaught order.
+        taught: Attacks that models taught here learn from: others among ``kinds`` are new to them.
     """
 
     seeds: int = 10
@@ -57,6 +58,7 @@ class TheftPlan:
     top: int = 20
     references: bool = True
     model: Model | None = None
+    taught: tuple[str, ...] = MIX
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,10 @@ def evaluate_theft(homes: Homes, plan: TheftPlan) -> Iterator[list[Tried]]:
     """Every method on every draw; one list a draw, so that progress can be shown.
 
     Homes, feeders and thieves of a draw depend on seed and prevalence alone: methods and timings are paired.
-    Models taught here learn from ``MIX``, so that other ``kinds`` are new to them, and judge only homes that
-    they never saw.
+    Models taught here judge only homes that they never saw.
     """
     able = homes.able
-    folds = fold_models("injected", injected_lessons(homes)) if plan.references else {}
+    folds = fold_models("injected", injected_lessons(homes, kinds=plan.taught)) if plan.references else {}
     for prevalence in plan.prevalences:
         for timing in plan.timings:
             for seed in range(plan.seeds):

@@ -43,6 +43,9 @@ def theft(
             "--references/--no-references", help="Also models taught on other halves of these homes: slower."
         ),
     ] = True,
+    teach: Annotated[
+        str, typer.Option(help="Comma-separated attacks that those learn: leave one out to see it new.")
+    ] = "FDI1,FDI2,FDI3,FDI4,FDI5,FDI6",
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Orders the state queue; else the default model.")
     ] = None,
@@ -56,8 +59,8 @@ def theft(
     """Inject theft into real meters and rank them with the pipeline's own detect run, beside the references.
 
     Homes, thieves and feeders are paired over methods and timings. "state queue" is ordered as a detect run
-    does it, "untaught" without a model, "trained here" by models taught with FDI1 to FDI6 injected into homes
-    of the other half. precision is P@top, recovered the share of the stolen energy in the top, auc_by_attack
+    does it, "untaught" without a model, "trained here" by models taught with theft injected into homes of
+    the other half. precision is P@top, recovered the share of the stolen energy in the top, auc_by_attack
     the AUC of each kind of thief against the honest.
 
     Example:
@@ -78,6 +81,7 @@ def theft(
         top,
         references,
         default_model() if model is None else load_model(model)[0],
+        _names("--teach", teach, tuple(ATTACKS)),
     )
     result = run_theft(_homes(homes, lake, timezone, cut), plan)
     columns = ("prevalence", "timing", "method", *METRICS, "auc_by_attack")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from models.theft_columns import COLUMNS, OWN
 from models.town import TownPlan
 from models.trained import taught
 from pipelines.batch.detect_run import detect_lake
+from pipelines.batch.energy_prices import energy_prices
+from pipelines.batch.lake_master import lake_master
 from pipelines.batch.model_file import default_model, load_model, model_in_force, save_model
 from pipelines.batch.outcomes import ENOUGH, keep_outcome
 from pipelines.batch.train import train_lake
@@ -25,7 +28,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.views import connect
 from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.errors import MeterbeamError
-from tests.pipelines.towns import ZONE, run
+from tests.pipelines.towns import ZONE, make_town, run
 
 METERS, FIRST, DAYS = 44, date(2026, 3, 2), 42
 
@@ -209,3 +212,23 @@ def test_feedback_that_cannot_be_is_refused(
     options = ["--lake", str(lake), "--meter", meter, "--outcome", outcome, "--user", user]
     assert main(["detect", "feedback", *options]) == code
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_prices_are_those_of_the_bills(tmp_path: Path) -> None:
+    """Of each billed meter: what its kWh lines add up to, over the kWh of the line that counts most."""
+    town = make_town(tmp_path / "town", meters=6, days=40)
+    run(tmp_path / "lake", town, tariffs=town / "tariffs")
+    lake = Lake.open(tmp_path / "lake")
+    prices = energy_prices(lake, lake_master(lake))
+    with connect(lake) as views:
+        lines = views.execute(
+            "SELECT p.meter_id, l.charge, sum(l.quantity), sum(l.amount) FROM "
+            "(SELECT unnest(lines) AS l FROM stored.bills_current WHERE NOT withdrawn AND status = 'active') "
+            "JOIN service_points p ON p.service_point_id = l.service_point_id "
+            "WHERE l.unit = 'kWh' GROUP BY ALL"
+        ).fetchall()
+    assert lines
+    for meter in {line[0] for line in lines}:
+        mine = [line for line in lines if line[0] == meter]
+        expected = sum(line[3] for line in mine) / max(line[2] for line in mine)
+        assert prices[meter].a_kwh == expected.quantize(Decimal("0.000001"))
