@@ -25,6 +25,8 @@ __all__ = ["homes_of_file", "homes_of_lake"]
 FEWEST_HOMES = 20
 FEWEST_DAYS = 28
 MICRO = 1_000_000
+LACKING = 0.03
+"""Share of a window's slots that may be missing."""
 
 
 def homes_of_file(path: Path, timezone: str, cut: int | None = None) -> Homes:
@@ -58,18 +60,33 @@ def homes_of_file(path: Path, timezone: str, cut: int | None = None) -> Homes:
     else:
         expected = "columns meter_id, day and kwh (lists), or meter_id, local_time and kwh"
         raise MeterbeamError(str(path), f"columns {', '.join(rows.schema.names)}", expected)
+    micro = [_micro(values) for values in lists]
     if cut is not None:
-        meters, days = _windows(meters, days, cut)
-    return _dense(str(path), timezone, meters, days, [_micro(values) for values in lists])
+        meters, days, micro = _windows(meters, days, micro, cut)
+    return _dense(str(path), timezone, meters, days, micro)
 
 
-def _windows(meters: list[str], days: list[date], cut: int) -> tuple[list[str], list[date]]:
-    """Days moved into the first window, whole weeks long, and the meters' names with the window's number."""
+def _windows(
+    meters: list[str], days: list[date], values: list[list[int | None]], cut: int
+) -> tuple[list[str], list[date], list[list[int | None]]]:
+    """Days of whole windows moved into the first one, and the meters' names with the window's number.
+
+    A window is whole weeks long; it is whole where it lacks no more than ``LACKING`` of its slots.
+    """
     first = monday(epoch_day(min(days, default=date(1970, 1, 1))))
     number = [epoch_day(day) - first for day in days]
     length = cut // WEEK * WEEK
     names = [f"{m}{WINDOW}{n // length:03d}" for m, n in zip(meters, number, strict=True)]
-    return names, [day_date(first + n % length) for n in number]
+    have: dict[str, int] = {}
+    for name, slots in zip(names, values, strict=True):
+        have[name] = have.get(name, 0) + sum(value is not None for value in slots)
+    least = (1 - LACKING) * length * max((len(slots) for slots in values), default=0)
+    kept = [row for row, name in enumerate(names) if have[name] >= least]
+    return (
+        [names[row] for row in kept],
+        [day_date(first + number[row] % length) for row in kept],
+        [values[row] for row in kept],
+    )
 
 
 def _micro(values: list[float | None]) -> list[int | None]:

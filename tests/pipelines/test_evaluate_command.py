@@ -159,3 +159,20 @@ def test_swiss_homes() -> None:
     recall = {row["fault"]: row["recall"] for row in faults["rows"]}
     assert min(recall[name] for name in ("stuck at zero", "stuck value", "gap, then lump", "duplicate")) > 0.9
     assert faults["false_alarms"]["all"] < 0.06
+
+
+def test_years_of_few_homes_are_cut_into_windows(homes: Path) -> None:
+    """Each whole window is a meter over the first one's days, with the readings of its own days."""
+    whole, cut = homes_of_file(homes, ZONE), homes_of_file(homes, ZONE, 28)
+    assert cut.grid.days == 28
+    assert cut.have.mean() > 0.97
+    assert {name.split("#")[0] for name in cut.names} == set(whole.names)
+    for row, name in enumerate(cut.names):
+        meter, number = name.split("#")
+        start = int(number) * 28 * 24  # the first day is a Monday
+        assert (cut.load[row] == whole.load[whole.names.index(meter), start : start + 28 * 24]).all()
+    by_meter: dict[str, set[int]] = {}
+    for name, fold in zip(cut.names, cut.folds.tolist(), strict=True):
+        by_meter.setdefault(name.split("#")[0], set()).add(fold)
+    assert all(len(folds) == 1 for folds in by_meter.values())
+    assert set.union(*by_meter.values()) == {0, 1}
