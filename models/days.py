@@ -111,6 +111,14 @@ def trailing_sum(days: Int, back: int) -> Int:
     return result
 
 
+def trailing_max(days: Int, back: int) -> Int:
+    """Greatest of the ``back`` days before each day, itself excluded, at least 0; (n, days)."""
+    result = np.zeros_like(days)
+    for step in range(1, min(back, days.shape[1] - 1) + 1):
+        np.maximum(result[:, step:], days[:, :-step], out=result[:, step:])
+    return result
+
+
 def expected_only(flat: Int, expected: Bool, grid: DayGrid) -> Int:
     """The slots among ``flat`` whose local day is expected."""
     if expected.all():

@@ -14,6 +14,7 @@ import pyarrow as pa
 from models.calendar import day_date
 from models.comparison import Comparison, Place, Scored, compare
 from models.device_events import DeviceEvents
+from models.fault_registers import RegisterReads
 from models.other_reasons import against
 from models.reasons import change_reasons, state_reasons
 from models.series import Int
@@ -44,6 +45,7 @@ def detect(
     places: dict[str, Place],
     as_of: date,
     events: DeviceEvents | None = None,
+    registers: RegisterReads | None = None,
     *,
     prices: Prices | None = None,
     model: Model | None = None,
@@ -56,6 +58,7 @@ def detect(
         places: Service point of each meter; empty in a lake without master data.
         as_of: Last local day the features tell of.
         events: Of the meters that have any of interest.
+        registers: Register reads up to the moment.
         prices: Of a kWh at the meters that have bills.
         model: Orders the state queue; None for the order that needs no teaching.
 
@@ -63,7 +66,7 @@ def detect(
         The same result for any order of the rows and any sharding. The queues are empty where there are
         fewer than five meters or three weeks: then nothing can be compared.
     """
-    found = compare(pieces, weeks, places, events, model)
+    found = compare(pieces, weeks, places, events, registers, model)
     queues = CHANGE_QUEUE.content.empty_table(), STATE_QUEUE.content.empty_table()
     if found.scored is not None:
         told = against(found, places, events or {})

@@ -33,9 +33,9 @@ def detect_lake(folder: Path, model: Path | None = None) -> dict[str, Any]:
             raise MeterbeamError(
                 str(folder), "no closed local day", "a lake with results (meterbeam backfill)"
             )
-        events = raw_names(lake, Kind.EVENTS)
+        events, registers = (raw_names(lake, kind) for kind in (Kind.EVENTS, Kind.REGISTERS))
         features, master = FeaturePieces(lake), lake_master(lake)
-        parts, found = detect_parts(run.run_no, features, master, epoch_day(closed), events, model)
+        parts, found = detect_parts(run.run_no, features, master, epoch_day(closed), events, registers, model)
         last = runs.slice(runs.num_rows - 1).to_pylist()[0]
         facts = {name: last[name] for name in ("rules", "tariffs", "last_closed")}
         run.commit(

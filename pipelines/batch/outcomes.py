@@ -86,7 +86,7 @@ def inspected_lessons(lake: Lake) -> Lessons:
         week = monday(epoch_day(row["inspected_on"]))
         by_week.setdefault(week, []).append((row["meter_id"], row["outcome"] == "theft"))
     found: list[tuple[Any, bool, float, int]] = []
-    places = places_of(lake_master(lake)) if by_week else {}
+    places = places_of(lake_master(lake), lake.config.timezone) if by_week else {}
     for week, inspected in sorted(by_week.items()):
         features = FeaturePieces(lake, before=week)
         scored = compare(features, features.weeks, places).scored

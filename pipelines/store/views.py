@@ -12,6 +12,7 @@ from pipelines.store.files import serve, stored_schema
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.raw_view import RawReadings
+from pipelines.store.settlement import settlement_view, suppliers_view
 from pipelines.store.view_sql import CONTRACT, RECORD_KINDS, view_of_records
 from schemas.arrow import RAW
 from schemas.lake import RAW_FILES, LakeTable, lake_tables
@@ -20,7 +21,7 @@ from transforms.storage import ObjectPath
 
 __all__ = ["VIEWS", "connect", "statements", "write_views"]
 
-VIEWS = (*CONTRACT, "raw", *(kind.value for kind in RECORD_KINDS))
+VIEWS = (*CONTRACT, "settlement", "raw", *(kind.value for kind in RECORD_KINDS))
 """Names of all views of the output contract."""
 SETTINGS = """
 SET autoinstall_known_extensions = false;  -- nothing is ever fetched from the network
@@ -65,7 +66,9 @@ def statements(lake: Lake, *, relative: bool = False) -> list[str]:
     for kind in RECORD_KINDS:
         made.append(_view(f"stored.{kind.value}_received", _received(lake, kind, base)))
         made.append(_view(kind.value, view_of_records(kind)))
-    return made + [_view(name, select) for name, select in CONTRACT.items()]
+    made.append(_view("stored.suppliers", suppliers_view(lake)))
+    made += [_view(name, select) for name, select in CONTRACT.items()]
+    return [*made, _view("settlement", settlement_view())]
 
 
 def write_views(lake: Lake) -> None:
