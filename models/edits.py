@@ -161,9 +161,13 @@ def validate_with_edits(facts: SeriesFacts, edits: SlotEdits | None, pack: RuleP
 
 
 def _in_range(edits: SlotEdits, facts: SeriesFacts) -> SlotEdits:
-    """Edits of expected slots: on others there is nothing to decide, and nothing may follow from them."""
+    """Edits from a series' first day on: before it there is nothing to decide, and nothing may follow.
+
+    Days that have not closed count, as what was received of them does: the day before looks at them.
+    """
     rows = slice(0, len(edits.put))
-    inside = np.repeat(facts.expected[rows], facts.grid.lengths, axis=1)
+    begun = facts.expected[rows] | np.logical_or.reduceat(facts.have[rows], facts.grid.offsets[:-1], axis=1)
+    inside = np.repeat(np.logical_or.accumulate(begun, axis=1), facts.grid.lengths, axis=1)
     if facts.unserved is not None:
         inside &= ~facts.unserved[rows]
     decided = {name: getattr(edits, name) & inside for name in ("put", "kept", "dropped")}

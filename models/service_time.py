@@ -109,7 +109,8 @@ class InForce:
         disconnected: Days whose service is disconnected.
         inactive: Days whose service is inactive or closed, disconnected ones all.
         capacity: Service size, 0 = not stated. [micro-unit a slot]
-        unserved: Slots of expected days at whose start no service point is in force.
+        unserved: Slots at whose start no service point is in force, of expected days and of those of service
+            that have not closed.
     """
 
     expected: Bool
@@ -136,9 +137,9 @@ def in_force(
     partial: dict[int, Bool] = {}
     last = min(max(last_closed - grid.first_day + 1, 0), grid.days)
     for i, row in enumerate(rows):
-        first = min(max(row.first_day - grid.first_day, 0), last)
+        first = min(max(row.first_day - grid.first_day, 0), grid.days)
         if empty:
-            expected[i, first:last] = True
+            expected[i, first:] = True
             continue
         columns = [
             np.clip((np.array(stretch) - grid.origin) // grid.interval_s, 0, grid.slots).tolist()
@@ -147,10 +148,11 @@ def in_force(
         for low, high in columns:
             if low < high:
                 days = int(grid.day_of_slot[low]), int(grid.day_of_slot[high - 1]) + 1
-                expected[i, max(days[0], first) : max(min(days[1], last), first)] = True
+                expected[i, max(days[0], first) : max(days[1], first)] = True
         if not np.isin(columns, grid.offsets).all():
             partial[i] = _unserved(columns, expected[i], grid)
         _versions(row, grid, disconnected[i], inactive[i], capacity[i])
+    expected[:, last:] = False  # after its slots were judged: the day before looks at them
     unserved = None
     if any(mask.any() for mask in partial.values()):
         unserved = np.zeros((len(rows), grid.slots), np.bool_)

@@ -170,9 +170,9 @@ def test_edits_of_others_change_nothing() -> None:
 
 
 def test_an_edit_before_the_range_decides_nothing() -> None:
-    """A day that is not expected has no slots to set: a run of equal values does not begin on it."""
+    """Days before the first reading have no slots to set: a run of equal values does not begin on them."""
     made = facts()
-    made.expected[0, :2] = False
+    made.expected[0, :2], made.have[0, :48] = False, False
     on_third = edit("set", 48, 72, value="0.5")
     found = result(on_third, edit("set", 0, 48, value="0.5") | {"edit_id": "f"}, of=made).findings
     assert 24 in found.seen.tolist()  # the flat line of the third day alone
