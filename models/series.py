@@ -60,6 +60,11 @@ class Reads:
         empty = np.zeros(0, np.int64)
         return Reads(empty, empty, empty, empty, empty, np.zeros((0, 2), np.int64))
 
+    def until(self, second: int) -> Reads:
+        """Those taken up to a second."""
+        kept = self.at <= second
+        return Reads(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
 
 @dataclass(frozen=True)
 class Handovers:

@@ -24,7 +24,7 @@ class LakeTable:
             ``append``: rows are facts of their run; ``replace``: each run writes the whole content.
         key: Columns of the key of a versioned table.
         content: The other columns.
-        varied: Columns of integers, or lists of them, that hardly repeat: files hold their differences.
+        varied: Integers that hardly repeat, by their path in a file: it holds their differences.
     """
 
     name: str
@@ -70,6 +70,7 @@ DAYS = LakeTable(
         ]
     ),
     ("meter_id", "channel", "local_day"),
+    ("total",),
 )
 """Micro-units. ``quality`` is that of every slot, or null where they differ and ``qualities`` lists
 them; ``methods``, ``flags`` and ``measured`` are null where no slot was made, flagged or replaced. A
@@ -90,6 +91,7 @@ DETERMINANTS = LakeTable(
         ]
     ),
     ("meter_id", "local_day"),
+    ("lines.list.element.quantity",),
 )
 
 BILL_LINE = pa.struct(
@@ -262,6 +264,20 @@ SERIES = LakeTable(
     pa.schema([*_ADDRESS, ("interval_s", pa.int32()), ("first_day", pa.date32()), ("last_day", pa.date32())]),
 )
 """Range of results of each series at the end of the last run."""
+RAW_KEPT = LakeTable(
+    "raw_kept",
+    "replace",
+    pa.schema(
+        [
+            *_ADDRESS,
+            ("interval_s", pa.int32()),
+            ("first_reading", pa.int64()),
+            ("kept_from", pa.date32()),
+        ]
+    ),
+)
+"""Series that retention took raw readings from: the second of their first one, and from which local day on
+all are there."""
 DIRTY_DAYS = LakeTable(
     "dirty_days",
     "replace",
@@ -285,6 +301,7 @@ TABLES: dict[str, LakeTable] = {
         FEEDER_BALANCE,
         SERIES,
         DIRTY_DAYS,
+        RAW_KEPT,
         RUNS,
     )
 }

@@ -30,6 +30,7 @@ from models.shard_scope import (
     whole_meters,
 )
 from models.sharding import shard_of_id
+from pipelines.batch.retired import Retired, retired
 from pipelines.batch.shard_ranges import ShardRange
 from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
@@ -62,6 +63,7 @@ class ProcessJob:
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
         tariffs: Folder of tariff files, named by their content.
+        frozen: Whether raw readings have left the lake, so that there are days that stay as they are.
     """
 
     lake: str
@@ -74,11 +76,12 @@ class ProcessJob:
     limits: Days | None
     cells: int
     tariffs: str | None = None
+    frozen: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether every day of every meter is computed: then bills are priced on the way."""
-        return self.everything and self.limits is None
+        return self.everything and self.limits is None and not self.frozen
 
 
 @dataclass(frozen=True)
@@ -289,12 +292,17 @@ def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
         master=master,
         zone=lake.config.timezone,
         last_closed=job.last_closed,
-        first_readings=first_readings(intervals),
+        first_readings=_retired(job.lake, job.run_no).first_readings(first_readings(intervals)),
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
         edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
         joined=shards.linked,
     )
+
+
+@lru_cache(maxsize=1)
+def _retired(lake: str, run_no: int) -> Retired:
+    return retired(_lake(lake, run_no))
 
 
 @lru_cache(maxsize=1)
@@ -330,6 +338,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
     whole = whole_meters(dirty.merged(), names, linked if inputs.joined else {})
     closed = closed_only(whole, max(inputs.last_closed, job.former_closed))
+    closed = _retired(job.lake, job.run_no).open_days(closed, job.pack)
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)

@@ -9,6 +9,9 @@ import typer
 
 from pipelines.lake_options import HistoryFrom, MappingFile, RulesName, Shards, TariffFolder, Timezone
 
+BUNDLE_MS = 1000
+"""Large bundles: each costs a pack a shard. An alert waits for the end of its bundle."""
+
 
 def stream(
     kafka: Annotated[str, typer.Option(metavar="HOST:PORT", help="Brokers, several with commas.")],
@@ -33,7 +36,7 @@ def stream(
     flush_interval: Annotated[
         float, typer.Option(min=1, help="Seconds until late data are computed.")
     ] = 30.0,
-    commit_interval: Annotated[float, typer.Option(min=1, help="Seconds between commits.")] = 60.0,
+    commit_interval: Annotated[float, typer.Option(min=1, help="Seconds between commits.")] = 30.0,
     checkpoint_interval: Annotated[float, typer.Option(min=0.5, help="Seconds between checkpoints.")] = 10.0,
     parallelism: Annotated[int, typer.Option(min=1, help="Parallel subtasks of each step.")] = 1,
     backend: Annotated[str, typer.Option(help="Embedded Flink: state in hashmap or rocksdb.")] = "hashmap",
@@ -41,9 +44,17 @@ def stream(
         str, typer.Option(help="Start from the latest state of this lake's stream, from none, or a path.")
     ] = "latest",
     replay: Annotated[
-        bool, typer.Option("--replay", help="Begin without state: the topics hold all that the lake holds.")
+        bool, typer.Option("--replay", help="Begin with nothing: the topics hold all that the lake holds.")
     ] = False,
     alerts: Annotated[str | None, typer.Option(metavar="TOPIC", help="Send alerts to this topic.")] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Bring this up to date with each status line: kafka://HOST:PORT, postgresql://…, or "
+            "postgres (METERBEAM_DSN). Repeatable.",
+        ),
+    ] = None,
     kafka_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Setting of the Kafka clients; repeatable.")
     ] = None,
@@ -61,6 +72,7 @@ def stream(
         meterbeam stream --kafka localhost:9092 --lake lake --timezone Europe/Zurich --tariffs tariffs
     """
     from pipelines.cluster.beam_options import Streaming
+    from pipelines.downstream.targets import target_of
     from pipelines.stream import StreamOptions
     from pipelines.streaming.stream_run import StreamRun, run_stream
     from schemas.errors import UsageError
@@ -88,7 +100,12 @@ def stream(
         kafka=kafka,
         flink=flink,
         name=name,
-        streaming=Streaming(parallelism=parallelism, checkpoint_ms=int(checkpoint_interval * 1000)),
+        streaming=Streaming(
+            parallelism,
+            workers=parallelism,
+            checkpoint_ms=int(checkpoint_interval * 1000),
+            bundle_ms=BUNDLE_MS,
+        ),
         backend="rocksdb" if backend == "rocksdb" else "hashmap",
         savepoint=savepoint,
         alerts=alerts,
@@ -96,6 +113,7 @@ def stream(
         status_s=status_interval,
         stop_after_s=stop_after,
         settings=settings,
+        push=tuple(target_of(text, settings) for text in push or ()),
     )
     return run_stream(options, run)
 

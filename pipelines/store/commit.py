@@ -137,7 +137,8 @@ class Run:
         for name, mine in sorted(by_table.items()):
             table = lake_table(name)
             gone = (removed or {}).get(name)
-            versions[name] = self._publish(_delta(self.lake, table), table, mine, "append", gone)
+            delta = self._runs if name == RUNS.name else _delta(self.lake, table)
+            versions[name] = self._publish(delta, table, mine, "append", gone)
         self._publish_root(versions, facts)
         self._done = True
         self.lake.refresh()

@@ -30,6 +30,8 @@ from transforms.storage import place
 __all__ = ["MaintainOptions", "carried_facts", "in_order", "maintain"]
 
 DAY_S = 86_400
+RUNS_AT_ONCE = 16
+"""Packing is a run itself and leaves a file of ``runs``: fewer are not worth it."""
 _NEVER = 1 << 20
 
 
@@ -77,9 +79,11 @@ def maintain(options: MaintainOptions) -> dict[str, Any]:
 
 def _groups(lake: Lake, table: LakeTable, options: MaintainOptions) -> list[list[Path]]:
     """Small files of a table, neighbours in shards together, each list to become one file."""
-    if table.growth == "replace" or table.name == RUNS.name:
+    if table.growth == "replace":
         return []
     small = [path for path in map(place, lake.files(table.name)) if path.stat().st_size < options.small_bytes]
+    if table.name == RUNS.name and len(small) < RUNS_AT_ONCE:
+        return []
     groups: list[list[Path]] = []
     size = 0
     for path in sorted(small, key=_place):
