@@ -91,6 +91,7 @@ class ShardRun:
         """Validate and estimate group by group."""
         holidays = frozenset(epoch_day(day) for day in self.pack.holidays)
         edits = edits_in_force(self.inputs.edits)
+        self._homeless_records()  # before any row: a day in service in part takes them along
         for group in assemble(self.inputs, self.assembly):
             facts = replace(group.facts, holidays=holidays)
             decided = slot_edits(edits, group.names, facts.grid)
@@ -152,9 +153,9 @@ class ShardRun:
             return day <= self.inputs.last_closed
         return any(first <= day <= last for first, last in self.scope.get(name, ()))
 
-    def _meter_problems(self, problems: Problems, meters: Sequence[str]) -> None:
-        """Findings from registers, events and master data."""
-        inputs = self.inputs
+    def _homeless_records(self) -> None:
+        """Findings from registers and events at whose time no service point was in force."""
+        inputs, problems = self.inputs, self.assembly.problems
         for table, column, rule_channel in (
             (inputs.registers, "read_at", True),
             (inputs.events, "occurred_at", False),
@@ -169,6 +170,10 @@ class ShardRun:
                     "a record",
                     "a service point in force",
                 )
+
+    def _meter_problems(self, problems: Problems, meters: Sequence[str]) -> None:
+        """Findings from events and master data."""
+        inputs = self.inputs
         _, unpaired = outages_of(inputs.events, {})
         for meter, second in unpaired:
             self._add(
