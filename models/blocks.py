@@ -351,10 +351,13 @@ def _each(table: pa.Table, length: Int) -> Int | None:
     column = table["received_each"]
     if column.null_count == len(column):
         return None
-    integers = table["values_int"].is_valid().to_numpy()
-    order = np.concatenate([np.flatnonzero(integers), np.flatnonzero(~integers)])
-    lists = _one_list(column).take(pa.array(order))
-    told = np.repeat(lists.is_valid().to_numpy(zero_copy_only=False), length[order])
+    lists, integers = _one_list(column), table["values_int"].is_valid().to_numpy()
+    if not integers.all():
+        order = np.concatenate([np.flatnonzero(integers), np.flatnonzero(~integers)])
+        lists, length = lists.take(pa.array(order)), length[order]
+    told = np.repeat(lists.is_valid().to_numpy(zero_copy_only=False), length)
+    if told.all():
+        return lists.flatten().to_numpy()  # type: ignore[no-any-return]
     each = np.full(len(told), NEVER, np.int64)
     each[told] = lists.flatten().to_numpy()
     return each

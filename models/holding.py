@@ -38,11 +38,14 @@ def count_slots(quality: Codes) -> SlotCounts:
     Args:
         quality: ``Quality`` of each slot; (n, slots).
     """
+    # Most bills hold nothing that is counted here: one look at each tells.
+    some = np.flatnonzero(quality.min(axis=1, initial=Quality.VERIFIED) <= Quality.EDITED)
+    doubtful = quality[some]
 
     def of(*codes: Quality) -> Int:
-        found: Int = sum(
-            ((quality == code).sum(axis=1) for code in codes), start=np.zeros(len(quality), np.int64)
-        )
+        found = np.zeros(len(quality), np.int64)
+        for code in codes:
+            found[some] += np.count_nonzero(doubtful == code, axis=1)
         return found
 
     return SlotCounts(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.calendar import DayGrid
-from models.days import per_day, to_slots
+from models.days import per_day, slots_per_day, to_slots
 from models.series import Bool, Int, Outages, SeriesFacts
 from models.slot_marks import micro_rate, slot_marks
 from schemas.rulepack import RulePack
@@ -85,14 +85,15 @@ def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
         good &= ~facts.external
     if touched is not None:
         good &= ~touched
-    eligible = per_day(np.logical_and.reduce, good, grid)
+    lost = slots_per_day(~good, grid)
+    eligible = lost == 0
     if facts.disconnected is not None:
         eligible &= ~facts.disconnected
     return Screen(
         good=good,
         eligible=eligible,
-        any_good=per_day(np.logical_or.reduce, good, grid),
-        complete=per_day(np.logical_and.reduce, have, grid),
+        any_good=lost < grid.lengths,
+        complete=slots_per_day(~have, grid) == 0,
         total=per_day(np.add.reduce, facts.value, grid),
         peak=peak,
         absent=absent,

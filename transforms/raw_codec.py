@@ -154,11 +154,14 @@ def _moved(rows: pa.Table, times: pa.ChunkedArray, sign: int) -> pa.ChunkedArray
     lists = pa.concat_arrays(times.chunks)
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     start, interval = (rows.column(name).to_numpy().astype(np.int64) for name in ("start", "interval_s"))
-    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    slot = np.repeat(start, counts) + place * np.repeat(interval, counts)
-    moved = pa.array(lists.flatten().to_numpy() + sign * MICROS * slot)
+    slot = np.arange(int(counts.sum()))  # changed in place: these are the longest arrays there are
+    slot -= np.repeat(np.cumsum(counts) - counts, counts)
+    slot *= np.repeat(interval, counts)
+    slot += np.repeat(start, counts)
+    slot *= sign * MICROS
+    slot += lists.flatten().to_numpy()
     offsets = pa.array(np.append(0, np.cumsum(counts)).astype(np.int32))
-    return pa.chunked_array([pa.ListArray.from_arrays(offsets, moved, mask=lists.is_null())])
+    return pa.chunked_array([pa.ListArray.from_arrays(offsets, pa.array(slot), mask=lists.is_null())])
 
 
 def _one(column: Any) -> pa.Array:
