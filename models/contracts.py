@@ -111,7 +111,7 @@ def contract_book(master: MasterData, rules: BillingRules, zone: str) -> Contrac
 
 
 def meter_contracts(meter: str, spans: Sequence[Span], zone: str) -> list[Contract]:
-    """Tariffs of a meter in time, whatever else the bills of its service points count."""
+    """Tariffs of a meter in time, whatever else the bills of its service points count; with part days."""
     pieces = [_of_span(span) for span in spans if span.version.role == "customer" and span.version.account_id]
     by_point: list[list[_Piece]] = []
     for piece in pieces:
@@ -119,7 +119,7 @@ def meter_contracts(meter: str, spans: Sequence[Span], zone: str) -> list[Contra
             by_point[-1].append(piece)
         else:
             by_point.append([piece])
-    found = [contract for mine in by_point for contract in _contracts(mine, zone)]
+    found = [contract for mine in by_point for contract in _contracts(mine, zone, part_days=True)]
     return [replace(contract, load=meter) for contract in found]
 
 
@@ -168,15 +168,18 @@ def _shares(rules: BillingRules, zone: str) -> dict[str, list[_Source]]:
     return found
 
 
-def _contracts(pieces: Sequence[_Piece], zone: str) -> list[Contract]:
-    """Contracts of one service point; pieces that touch and change nothing about billing are one."""
+def _contracts(pieces: Sequence[_Piece], zone: str, *, part_days: bool = False) -> list[Contract]:
+    """Contracts of one service point; pieces that touch and change nothing about billing are one.
+
+    With ``part_days`` those begin and end with a day of which only a part is theirs.
+    """
     found: list[Contract] = []
     before: _Piece | None = None
     for piece in pieces:
         touches = before is not None and before.end == piece.start
         first = local_day(zone, piece.start)
-        first += local_midnight(zone, first) < piece.start
-        last = None if piece.end >= FOREVER else local_day(zone, piece.end) - 1
+        first += local_midnight(zone, first) < piece.start and (touches or not part_days)
+        last = None if piece.end >= FOREVER else local_day(zone, piece.end - part_days) - (not part_days)
         if touches and before is not None and found and before.head == piece.head:
             found[-1] = replace(found[-1], last_day=last)
         else:

@@ -69,6 +69,9 @@ def loads_of(computed: Computed, bought: dict[str, str]) -> Loads:
     expected = facts.expected[rows]
     quality: Codes = _within(result.quality if every else result.quality[rows], expected, facts.grid.lengths)
     imported = result.value if every else result.value[rows]
+    if facts.unserved is not None:
+        quality = np.where(facts.unserved[rows], np.int8(Quality.MISSING), quality).astype(np.int8)
+        imported = np.where(facts.unserved[rows], 0, imported)
     sold = {row: place[meter, "export"] for row, meter in enumerate(bought) if (meter, "export") in place}
     exports = np.zeros(expected.shape, np.bool_)
     exported = None

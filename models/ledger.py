@@ -24,7 +24,9 @@ from models.bill_prices import Prices
 from models.calendar import local_days, local_midnight
 from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
+from models.linked_days import linked_days
 from models.master import MICROS, MasterData, master_data
+from models.reach import reach_windows
 from models.repeats import without_repeats
 from models.shard_results import ShardResults, shard_results
 from models.shard_run import CONTEXT_BACK, ShardRun
@@ -32,11 +34,13 @@ from models.shard_scope import (
     EVER,
     Scope,
     closed_only,
+    join_scopes,
     mark_everything,
     mark_new_facts,
     ranges_of,
     split,
     whole_meters,
+    without,
 )
 from schemas.arrow import RAW
 from schemas.records import Kind
@@ -50,6 +54,8 @@ __all__ = [
     "LedgerRules",
     "LedgerState",
     "ShardLedger",
+    "behind",
+    "horizon",
     "leaves_with",
     "longest_stay",
 ]
@@ -190,6 +196,9 @@ class ShardLedger:
         self.rules = rules
         self.state = state or LedgerState()
         self.serves = serves
+        # What the last flush had, found again from state where there is none: a ledger just loaded.
+        self._ranges: dict[Name, Days] | None = None
+        self._known: tuple[pa.Table, MasterData] | None = None
 
     def take(self, kind: Kind, rows: pa.Table) -> None:
         """Append arrivals; nothing is computed.
@@ -222,7 +231,7 @@ class ShardLedger:
         for kind, table in raw.items():
             if pc.any(table[FRESH]).as_py():
                 raw[kind] = without_repeats(table, KEYS[kind], (FRESH, "source"))
-        former = ranges_of(self._inputs(index.flushed_through, settled=True))
+        former = self._former_ranges()
         found = first_readings(raw[Kind.INTERVALS].filter(pc.field(FRESH)))
         new = {
             name: first
@@ -235,15 +244,30 @@ class ShardLedger:
         touched = whole_meters(self._dirty(inputs, ranges, former), {*ranges, *index.first_readings})
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
+        scope, linked = without(scope, self._linked(scope, inputs))
+        beyond = join_scopes([beyond, linked])
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
-        run = ShardRun(inputs, rules.pack, scope, since=index.floor)
+        run = ShardRun(inputs, rules.pack, scope, since=index.floor, windows=self._windows(scope, inputs))
         meters = sorted(filter(self.serves, inputs.master.spans))
         results = self._whole_weeks(shard_results(run, meters, prices, bills=False))
         whole_since = index.floor if index.floor == EVER else index.floor + 1
         kept = self._settle()
         index.flushed_through = index.last_closed
+        self._ranges = ranges
         return Flushed(
             scope, results, beyond, ranges, index.last_closed, whole_since, run.series(), kept, new
+        )
+
+    def _former_ranges(self) -> dict[Name, Days]:
+        """Ranges of results as of the last flush."""
+        if self._ranges is None:
+            self._ranges = ranges_of(self._inputs(self.state.index.flushed_through, settled=True))
+        return self._ranges
+
+    def _windows(self, scope: Scope, inputs: ShardInputs) -> dict[Name, Days]:
+        longest = self.rules.pack.registers.max_read_gap_days
+        return reach_windows(
+            scope, inputs.registers, inputs.master, inputs.zone, back=CONTEXT_BACK, longest=longest
         )
 
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
@@ -285,9 +309,11 @@ class ShardLedger:
             edits=_nothing(Kind.EDITS) if settled else raw[Kind.EDITS],
         )
 
-    @staticmethod
-    def _master(points: pa.Table) -> MasterData:
-        return master_data(points.drop_columns([FRESH]))
+    def _master(self, points: pa.Table) -> MasterData:
+        points = points.drop_columns([FRESH])
+        if self._known is None or not self._known[0].equals(points):
+            self._known = points, master_data(points)
+        return self._known[1]
 
     def _touched(self) -> set[str]:
         """Meters of the service points that came anew."""
@@ -313,6 +339,25 @@ class ShardLedger:
         for (meter, _), day in low.items():
             of_meter[meter] = max(of_meter.get(meter, day), day)
         return {name: (of_meter[name[0]], last) for name in low}
+
+    def _linked(self, wanted: Scope, inputs: ShardInputs) -> dict[Name, list[Days]]:
+        """Days on which a meter is linked with others: they lie in other shards, if anywhere."""
+        master, longest = inputs.master, self.rules.pack.registers.max_read_gap_days
+        meters = {meter for meter, _ in wanted} & master.linked.keys()
+        if not meters:
+            return {}
+        reads = read_days(inputs.registers, inputs.zone)
+        days = {
+            meter: linked_days(
+                meter,
+                {point: c for point, c in master.claims.items() if any(claim[2] == meter for claim in c)},
+                [of_channel for name, of_channel in reads.items() if name[0] == meter],
+                inputs.zone,
+                longest,
+            )
+            for meter in sorted(meters)
+        }
+        return {name: days[name[0]] for name in wanted if name[0] in days}
 
     def _whole_weeks(self, results: ShardResults) -> ShardResults:
         """Features of weeks that lie wholly in state; of others some measured days may be forgotten."""

@@ -60,7 +60,7 @@ def settle(
     standing = (holder < 0) & (method != Method.NONE)
     flat[pool.slot] = 0
     flat[pool.slot[standing]] = value[standing]
-    actual = _whole_sums(flat, intervals, slots) + shared_parts(intervals, final, facts.grid)
+    actual = _whole_sums(flat, intervals, slots) + shared_parts(intervals, final, facts)
     tolerance = intervals.tolerance(int(pack.rules.sum_check.tolerance * 1000))
     doubted = _sums(facts.value.ravel()[pool.slot], suspect, holder, len(actual))
     others = _sums(value, ~suspect, holder, len(actual))

@@ -35,7 +35,7 @@ from pipelines.batch.shard_job import (
     prices,
     process_shards,
 )
-from pipelines.batch.shard_ranges import ShardRange, busy_shards, shard_ranges
+from pipelines.batch.shard_ranges import ShardRange, busy_shards, linked_ranges, shard_ranges
 from pipelines.batch.tally import Tally
 from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
@@ -51,6 +51,8 @@ from transforms.ingest import OnError
 from transforms.storage import place
 
 CELLS = 1 << 21
+ROW_CELLS = 3
+"""A raw row weighs as much as so many readings: it carries times, order and names of its own."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def run_once(
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
-        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers, busy)
+        ranges = _ranges(job, lake, _cells(raw), options, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -169,7 +171,7 @@ def run_once(
         if options.detect and last_closed is not None:
             queues, found = pool.call(_detect, job, parts)
             parts += queues
-        replaced = {**arrivals.replaced, **_replaced(lake, shards)}
+        replaced = {**arrivals.replaced, **_replaced(lake, job, shards)}
         summary = {**tally.summary(whole=len(busy) == lake.config.shards), **found}
         facts = _run_facts(pack, tariffs, last_closed, summary, arrivals.sources)
         run.commit([*parts, *taken.parts()], replaced, facts)
@@ -181,14 +183,29 @@ def run_once(
     }
 
 
-def _replaced(lake: Lake, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
+def _ranges(
+    job: ProcessJob, lake: Lake, cells: int, options: BackfillOptions, busy: Collection[int]
+) -> list[ShardRange]:
+    """All work of a run: the busy shards, and the linked meters that what is new can have changed."""
+    count = lake.config.shards
+    plain = shard_ranges(count, cells, options.cells, options.workers, busy)
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    return plain + linked_ranges(master.linked, len(master.spans), plain, count, cells, options.cells)
+
+
+def _replaced(lake: Lake, job: ProcessJob, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
     """Ranges of all series and dirty days; those of shards that were left alone stay as they are."""
     series = pa.concat_tables([SERIES.schema.empty_table(), *(receipt.series for receipt in shards)])
     dirty = pa.concat_tables([DIRTY_DAYS.schema.empty_table(), *(receipt.dirty for receipt in shards)])
-    worked = {number for receipt in shards for number in receipt.shards.numbers}
+    worked = {number for receipt in shards if not receipt.shards.linked for number in receipt.shards.numbers}
     if len(worked) < lake.config.shards:
         former = lake.table(SERIES.name)
         alone = ~np.isin(shard_of(former["meter_id"], lake.config.shards), sorted(worked))
+        linked = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data.linked
+        if linked:
+            ranges = [receipt.shards for receipt in shards]
+            meters = former["meter_id"].to_pylist()
+            alone = np.array([not any(one.serves(m, linked) for one in ranges) for m in meters], np.bool_)
         series = pa.concat_tables([series, former.filter(pa.array(alone))])
     order = [(name, "ascending") for name in ("meter_id", "channel", "interval_s")]
     return {SERIES.name: series.sort_by(order), DIRTY_DAYS.name: dirty}
@@ -227,8 +244,11 @@ def _process_transform(job: ProcessJob) -> Any:
     return ProcessShards(process_shards, job)
 
 
-def _readings(raw: pa.Table) -> int:
-    return sum(raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))["readings"].to_pylist())
+def _cells(raw: pa.Table) -> int:
+    """What the lake's interval readings take in memory, a reading of a long block as one."""
+    intervals = raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))
+    readings, rows = (sum(intervals[name].to_pylist()) for name in ("readings", "rows"))
+    return int(readings + ROW_CELLS * rows)
 
 
 def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions, new: bool) -> int | None:
@@ -317,7 +337,7 @@ def _process(pool: Workers, ranges: list[ShardRange], job: ProcessJob, tally: Ta
             for rule, count in receipt.findings.items():
                 tally.findings[rule] = tally.findings.get(rule, 0) + count
             advance(len(receipt.shards.numbers))
-    return sorted(receipts, key=lambda receipt: receipt.shards.first)
+    return sorted(receipts, key=lambda receipt: receipt.shards.name)
 
 
 def _bills(
@@ -354,8 +374,10 @@ def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], d
     folder = place(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
-    events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]
-    return detect_parts(job.run_no, features, master, job.last_closed, events)
+    events, registers = (
+        [name for name, _ in job.raw.get(kind, ())] for kind in (Kind.EVENTS, Kind.REGISTERS)
+    )
+    return detect_parts(job.run_no, features, master, job.last_closed, events, registers)
 
 
 def _run_facts(

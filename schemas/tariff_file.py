@@ -43,7 +43,7 @@ def load_billing_rules(folder: Path) -> BillingRules:
     Raises:
         MeterbeamError: It is wrong; names the line.
     """
-    path = folder / RULES_FILE
+    path = folder.joinpath(RULES_FILE)
     return read_yaml(path, BillingRules, "billing rules") if path.is_file() else BillingRules()
 
 
@@ -57,7 +57,7 @@ def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
         raise MeterbeamError(str(folder), "no folder", "a folder of tariff YAML files")
     found: dict[str, list[tuple[Tariff, Path]]] = {}
     for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
-        if path == folder / RULES_FILE:
+        if path == folder.joinpath(RULES_FILE):
             continue
         tariff = load_tariff(path)
         found.setdefault(tariff.id, []).append((tariff, path))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.calendar import DayGrid, day_grid
 from models.group_bills import load_channels
 from models.loads import Codes, Loads
-from models.master import MasterData
+from models.master import MICROS, MasterData
 from models.series import Bool, Int
 from schemas.channels import CHANNELS, REACTIVE
 from schemas.quality import Quality
@@ -119,11 +119,13 @@ class _Dense:
         return np.repeat(self.there, grid.lengths, axis=1)
 
     def put(self, rows: pa.Table, row: Int, day: Int, grid: DayGrid) -> None:
-        """Lay day rows on the grid."""
-        length = grid.lengths[day]
-        base = row * grid.slots + grid.offsets[day]
+        """Lay day rows on the grid; those of a part of a day begin with its first slot in service."""
+        lists = rows["values"].combine_chunks()
+        length = pc.list_value_length(lists).to_numpy().astype(np.int64)
+        start = rows["start"].cast(pa.int64()).to_numpy() // MICROS
+        base = row * grid.slots + (start - grid.origin) // grid.interval_s
         place = np.repeat(base - (np.cumsum(length) - length), length) + np.arange(int(length.sum()))
-        values = pc.fill_null(rows["values"].combine_chunks().flatten(), 0)
+        values = pc.fill_null(lists.flatten(), 0)
         self.value.ravel()[place] = values.to_numpy()
         self.quality.ravel()[place] = _qualities(rows, length)
         self.there[row, day] = True

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.calendar import day_date
+from models.calendar import day_date, local_days
 from models.comparison import Place
 from models.detect import detect
-from models.master import MasterData
+from models.master import FOREVER, MasterData
 from pipelines.batch.detect_events import device_events
+from pipelines.batch.detect_registers import register_reads
+from pipelines.batch.energy_prices import energy_prices
+from pipelines.batch.model_file import model_in_force
 from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
@@ -41,28 +45,46 @@ READ = (
     "day_max",
     "day_min",
     "day_zeros",
+    "day_lone",
     "day_hash",
     "hours",
+    "late",
     "parts",
 )
 """Columns of ``features`` that detection reads."""
 
 
-def places_of(master: MasterData) -> dict[str, Place]:
-    """Latest service-point version of each meter."""
+def places_of(master: MasterData, zone: str) -> dict[str, Place]:
+    """Latest service-point version of each meter, and what any version says of export.
+
+    Args:
+        master: Service points.
+        zone: IANA name of the zone of the local days.
+    """
+    starts = {spans[-1].start for spans in master.spans.values()}
+    since = {start: int(local_days(zone, np.array([min(max(start, 0), FOREVER)]))[0]) for start in starts}
+    generating = {version.account_id for version in master.versions if version.role == "generation"}
     return {
         meter: Place(
             role=spans[-1].version.role,
             feeder_id=spans[-1].version.feeder_id,
             status=spans[-1].version.status.lower(),
-            since=spans[-1].start // 86_400,
+            since=since[spans[-1].start],
+            channels=frozenset(channel for span in spans for channel in span.version.channels),
+            generates=spans[-1].version.account_id in generating,
         )
         for meter, spans in master.spans.items()
     }
 
 
 def detect_parts(
-    run_no: int, features: FeaturePieces, master: MasterData, as_of: int, events: Sequence[str] = ()
+    run_no: int,
+    features: FeaturePieces,
+    master: MasterData,
+    as_of: int,
+    events: Sequence[str] = (),
+    registers: Sequence[str] = (),
+    model: Path | None = None,
 ) -> tuple[list[PartFile], dict[str, Any]]:
     """Run detection and write its parts.
 
@@ -72,13 +94,24 @@ def detect_parts(
         master: Service points.
         as_of: Last closed epoch day.
         events: Raw files of device events.
+        registers: Raw files of register reads.
+        model: File of the model that orders the state queue; else the lake's own, else the package's.
 
     Returns:
         Parts and the summary.
     """
     moment: date = day_date(max(as_of, 0))
-    lake, places = features.lake, places_of(master)
-    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of))
+    lake, places = features.lake, places_of(master, features.lake.config.timezone)
+    result = detect(
+        features,
+        features.weeks,
+        places,
+        moment,
+        device_events(lake, events, as_of),
+        register_reads(lake, registers, master, as_of),
+        prices=energy_prices(lake, master, features.written),
+        model=model_in_force(lake.path, model),
+    )
     tables = (
         (CHANGE_QUEUE, result.change_queue),
         (STATE_QUEUE, result.state_queue),
@@ -104,10 +137,12 @@ class FeaturePieces:
     Attributes:
         lake: Read at its last complete run.
         written: Parts of the run at work.
+        before: Only weeks that begin before this epoch day.
     """
 
     lake: Lake
     written: Sequence[PartFile] = ()
+    before: int | None = None
 
     @cached_property
     def _paths(self) -> list[str]:
@@ -120,7 +155,8 @@ class FeaturePieces:
         """Mondays of all rows, ascending."""
         found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
         days = pa.array(found, pa.date32()).cast(pa.int32())
-        return np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        weeks = np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        return weeks if self.before is None else weeks[weeks < self.before]
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Pieces; all rows of a meter are in one."""
@@ -130,6 +166,8 @@ class FeaturePieces:
             if len(paths) > 1:
                 rows = latest(rows, FEATURES)
             gone = rows["withdrawn"]
+            if self.before is not None:
+                gone = pc.or_(gone, pc.greater_equal(rows["week"].cast(pa.int32()), self.before))
             yield rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
 
     @staticmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.assemble import Name, ShardInputs, first_readings
 from models.bill_prices import Events, Prices, PriceSeries
@@ -121,22 +122,21 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     inputs = _inputs(shards, job, lake)
     scope, left = _scope(shards, inputs, job, lake)
     shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
-    of_shard = master_meters(job, lake)
-    meters = sorted(meter for shard in shards.numbers for meter in of_shard.get(shard, ()))
+    meters = _meters(shards, job, lake)
     made = shard_results(shard_run, meters, prices(job), bills=job.whole)
     rows = made.days
     if lake.files(DAYS.name):
-        rows = revise(rows, current_days(lake, scope, shards.__contains__), DAYS)
+        linked = inputs.master.linked
+        rows = revise(rows, current_days(lake, scope, partial(shards.serves, linked=linked)), DAYS)
     written = (
         (DAYS, rows),
         (DETERMINANTS, _changed(DETERMINANTS, made.determinants, lake, scope)),
         (FEATURES, _changed(FEATURES, made.features, lake, weeks_of(scope))),
     )
-    name = f"{shards.first:04d}"
     return ShardReceipt(
         shards=shards,
         parts=tuple(
-            write_part(place(job.lake), table, job.run_no, name, changed)
+            write_part(place(job.lake), table, job.run_no, shards.name, changed)
             for table, changed in written
             if changed.num_rows
         ),
@@ -253,14 +253,42 @@ def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
     return found
 
 
+def _meters(shards: ShardRange, job: ProcessJob, lake: Lake) -> list[str]:
+    """Meters of a range that master data name, sorted."""
+    of_shard, linked = master_meters(job, lake), _master(job).linked
+    if shards.linked:
+        return sorted(
+            meter for meter in linked if meter in _master(job).spans and shards.serves(meter, linked)
+        )
+    return sorted(m for shard in shards.numbers for m in of_shard.get(shard, ()) if m not in linked)
+
+
+def _master(job: ProcessJob) -> MasterData:
+    return masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+
+
+def _records(shards: ShardRange, job: ProcessJob, kind: Kind, linked: Mapping[str, str]) -> pa.Table:
+    """Rows of the meters of a range."""
+    of_range = [meter for meter in linked if shards.serves(meter, linked)]
+    numbers, apart = shards.numbers, set(linked)
+    if shards.linked:
+        numbers, apart = tuple(sorted({shard_of_id(m, shards.count) for m in of_range})), set(of_range)
+    table = _read(job.lake, kind, job.raw.get(kind, ()), numbers)
+    if not apart or not table.num_rows:
+        return table
+    column = table["meter_id"].combine_chunks()
+    chosen = pc.is_in(column.cast(pa.string()), pa.array(sorted(apart), pa.string()))
+    return table.filter(chosen if shards.linked else pc.invert(chosen))
+
+
 def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
-    intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shards.numbers)
-    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    master = _master(job)
+    intervals = _records(shards, job, Kind.INTERVALS, master.linked)
     history = lake.config.history_from
     return ShardInputs(
         intervals=intervals,
-        registers=_read(job.lake, Kind.REGISTERS, job.raw.get(Kind.REGISTERS, ()), shards.numbers),
-        events=_read(job.lake, Kind.EVENTS, job.raw.get(Kind.EVENTS, ()), shards.numbers),
+        registers=_records(shards, job, Kind.REGISTERS, master.linked),
+        events=_records(shards, job, Kind.EVENTS, master.linked),
         master=master,
         zone=lake.config.timezone,
         last_closed=job.last_closed,
@@ -268,6 +296,7 @@ def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
         edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
+        joined=shards.linked,
     )
 
 
@@ -283,36 +312,45 @@ def _edits(lake: str, names: RawNames) -> pa.Table:
 
 def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:
     """Dirty days to compute now, and those that stay dirty."""
-    ranges = ranges_of(inputs)
+    ranges, linked = ranges_of(inputs), inputs.master.linked
     dirty = DirtyDays()
     if job.everything:
         mark_everything(dirty, inputs, ranges)
     else:
+        if inputs.joined:  # first, so that they spread to the meters that are joined
+            _still_dirty(dirty, lake, shards, linked)
         points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
         longest = job.pack.registers.max_read_gap_days
         mark_new_facts(
             dirty,
             inputs,
             ranges,
-            _former(lake, shards),
+            _former(lake, shards, linked),
             points.meters,
             longest,
             closed_since=job.former_closed,
             first_master=points.first,
         )
-        for row in lake.table(DIRTY_DAYS.name).to_pylist():
-            if row["meter_id"] in shards:
-                name = (row["meter_id"], row["channel"])
-                dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
+        if not inputs.joined:
+            _still_dirty(dirty, lake, shards, linked)
     names = {*ranges, *inputs.first_readings}
     for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
-    closed = closed_only(whole_meters(dirty.merged(), names), max(inputs.last_closed, job.former_closed))
+    whole = whole_meters(dirty.merged(), names, linked if inputs.joined else {})
+    closed = closed_only(whole, max(inputs.last_closed, job.former_closed))
     closed = _retired(job.lake, job.run_no).open_days(closed, job.pack)
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)
     return now, dirty_rows(left)
+
+
+def _still_dirty(dirty: DirtyDays, lake: Lake, shards: ShardRange, linked: Mapping[str, str]) -> None:
+    """Mark the days that earlier runs left."""
+    for row in lake.table(DIRTY_DAYS.name).to_pylist():
+        if shards.serves(row["meter_id"], linked):
+            name = (row["meter_id"], row["channel"])
+            dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
 
 
 def dirty_rows(scope: Scope) -> pa.Table:
@@ -331,13 +369,18 @@ def dirty_rows(scope: Scope) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=DIRTY_DAYS.schema)
 
 
-def _former(lake: Lake, shards: ShardRange) -> dict[Name, Days]:
+def _former(lake: Lake, shards: ShardRange, linked: Mapping[str, str]) -> dict[Name, Days]:
     """Ranges at the end of the last run."""
-    return {
-        (row["meter_id"], row["channel"]): (epoch_day(row["first_day"]), epoch_day(row["last_day"]))
-        for row in lake.table(SERIES.name).to_pylist()
-        if row["meter_id"] in shards
-    }
+    ranges: dict[Name, Days] = {}
+    for row in lake.table(SERIES.name).to_pylist():
+        if shards.serves(row["meter_id"], linked):
+            name, days = (
+                (row["meter_id"], row["channel"]),
+                (epoch_day(row["first_day"]), epoch_day(row["last_day"])),
+            )
+            held = ranges.get(name, days)
+            ranges[name] = min(held[0], days[0]), max(held[1], days[1])
+    return ranges
 
 
 def _count(rows: pa.Table) -> dict[str, int]:

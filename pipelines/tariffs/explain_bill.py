@@ -15,6 +15,7 @@ from pipelines.store.views import connect
 from pipelines.tariffs.bill_changes import slot_changes
 from pipelines.tariffs.bill_slots import Slots, read_slots
 from pipelines.tariffs.explain_line import BillOf, explain_line, text_of
+from pipelines.tariffs.neighbours import neighbours
 from pipelines.tariffs.run_prices import run_contracts, run_prices
 from schemas.errors import MeterbeamError
 
@@ -45,8 +46,8 @@ def explain_bill(lake: Lake, bill: str, as_of: AsOf | None = None, *, each: bool
 
     Returns:
         The bill's own fields; ``lines`` with ``days`` (slots, energy, qualities, methods) or ``of`` (the
-        charges that a line is a share of); ``changes`` with lines and slots before and after, None for a
-        first revision.
+        charges that a line is a share of); ``neighbours``, None where they may not be shown; ``changes``
+        with lines and slots before and after, None for a first revision.
 
     Raises:
         MeterbeamError: There is no such bill.
@@ -58,10 +59,13 @@ def explain_bill(lake: Lake, bill: str, as_of: AsOf | None = None, *, each: bool
         now = found[-1]
         prices = run_prices(lake, now["run_no"])
         slots = _slots(connection, lake, now, prices)
+        others = neighbours(connection, now)
     of = BillOf(now, prices, slots, each)
     return {
         **{name: text_of(now[name]) for name in HEAD},
         "lines": [explain_line(of, line) for line in now["lines"]],
+        "estimated_share": now["estimated_share"],
+        "neighbours": others,
         "changes": _changes(lake, found, slots) if len(found) > 1 else None,
     }
 

@@ -97,6 +97,9 @@ def _series(chance: random.Random, meter: str, channel: str, interval: int, days
             low, high = sorted(chance.sample(range(low, high + 1), 2))
         received = int(grid.day_starts[day + 1]) * MICROS + chance.randint(0, 10**11)
         found.append(_block(meter, channel, interval, int(grid.starts[low]), values[low:high], received))
+        if received % 8 == 0:  # readings that came one by one
+            each = [received + place * (received % 1009) for place in range(high - low)]
+            found[-1][1]["received_each"] = each
         if chance.random() < 0.15:
             other = [value + chance.choice((0, 0, 1, -1)) for value in values[low:high]]
             quality = [chance.choice((0, 8)) for _ in other] if chance.random() < 0.5 else None
@@ -226,7 +229,7 @@ def _service_points(
     found: list[Record] = [(Kind.SERVICE_POINTS, base)]
     if chance.random() < 0.5:
         day = FIRST + chance.randrange(days)
-        moment = local_midnight(ZONE, day) + chance.choice((0, 0, 5 * 3600))
+        moment = local_midnight(ZONE, day) + chance.choice((0, 0, 5 * 3600, 37_620, 86_300))
         change = chance.choice(
             (
                 {"account_id": "a-new"},
@@ -234,9 +237,11 @@ def _service_points(
                 {"tariff_id": None},
                 {"multiplier": "2"},
                 {"meter_id": chance.choice(meters)},
+                {"meter_id": chance.choice(meters), "received_at": chance.choice((0, moment * MICROS))},
+                {"meter_id": chance.choice(meters), "multiplier": "3"},
                 {"valid_from": 0, "capacity_kw": 5.0},
             )
         )
-        row = {**base, "valid_from": moment * MICROS, **change, "received_at": moment * MICROS}
+        row = {**base, "valid_from": moment * MICROS, "received_at": moment * MICROS, **change}
         found.append((Kind.SERVICE_POINTS, row))
     return found

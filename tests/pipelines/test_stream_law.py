@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from models.calendar import day_date, epoch_day, local_midnight
+from pipelines.backfill import BackfillOptions, dirty_backfill
 from pipelines.batch.detect_run import detect_lake
 from pipelines.store.lake import Lake
 from pipelines.store.views import connect
@@ -31,14 +32,33 @@ COMMON: dict[str, Any] = {"tariffs": SAMPLE, "timezone": ZONE}
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_world_in_disorder_ends_in_the_tables_of_its_backfill(tmp_path: Path, seed: int) -> None:
-    """Small nasty worlds with late corrections, moves and exchanges; every view is equal."""
+    """Small nasty worlds with late corrections and moves, the days of exchanges by the backfill after it."""
     chance = random.Random(seed)
     made = world(chance, days=40, meters=2)
     through = day_date(made.last_day)
     run(tmp_path / "backfill", *files(tmp_path / "in", made.records), detect=False, through=through, **COMMON)
     sent = [(RECORD[kind], as_sent(kind, row)) for kind, row in made.records]
     stream(tmp_path / "stream", disorder(sent, chance, through, 12), shards=3, **COMMON)
+    dirty_backfill(BackfillOptions((), tmp_path / "stream", workers=0, detect=False, **COMMON))
     assert_equal(tmp_path / "backfill", tmp_path / "stream")
+
+
+def test_a_stream_on_the_lake_of_a_backfill_ends_in_the_tables_of_one_backfill(tmp_path: Path) -> None:
+    """Half of a world in files, computed up to a day; the rest, late data among it, through the stream."""
+    chance = random.Random(7)
+    made = world(chance, days=40, meters=2)
+    through = day_date(made.last_day)
+    whole = files(tmp_path / "in", made.records)
+    run(tmp_path / "backfill", *whole, detect=False, through=through, **COMMON)
+    records = chance.sample(made.records, len(made.records))
+    first, rest = records[: len(records) // 2], records[len(records) // 2 :]
+    lake = tmp_path / "stream"
+    run(lake, *files(tmp_path / "first", first), detect=False, through=day_date(made.last_day - 9), **COMMON)
+    before = scalar(lake, "SELECT count(*) FROM raw")
+    sent = [(RECORD[kind], as_sent(kind, row)) for kind, row in rest]
+    stream(lake, disorder(sent, chance, through, 6), **COMMON)
+    assert before > 0
+    assert_equal(tmp_path / "backfill", lake)
 
 
 @pytest.fixture(scope="module")
