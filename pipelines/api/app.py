@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
+from pipelines.api.help_page import HELP_PAGE
 from pipelines.api.pages import MOST_ROWS, page_of
 from pipelines.api.pages import Query as Wanted
 from pipelines.api.rate import RateLimit
@@ -117,7 +118,10 @@ def build_app(options: ApiOptions) -> FastAPI:
         title="Meterbeam",
         summary="Readings, days, bills, findings and queues of a lake, read only.",
         dependencies=[Depends(_known_parameters)],
+        docs_url=None,  # theirs fetch scripts from elsewhere
+        redoc_url=None,
     )
+    app.get("/docs", include_in_schema=False)(lambda: HTMLResponse(HELP_PAGE))
     app.add_exception_handler(MeterbeamError, _as_answer)
     _meter_routes(app, service)
     _bill_routes(app, service)

@@ -26,6 +26,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 from tests.pipelines.exchanged import failed
+from tests.pipelines.lake_days import commit, new_lake
 from tests.pipelines.towns import make_town, run, write
 
 Capture = pytest.CaptureFixture[str]
@@ -372,3 +373,50 @@ def test_a_token_file_that_cannot_be_read_is_the_servers_fault(caller: Caller) -
     answer = caller.get("/v1/runs")
     assert answer.status_code == 500
     assert str(caller.tokens) not in answer.text
+
+
+def test_the_help_page_needs_nothing_from_elsewhere(caller: Caller) -> None:
+    """``/docs`` is one page that names no other host, and its schema lists what can be asked."""
+    page = caller.client.get("/docs")
+    assert page.status_code == 200
+    assert "openapi.json" in page.text
+    assert "://" not in page.text
+    assert "/v1/readings" in caller.client.get("/openapi.json").json()["paths"]
+
+
+def test_pages_stay_at_the_run_of_the_first(tmp_path: Path) -> None:
+    """A run that is published between two pages moves no row: the second page is of the first one's run."""
+    lake = new_lake(tmp_path / "lake")
+    commit(lake, {("m2", 0): (1, 1), ("m3", 0): (2, 1)})
+    caller = Caller(lake.path, tmp_path)
+    first = caller.get("/v1/days", limit=1).json()
+    commit(lake, {("m1", 0): (9, 1), ("m3", 0): (None, 2)})
+    second = caller.get("/v1/days", limit=1, cursor=first["next"]).json()
+    assert [row["meter_id"] for row in first["rows"] + second["rows"]] == ["m2", "m3"]
+    assert (first["as_of_run"], second["as_of_run"]) == (1, 1)
+    assert [row["meter_id"] for row in caller.rows("/v1/days", limit=1)] == ["m1", "m2"]
+
+
+def test_no_answer_repeats_a_token_or_a_customer(
+    caller: Caller, tmp_path: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Refused requests, wrong commands and their logs show neither a token nor a customer's name."""
+    caplog.set_level("DEBUG")
+    name = "Ada Lovelace"
+    token = make_token(caller.tokens, "hers", ("readings",), name, None)
+    answers = [
+        caller.get("/v1/readings", "mb_" + "x" * 40),
+        caller.get("/v1/groups", token, by="feeder_id", first="2026-03-01", last="2026-03-02"),
+        caller.get("/v1/readings", token, cursor="no cursor"),
+        caller.get("/v1/readings", token, as_of="never"),
+        caller.get("/v1/readings", token, limit=0),
+    ]
+    assert [answer.status_code for answer in answers] == [401, 403, 400, 400, 422]
+    lake = str(new_lake(tmp_path / "lake").path)
+    main(["customer", "export", "--lake", lake, "--customer", name, "--out", str(tmp_path / "x.zip")])
+    main(["customer", "erase", "--lake", lake, "--customer", name])
+    said = "".join(answer.text for answer in answers) + caplog.text + "".join(capsys.readouterr())
+    assert token not in said
+    assert caller.all not in said
+    assert name not in said
+    assert token not in caller.tokens.read_text()
