@@ -40,7 +40,7 @@ from models.shard_scope import (
 )
 from schemas.arrow import RAW
 from schemas.records import Kind
-from schemas.rulepack import RulePack
+from schemas.rulebook import RuleBook
 
 __all__ = [
     "DATED",
@@ -86,7 +86,7 @@ class LedgerRules:
 
     Attributes:
         zone: Time zone of the lake.
-        pack: Rules in force.
+        book: Rules in force.
         prices: Tariffs and events from the records of the two kinds that were received.
         hot_days: Local days, counted back from the last closed one, that late data may change here.
         history_from: First epoch day expected of every service point, or None.
@@ -94,7 +94,7 @@ class LedgerRules:
     """
 
     zone: str
-    pack: RulePack
+    book: RuleBook
     prices: Callable[[pa.Table, pa.Table], Prices] = _no_prices
     hot_days: int = 35
     history_from: int | None = None
@@ -236,7 +236,7 @@ class ShardLedger:
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
-        run = ShardRun(inputs, rules.pack, scope, since=index.floor)
+        run = ShardRun(inputs, rules.book, scope, since=index.floor)
         meters = sorted(filter(self.serves, inputs.master.spans))
         results = self._whole_weeks(shard_results(run, meters, prices, bills=False))
         whole_since = index.floor if index.floor == EVER else index.floor + 1
@@ -249,7 +249,7 @@ class ShardLedger:
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
         """Days that new facts can reach."""
         dirty = DirtyDays()
-        longest = self.rules.pack.registers.max_read_gap_days
+        longest = self.rules.book.max_read_gap_days
         points = self.state.raw[Kind.SERVICE_POINTS][FRESH]
         mark_new_facts(
             dirty,
@@ -301,7 +301,7 @@ class ShardLedger:
         floor, last = self.state.index.floor, self.state.index.last_closed
         if floor == EVER:
             return dict.fromkeys(wanted, (EVER, last))
-        longest = self.rules.pack.registers.max_read_gap_days
+        longest = self.rules.book.max_read_gap_days
         low = dict.fromkeys(wanted, floor + CONTEXT_BACK)
         for name, days in read_days(inputs.registers, inputs.zone).items():
             if name not in low:
@@ -374,7 +374,7 @@ def longest_stay(rules: LedgerRules) -> int:
 
 
 def _longer(kind: Kind, rules: LedgerRules) -> int:
-    longer = {Kind.REGISTERS: rules.pack.registers.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
+    longer = {Kind.REGISTERS: rules.book.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
     return longer.get(kind, 0)
 
 

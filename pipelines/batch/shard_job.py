@@ -22,6 +22,7 @@ from models.shard_run import ShardRun
 from models.shard_scope import (
     Scope,
     closed_only,
+    mark_changed_rules,
     mark_everything,
     mark_new_facts,
     ranges_of,
@@ -38,7 +39,7 @@ from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_b
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
-from schemas.rulepack import RulePack
+from schemas.rulebook import RuleBook
 from transforms.raw_codec import read_raw_shards
 
 RawNames = tuple[tuple[str, bool], ...]
@@ -55,8 +56,9 @@ class ProcessJob:
         raw: Raw files of each kind.
         last_closed: Last closed epoch day.
         former_closed: Last closed epoch day of the run before; −1 where there is none.
-        pack: The rules in force.
-        everything: Whether every day is dirty (no results yet, or the rules changed).
+        book: The rules in force.
+        former_book: Those of the run before, None where they are the same.
+        everything: Whether every day is dirty (no results yet, or prices changed).
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
         tariffs: Folder of tariff files, named by their content.
@@ -67,11 +69,12 @@ class ProcessJob:
     raw: dict[Kind, RawNames]
     last_closed: int
     former_closed: int
-    pack: RulePack
+    book: RuleBook
     everything: bool
     limits: Days | None
     cells: int
     tariffs: str | None = None
+    former_book: RuleBook | None = None
 
     @property
     def whole(self) -> bool:
@@ -116,7 +119,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     lake = _lake(job.lake, job.run_no)
     inputs = _inputs(shards, job, lake)
     scope, left = _scope(shards, inputs, job, lake)
-    shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
+    shard_run = ShardRun(inputs, job.book, None if job.whole else scope)
     of_shard = master_meters(job, lake)
     meters = sorted(meter for shard in shards.numbers for meter in of_shard.get(shard, ()))
     made = shard_results(shard_run, meters, prices(job), bills=job.whole)
@@ -273,7 +276,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
         mark_everything(dirty, inputs, ranges)
     else:
         points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
-        longest = job.pack.registers.max_read_gap_days
+        longest = max((job.former_book or job.book).max_read_gap_days, job.book.max_read_gap_days)
         mark_new_facts(
             dirty,
             inputs,
@@ -284,6 +287,8 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
             closed_since=job.former_closed,
             first_master=points.first,
         )
+        if job.former_book is not None:
+            mark_changed_rules(dirty, inputs, ranges, job.former_book, job.book)
         for row in lake.table(DIRTY_DAYS.name).to_pylist():
             if row["meter_id"] in shards:
                 name = (row["meter_id"], row["channel"])

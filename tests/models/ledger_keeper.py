@@ -17,11 +17,11 @@ from models.shard_scope import Scope
 from pipelines.tariffs.tariff_book import tariff_book
 from schemas.arrow import RAW
 from schemas.records import Kind
-from schemas.rulepack import RulePack, load_rule_pack
+from schemas.rulebook import RuleBook, load_rule_book
 from tests.models.ledger_worlds import ZONE, Record, tables
 
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
-PACK: RulePack = load_rule_pack("default")
+BOOK: RuleBook = load_rule_book("default")
 PRICES = Prices(tariff_book(str(SAMPLE), ()), {})
 TABLES = {"days": "local_day", "determinants": "local_day", "features": "week"}
 Key = tuple[str, str, int]
@@ -54,7 +54,7 @@ def computed(records: list[Record], last_closed: int, scope: Scope | None = None
     """What a backfill computes for all days, or for some."""
     inputs = inputs_of(records, last_closed)
     return shard_results(
-        ShardRun(inputs, PACK, scope), sorted(inputs.master.spans), PRICES, bills=scope is None
+        ShardRun(inputs, BOOK, scope), sorted(inputs.master.spans), PRICES, bills=scope is None
     )
 
 

@@ -19,7 +19,7 @@ from models.dirty import merge
 from models.ledger import Flushed, LedgerRules, LedgerState, ShardLedger
 from models.shard_scope import Scope
 from schemas.records import Kind
-from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper, computed
+from tests.models.ledger_keeper import BOOK, PRICES, TABLES, Keeper, computed
 from tests.models.ledger_worlds import FIRST, ZONE, Record, World, tables, world
 
 DISORDERS = 240
@@ -34,7 +34,7 @@ many = settings(
 
 def rules(hot_days: int) -> LedgerRules:
     """Of the tests."""
-    return LedgerRules(ZONE, PACK, lambda tariffs, events: PRICES, hot_days=hot_days, cells=1 << 16)
+    return LedgerRules(ZONE, BOOK, lambda tariffs, events: PRICES, hot_days=hot_days, cells=1 << 16)
 
 
 def give(ledger: ShardLedger, records: Sequence[Record]) -> None:
