@@ -117,7 +117,8 @@ def test_the_entry_with_most_conditions_holds_then_the_latest() -> None:
         return [(str(first), book.packs[number].id) for first, number in found if first.year > 1900]
 
     assert held(None, "import") == [("2024-07-01", "d")]
-    assert held("residential", "import") == [] and held("residential", "export") == [("2025-01-01", "b")]
+    assert held("residential", "import") == []
+    assert held("residential", "export") == [("2025-01-01", "b")]
 
 
 @pytest.mark.parametrize("name", ["california", "default"])
