@@ -111,7 +111,8 @@ def _intervals(facts: SeriesFacts, packs: PackDays) -> tuple[ReadIntervals, Int]
 def _day_hits(facts: SeriesFacts, checked: Screen, pack: RulePack) -> dict[str, DayHits]:
     """Hits of the rules that judge whole days or runs, by rule."""
     rules = pack.rules
-    hits = equal_runs(facts, checked, rules) | unusual_usage(facts, checked, pack)
+    hits = equal_runs(facts, checked, rules)
+    hits |= unusual_usage(facts, checked, pack, standing=hits["zero_run"])
     if rules.leak is not None:
         hits["leak"] = leaks(facts, checked, rules.leak)
     hits["prolonged_estimation"] = prolonged(facts, checked, rules.prolonged_estimation.days)

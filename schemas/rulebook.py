@@ -16,10 +16,7 @@ from schemas.errors import MeterbeamError
 from schemas.rulepack import RulePack, load_rule_pack, shipped_packs
 from schemas.yaml_model import Part, parse_yaml, read_yaml
 
-__all__ = ["COMMODITY_PACKS", "Entry", "RuleBook", "When", "book_of", "load_rule_book", "parse_rule_book"]
-
-COMMODITY_PACKS = {"gas": ("gas", "volume"), "water": ("water",), "heat": ("heat",), "cold": ("cooling",)}
-"""Shipped packs that stand beside ``default``, and the commodities they are for."""
+__all__ = ["BESIDE_DEFAULT", "Entry", "RuleBook", "When", "book_of", "load_rule_book", "parse_rule_book"]
 
 
 def _listed(value: object) -> object:
@@ -55,6 +52,16 @@ class When(Part):
             and (not self.commodity or commodity_name(commodity) in map(commodity_name, self.commodity))
             and (not self.channel or channel in self.channel)
         )
+
+
+BESIDE_DEFAULT = {
+    "export": When(channel=("export",)),
+    "gas": When(commodity=("gas", "volume")),
+    "water": When(commodity=("water",)),
+    "heat": When(commodity=("heat",)),
+    "cold": When(commodity=("cooling",)),
+}
+"""Shipped packs that stand beside ``default``, and what they are for."""
 
 
 class Entry(Part):
@@ -144,8 +151,8 @@ class _Dated(RulePack):
 def load_rule_book(name: str) -> RuleBook:
     """A rule book by name of a shipped pack, YAML file of a pack or a book, or folder of packs.
 
-    ``default`` is the pack of that name with the shipped ones for gas, water, heat and cold beside it; any
-    other pack alone is for every series.
+    ``default`` is the pack of that name with those of ``BESIDE_DEFAULT``; any other pack alone is for every
+    series.
 
     Raises:
         MeterbeamError: There is nothing of that name, or a field is wrong; says which and what is accepted.
@@ -156,7 +163,7 @@ def load_rule_book(name: str) -> RuleBook:
     if path.suffix in (".yaml", ".yml"):
         return _book(path) if _is_book(path) else book_of(read_yaml(path, RulePack, "a rule pack"))
     if name == "default":
-        packs = {"default": When()} | {p: When(commodity=of) for p, of in COMMODITY_PACKS.items()}
+        packs = {"default": When()} | BESIDE_DEFAULT
         entries = tuple(Entry(pack=load_rule_pack(pack), when=when) for pack, when in packs.items())
         return RuleBook(id="default", entries=entries, otherwise=entries[0].pack)
     if name not in shipped_packs():

@@ -90,7 +90,9 @@ def gas() -> Meters:
     return _laid("volume", 3600, np.zeros(len(rows), np.int64), times, values, 1)
 
 
-def _laid(channel: str, interval: int, row: Int, times: Int, values: NDArray[np.float64], count: int) -> Meters:
+def _laid(
+    channel: str, interval: int, row: Int, times: Int, values: NDArray[np.float64], count: int
+) -> Meters:
     first, last = int(times.min()) // 86_400, int(times.max()) // 86_400
     grid = DayGrid("UTC", interval, first, last - first + 1)
     laid = np.full((count, grid.slots), np.nan)
@@ -126,7 +128,7 @@ def rates(meters: Meters, book: RuleBook) -> dict[str, float]:
 
 
 Defect = Callable[[Int, int, int], Int]
-"""From the values of the slots from a day's start on, the slots of a day and a place to what stands there then."""
+"""From the values from a day on, the slots of a day and a place in it, to the values with a defect."""
 
 
 def _peak(values: Int, day: int, at: int) -> Int:
@@ -187,7 +189,7 @@ def recall(meters: Meters, book: RuleBook, seed: int = 0) -> dict[str, tuple[flo
             continue
         value, placed = clean.value.copy(), []
         for row in range(clean.count):
-            days = [d for d in random.permutation(np.arange(EARLIEST, grid.days - 12))[:40].tolist()]
+            days = random.permutation(np.arange(EARLIEST, grid.days - 12))[:40].tolist()
             for chosen in days:
                 start = int(grid.offsets[chosen])
                 before = slice(int(grid.offsets[chosen - EARLIEST]), start + 12 * day)

@@ -35,7 +35,7 @@ def town(folder: Path) -> list[Path]:
          "channels": ["import"], "customer_class": kind, "valid_from": 0, "received_at": 0}
         for meter, kind in (("home", "residential"), ("shop", "commercial"))
     ]  # fmt: skip
-    written = {"IntervalBlock": blocks, "ServicePoint": points}
+    written: dict[str, list[dict[str, Any]]] = {"IntervalBlock": blocks, "ServicePoint": points}
     return [write(folder / f"{name}.avro", name, records) for name, records in written.items()]
 
 

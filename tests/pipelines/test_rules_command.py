@@ -38,9 +38,19 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_every_shipped_pack_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """The eight packs, each with the order of its estimators."""
+    """The nine packs, each with the order of its estimators."""
     found = said(capsys, "rules", "list")
-    assert sorted(found) == ["california", "cold", "default", "gas", "heat", "nem", "ontario", "water"]
+    assert sorted(found) == [
+        "california",
+        "cold",
+        "default",
+        "export",
+        "gas",
+        "heat",
+        "nem",
+        "ontario",
+        "water",
+    ]
     assert found["california"]["estimators"] == ["linear max_minutes=120", "like_day days=3", "flat"]
 
 
