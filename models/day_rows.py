@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from models.calendar import DayGrid
 from models.days import per_day, slots_per_day, to_slots
 from models.finding_text import finding_texts
 from models.pack_days import PackDays
-from models.series import RULES, Bool, Findings, Int, SeriesResult
+from models.series import RULES, Bool, Findings, Int, SeriesFacts, SeriesResult
 from schemas.channels import CHANNELS
 from schemas.findings import FINDING
 from schemas.quality import Method, Quality
@@ -41,27 +42,34 @@ def day_rows(
     """
     grid, facts = group.facts.grid, group.facts
     series, day = np.nonzero(wanted)
-    offsets = np.concatenate([[0], np.cumsum(grid.lengths[day])])
-    flat = _picker(wanted, grid)
+    lists = SlotLists.of(facts, series, day)
+    flags = result.flags if facts.unserved is None else np.where(facts.unserved, 0, result.flags)
+    flat = _picker(wanted, grid, facts.unserved)
     mixed = _mixed(result.quality, grid)[series, day]
-    first = result.quality[series, np.minimum(grid.offsets[day], grid.slots - 1)]
+    first = result.quality[series, np.minimum(lists.column, grid.slots - 1)]
+    for i in lists.partial.tolist():
+        mixed[i] = (result.quality[lists.slots(i)] != first[i]).any()
     made = slots_per_day(result.method != Method.NONE, grid)[series, day] > 0
-    flagged = slots_per_day(result.flags != 0, grid)[series, day] > 0
+    flagged = slots_per_day(flags != 0, grid)[series, day] > 0
     channels = [name[1] for name in group.names]
     return pa.table(
         {
             "meter_id": _names([name[0] for name in group.names], series),
             "channel": _names(channels, series),
             "local_day": pa.array((grid.first_day + day).astype(np.int32), pa.int32()).cast(pa.date32()),
-            "start": pa.array(grid.day_starts[day] * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
+            "start": pa.array(lists.start * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
             "interval_s": pa.array(np.full(len(day), grid.interval_s, np.int32)),
             "unit": _names([CHANNELS[channel].unit for channel in channels], series),
-            "values": _all_lists(offsets, flat(result.value), _absent(result.quality, flat)),
+            "values": _all_lists(
+                np.concatenate([[0], np.cumsum(lists.length)]),
+                flat(result.value),
+                _absent(result.quality, flat),
+            ),
             "quality": pa.array(first, mask=mixed),
-            "qualities": _some_lists(result.quality, grid, series, day, mixed, pa.int8()),
-            "methods": _some_lists(result.method, grid, series, day, made, pa.int8()),
-            "flags": _some_lists(result.flags, grid, series, day, flagged, pa.int32()),
-            "measured": _some_lists(facts.value, grid, series, day, made, pa.int64(), there=facts.have),
+            "qualities": lists.some(result.quality, mixed, pa.int8()),
+            "methods": lists.some(result.method, made, pa.int8()),
+            "flags": lists.some(flags, flagged, pa.int32()),
+            "measured": lists.some(facts.value, made, pa.int64(), there=facts.have),
             "total": pa.array(per_day(np.add.reduce, result.value, grid)[series, day]),
             "estimated_slots": pa.array(_estimated(result, grid)[series, day].astype(np.int32)),
             "findings": _findings(group, result.findings, wanted, series, day, packs, problems),
@@ -69,8 +77,11 @@ def day_rows(
     )
 
 
-def _picker(wanted: Bool, grid: DayGrid) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Takes the slots of the wanted days out of (n, slots), one after the other."""
+def _picker(wanted: Bool, grid: DayGrid, unserved: Bool | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Takes the slots in service of the wanted days out of (n, slots), one after the other."""
+    if unserved is not None:
+        served = to_slots(wanted, grid) & ~unserved
+        return lambda slots: slots[served]
     days = np.flatnonzero(wanted.any(axis=0))
     if len(days) and wanted[:, days[0] : days[-1] + 1].all():  # the usual case: the same days of every series
         columns = slice(grid.offsets[days[0]], grid.offsets[days[-1] + 1])
@@ -105,28 +116,60 @@ def _all_lists(offsets: Int, values: NDArray[np.generic], absent: Bool | None) -
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values, mask=absent))
 
 
-def _some_lists(
-    slots: NDArray[np.generic],
-    grid: DayGrid,
-    series: Int,
-    day: Int,
-    chosen: Bool,
-    type_: pa.DataType,
-    there: Bool | None = None,
-) -> pa.ListArray:
-    """Lists of the chosen days, null for the others."""
-    picked = np.flatnonzero(chosen)
-    length = grid.lengths[day[picked]]
-    sizes = np.zeros(len(series), np.int64)
-    sizes[picked] = length
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    column = np.repeat(grid.offsets[day[picked]] - (np.cumsum(length) - length), length) + np.arange(
-        int(length.sum())
-    )
-    row = np.repeat(series[picked], length)
-    absent = None if there is None else ~there[row, column]
-    values = pa.array(slots[row, column], mask=absent).cast(type_)
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~chosen))
+@dataclass(frozen=True)
+class SlotLists:
+    """Which slots each row lists: those of its local day that are in service; (k,) each.
+
+    Attributes:
+        series: Row of the series.
+        column: Column of the first slot.
+        start: UTC second of the first slot. [s]
+        length: Slots.
+        partial: Rows that list fewer slots than their day has.
+    """
+
+    series: Int
+    column: Int
+    start: Int
+    length: Int
+    partial: Int
+
+    @staticmethod
+    def of(facts: SeriesFacts, series: Int, day: Int) -> SlotLists:
+        """The slots of some days."""
+        grid = facts.grid
+        column, length, partial = grid.offsets[day], grid.lengths[day], np.zeros(0, np.int64)
+        if facts.unserved is not None:
+            partial = np.flatnonzero(per_day(np.logical_or.reduce, facts.unserved, grid)[series, day])
+            for i in partial.tolist():
+                own = facts.unserved[series[i], column[i] : column[i] + length[i]]
+                served = np.flatnonzero(~own)
+                column[i], length[i] = column[i] + served[0], len(served)
+        return SlotLists(series, column, grid.origin + column * grid.interval_s, length, partial)
+
+    def slots(self, row: int) -> tuple[int, slice]:
+        """Index of the slots of a row in an array of (series, slots)."""
+        return int(self.series[row]), slice(int(self.column[row]), int(self.column[row] + self.length[row]))
+
+    def some(
+        self,
+        slots: NDArray[np.generic],
+        chosen: Bool,
+        type_: pa.DataType,
+        there: Bool | None = None,
+    ) -> pa.ListArray:
+        """Lists of the chosen rows, null for the others."""
+        picked = np.flatnonzero(chosen)
+        length = self.length[picked]
+        sizes = np.zeros(len(self.series), np.int64)
+        sizes[picked] = length
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        ramp = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+        column = np.repeat(self.column[picked], length) + ramp
+        row = np.repeat(self.series[picked], length)
+        absent = None if there is None else ~there[row, column]
+        values = pa.array(slots[row, column], mask=absent).cast(type_)
+        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~chosen))
 
 
 def _estimated(result: SeriesResult, grid: DayGrid) -> Int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +39,20 @@ class DirtyDays:
     def merged(self) -> dict[Name, list[Days]]:
         """Sorted disjoint ranges."""
         return {name: merge(ranges) for name, ranges in self.ranges.items()}
+
+    def spread(self, linked: Mapping[str, str], names: Collection[Name]) -> None:
+        """Mark what is marked on one series on every series of the meters linked with its own.
+
+        Args:
+            linked: Component of each linked meter.
+            names: Every series there is.
+        """
+        of: dict[str, list[Days]] = defaultdict(list)
+        for name, ranges in self.ranges.items():
+            of[linked.get(name[0], name[0])] += ranges
+        for name in {*names, *self.ranges}:
+            if name[0] in linked:
+                self.ranges[name] = merge(of[linked[name[0]]])
 
     def close_over_reads(self, reads: dict[Name, list[int]], longest: int) -> None:
         """Add every day of each read interval that a dirty day touches.

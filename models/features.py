@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models.calendar import DayGrid
 from models.hour_sums import HOUR_S, HOURS, hour_sums
 from models.series import Bool, Int
+from models.slot_signs import late_sums, lone_zeros
 from schemas.features import FEATURES, LISTS, SCALARS
 
 __all__ = ["feature_rows", "week_features"]
@@ -34,6 +35,8 @@ CELLS_AT_ONCE = 1 << 18
 MONDAY_OF_EPOCH = 3
 """1970-01-01 was a Thursday: three days after a Monday."""
 ROW, WEEK_OF = "row", "week"
+BY_HOUR = frozenset({"hours", "late"})
+"""Lists that are of the whole week."""
 NUMPY: dict[pa.DataType, type[np.signedinteger]] = {pa.int32(): np.int32, pa.int64(): np.int64}
 
 Features = dict[str, NDArray[np.integer]]
@@ -136,7 +139,7 @@ class _Chunk:
         for name, per_day in days.items():
             inside = self.days if per_day.ndim == 2 else self.days[:, :, None]
             placed = self.calendar.placed(per_day * inside)
-            result[name] = placed if name in LISTS and name != "hours" else placed.sum(axis=2)
+            result[name] = placed if name in LISTS and name not in BY_HOUR else placed.sum(axis=2)
         result["parts"] = result["parts"].reshape(*result["parts"].shape[:2], -1)
         result["near_peak"] = self._near_peak(result["day_max"])
         for name, of_day in (("slots", "day_slots"), ("missing", "day_missing")):
@@ -177,6 +180,8 @@ class _Chunk:
         hours = hour_sums(self.value, self.grid)
         return {
             "hours": hours,
+            "late": late_sums(self.value, self.grid),
+            "day_lone": self._count(lone_zeros(self.value, self.have, self.grid)),
             "parts": _parts(hours),
             "day_total": self._by_day(np.add, self.value, np.int64),
             "day_hash": _hash(hours, self.grid, *self.gaps),

@@ -24,6 +24,7 @@ from models.bill_prices import Prices
 from models.calendar import local_days, local_midnight
 from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
+from models.linked_days import linked_days
 from models.master import MICROS, MasterData, master_data
 from models.repeats import without_repeats
 from models.shard_results import ShardResults, shard_results
@@ -32,11 +33,13 @@ from models.shard_scope import (
     EVER,
     Scope,
     closed_only,
+    join_scopes,
     mark_everything,
     mark_new_facts,
     ranges_of,
     split,
     whole_meters,
+    without,
 )
 from schemas.arrow import RAW
 from schemas.records import Kind
@@ -235,6 +238,8 @@ class ShardLedger:
         touched = whole_meters(self._dirty(inputs, ranges, former), {*ranges, *index.first_readings})
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
+        scope, linked = without(scope, self._linked(scope, inputs))
+        beyond = join_scopes([beyond, linked])
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
         run = ShardRun(inputs, rules.book, scope, since=index.floor)
         meters = sorted(filter(self.serves, inputs.master.spans))
@@ -313,6 +318,25 @@ class ShardLedger:
         for (meter, _), day in low.items():
             of_meter[meter] = max(of_meter.get(meter, day), day)
         return {name: (of_meter[name[0]], last) for name in low}
+
+    def _linked(self, wanted: Scope, inputs: ShardInputs) -> dict[Name, list[Days]]:
+        """Days on which a meter is linked with others: they lie in other shards, if anywhere."""
+        master, longest = inputs.master, self.rules.book.max_read_gap_days
+        meters = {meter for meter, _ in wanted} & master.linked.keys()
+        if not meters:
+            return {}
+        reads = read_days(inputs.registers, inputs.zone)
+        days = {
+            meter: linked_days(
+                meter,
+                {point: c for point, c in master.claims.items() if any(claim[2] == meter for claim in c)},
+                [of_channel for name, of_channel in reads.items() if name[0] == meter],
+                inputs.zone,
+                longest,
+            )
+            for meter in sorted(meters)
+        }
+        return {name: days[name[0]] for name in wanted if name[0] in days}
 
     def _whole_weeks(self, results: ShardResults) -> ShardResults:
         """Features of weeks that lie wholly in state; of others some measured days may be forgotten."""

@@ -20,19 +20,23 @@ DOUBLE_STEPS = 1000
 """A register given as a double counts as read to a thousandth of its unit."""
 
 
-def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]) -> Reads:
+def read_registers(
+    table: pa.Table, master: MasterData, rows: dict[tuple[str, str, int], int], *, by_point: bool = False
+) -> Reads:
     """Total-register reads of the series that have a row on the grid.
 
     Args:
         table: RAW_REGISTERS.
         master: Versions in force; a multiplier is that of the version just before or at the read.
-        rows: Row of each (meter, channel) on the grid.
+        rows: Row of each (meter, channel, service point) on the grid.
+        by_point: Whether a meter has a row for each service point; the point is −1 where not. A read at the
+            moment of a change of point then stands in both rows.
 
     Returns:
         The reads, sorted by (row, second), one a moment: the greatest (received_at, sequence, value,
         quality). Reads at which no service point was in force are left out.
     """
-    held = _held(table, master, rows, tou=False)
+    held = _held(table, master, rows, tou=False, by_point=by_point)
     if held is None:
         return Reads.none()
     # No span: −1 before a read, −2 after it, so that no interval reaches over a time without master data.
@@ -44,9 +48,11 @@ def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, st
     return Reads(held.row, held.at, held.value, held.modulus, held.resolution, version)
 
 
-def tou_reads(table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]) -> TouReads:
+def tou_reads(
+    table: pa.Table, master: MasterData, rows: dict[tuple[str, str, int], int], *, by_point: bool = False
+) -> TouReads:
     """Reads of time-of-use registers, as ``read_registers`` gives those of the total register."""
-    held = _held(table, master, rows, tou=True)
+    held = _held(table, master, rows, tou=True, by_point=by_point)
     if held is None:
         return TouReads.none()
     return TouReads(held.row, held.register, held.at, held.value, held.modulus, held.resolution)
@@ -99,7 +105,12 @@ class _Held:
 
 
 def _held(
-    table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int], *, tou: bool
+    table: pa.Table,
+    master: MasterData,
+    rows: dict[tuple[str, str, int], int],
+    *,
+    tou: bool,
+    by_point: bool,
 ) -> _Held | None:
     """Reads of the total register, or of the time-of-use registers; None where there are none."""
     chosen = table["tou_register"].is_valid() if tou else table["tou_register"].is_null()
@@ -107,20 +118,25 @@ def _held(
     if not table.num_rows or (tou and not pa.compute.any(chosen).as_py()):
         return None
     series, names = series_of(table)
-    row_of = np.array([rows.get(name, -1) for name in names], np.int64)
     at = table["read_at"].to_numpy().astype(np.int64) // MICROS
     meters = pa.array([name[0] for name in names], pa.string())
     meter_of_row = pa.DictionaryArray.from_arrays(pa.array(series, pa.int32()), meters)
     before, after = master.in_force(meter_of_row, at - 1), master.in_force(meter_of_row, at)
     span = np.where(before >= 0, before, after)
     homeless = np.zeros(len(at), np.bool_) if master.empty else span < 0
-    kept = np.flatnonzero(~homeless & (row_of[series] >= 0))
+    which = np.arange(len(at))
+    if by_point:
+        which, before, after = _by_point(master, before, after)
+        span = np.where(before >= 0, before, after)
+        series, at, homeless = series[which], at[which], homeless[which]
+    row = _rows(names, series, master.points[span] if by_point else np.full(len(span), -1), rows)
+    kept = np.flatnonzero(~homeless & (row >= 0))
     if not len(kept):
         return None
-    table = table.take(pa.array(kept))
+    table = table.take(pa.array(which[kept]))
     value, modulus, resolution, sound = _micro(table, names, series[kept], span[kept], master)
     value = np.where(sound, value, -1)
-    row, at, register = row_of[series[kept]], at[kept], _register_numbers(table)
+    row, at, register = row[kept], at[kept], _register_numbers(table)
     received = table["received_at"].fill_null(NEVER).to_numpy()
     sequence = table["sequence"].fill_null(-1).to_numpy()
     quality = table["quality"].fill_null(0).to_numpy()
@@ -137,6 +153,26 @@ def _register_numbers(table: pa.Table) -> Int:
     names = table["tou_register"].fill_null("").to_pylist()
     number = {name: i for i, name in enumerate(sorted(set(names)))}
     return np.array([number[name] for name in names], np.int64)
+
+
+def _by_point(master: MasterData, before: Int, after: Int) -> tuple[Int, Int, Int]:
+    """Reads once for each service point: which read, and the versions before and after it there."""
+    moved = (before >= 0) & (after >= 0) & (master.points[before] != master.points[after])
+    twice = np.flatnonzero(moved)
+    which = np.concatenate([np.arange(len(before)), twice])
+    none = np.full(len(twice), -1, np.int64)
+    return which, np.concatenate([before, none]), np.concatenate([np.where(moved, -1, after), after[twice]])
+
+
+def _rows(
+    names: list[tuple[str, str]], series: Int, point: Int, rows: dict[tuple[str, str, int], int]
+) -> Int:
+    """Row of each read, −1 for none; (k,)."""
+    low = int(point.min(initial=0))
+    width = int(point.max(initial=0)) - low + 1
+    used, code = np.unique(series * width + point - low, return_inverse=True)
+    found = [rows.get((*names[k // width], k % width + low), -1) for k in used.tolist()]
+    return np.array(found, np.int64)[code]
 
 
 def _micro(

@@ -77,6 +77,8 @@ def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
     if any(len(flat) and rules.severity(name) != "fail" for name, flat in outliers.items()):
         usable = have.copy()  # an outlier that does not fail is no reference, and not absent either
         usable.ravel()[np.concatenate([negative[:0], *failed])] = False
+    if facts.unserved is not None:
+        usable = usable | facts.unserved  # neither a value nor a gap
     explained = _explained(facts, whole)
     absent = np.flatnonzero(~usable if explained is None else ~usable & ~explained)
     if facts.external is not None:
@@ -122,7 +124,7 @@ def _explained(facts: SeriesFacts, whole: Bool | None) -> Bool | None:
     if facts.disconnected is not None:
         dead = to_slots(facts.disconnected, facts.grid) & ~facts.have
         explained = dead if explained is None else explained | dead
-    return explained
+    return explained if explained is None or facts.unserved is None else explained & ~facts.unserved
 
 
 def _dark(facts: SeriesFacts, whole: Bool | None) -> Bool | None:

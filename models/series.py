@@ -62,6 +62,48 @@ class Reads:
         empty = np.zeros(0, np.int64)
         return Reads(empty, empty, empty, empty, empty, np.zeros((0, 2), np.int64))
 
+    def until(self, second: int) -> Reads:
+        """Those taken up to a second."""
+        kept = self.at <= second
+        return Reads(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Handovers:
+    """Slots within which one meter took another one's place and both said what they saw; (k,) each.
+
+    Attributes:
+        slot: Flat slot, ascending.
+        at: When, UTC. [s]
+        before: What the removed meter saw of the slot. [micro-unit]
+    """
+
+    slot: Int
+    at: Int
+    before: Int
+
+    @staticmethod
+    def none() -> Handovers:
+        """No such slot."""
+        empty = np.zeros(0, np.int64)
+        return Handovers(empty, empty, empty)
+
+    def seen(self, value: Int, slot: Int, second: Int, start: Int, interval_s: int) -> Int:
+        """What slots of some values give to the time before a second within them: by seconds, if not told.
+
+        Args:
+            value: Of each slot, shape (k,). [micro-unit]
+            slot: Flat, shape (k,).
+            second: Within each slot or at its end, UTC, shape (k,). [s]
+            start: Of each slot, UTC, shape (k,). [s]
+            interval_s: Slot length. [s]
+        """
+        part: Int = value * (second - start) // interval_s
+        if len(self.slot):
+            at = np.minimum(np.searchsorted(self.slot, slot), len(self.slot) - 1)
+            part = np.where((self.slot[at] == slot) & (self.at[at] == second), self.before[at], part)
+        return part
+
 
 @dataclass(frozen=True)
 class EventMarks:
@@ -154,6 +196,9 @@ class SeriesFacts:
         repeats: Reads that only repeat an earlier one.
         tou: Reads of time-of-use registers.
         forced: Estimator that a person asked for, ``schemas.quality.Method``, 0 = none; (n, slots), or None.
+        unserved: Slots of expected days that are not expected: no service point is in force; (n, slots), or
+            None.
+        handovers: Exchanges of meters within a slot.
     """
 
     grid: DayGrid
@@ -171,6 +216,8 @@ class SeriesFacts:
     holidays: frozenset[int] = frozenset()
     edited: Bool | None = None
     forced: NDArray[np.int8] | None = None
+    unserved: Bool | None = None
+    handovers: Handovers = field(default_factory=Handovers.none)
     meter: Int | None = None
     channels: tuple[str, ...] = ()
     inactive: Bool | None = None
@@ -195,6 +242,10 @@ class SeriesFacts:
                 columns = {column.name: getattr(held, column.name)[mine] for column in fields(held)}
                 columns["series"] = np.searchsorted(rows, columns["series"])
                 changed[part.name] = type(held)(**columns)
+        series, column = np.divmod(self.handovers.slot, self.grid.slots)
+        mine = np.isin(series, rows)
+        slot = np.searchsorted(rows, series[mine]) * self.grid.slots + column[mine]
+        changed["handovers"] = Handovers(slot, self.handovers.at[mine], self.handovers.before[mine])
         channels = tuple(self.channels[row] for row in rows.tolist()) if self.channels else ()
         return replace(self, **changed, channels=channels)
 

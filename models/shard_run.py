@@ -91,11 +91,19 @@ class ShardRun:
         """Validate and estimate group by group."""
         edits = edits_in_force(self.inputs.edits)
         for group in assemble(self.inputs, self.assembly):
-            wanted = group.facts.expected & self._in_scope(group)
-            asked = None if self.scope is None else [self.scope.get(name, []) for name in group.names]
-            packs = pack_days(self.book, group.names, group.facts.grid, self.inputs.master)
-            decided = slot_edits(edits, group.names, group.facts.grid)
-            yield Computed(group, validate_with_edits(group.facts, decided, packs), packs, wanted, asked)
+            facts, names, join = group.facts, group.names, group.join
+            packs = pack_days(self.book, names, facts.grid, self.inputs.master)
+            decided = slot_edits(edits, names, facts.grid)
+            if join is None:
+                result = validate_with_edits(facts, decided, packs)
+            else:
+                result = validate_with_edits(facts, join.edits(decided), join.packs(packs))
+                facts, names, result = join.part(facts, result)
+                packs = pack_days(self.book, names, facts.grid, self.inputs.master)
+                group = Group(facts, names)
+            wanted = facts.expected & self._in_scope(group)
+            asked = None if self.scope is None else [self.scope.get(name, []) for name in names]
+            yield Computed(group, result, packs, wanted, asked)
 
     def _in_scope(self, group: Group) -> Bool:
         grid = group.facts.grid
@@ -216,15 +224,19 @@ class ShardRun:
 
     def series(self) -> pa.Table:
         """Range of results of every series of the shard."""
-        rows = [(row, result_range(row, self.inputs)) for row in series_rows(self.inputs)]
-        kept = [(row, days) for row, days in rows if days is not None]
+        ranges: dict[tuple[Name, int], Days] = {}
+        for row in series_rows(self.inputs):
+            days, key = result_range(row, self.inputs), (row.name, row.interval_s)
+            if days is not None:
+                held = ranges.get(key, days)
+                ranges[key] = min(held[0], days[0]), max(held[1], days[1])
         return pa.table(
             {
-                "meter_id": pa.array([row.name[0] for row, _ in kept], pa.string()),
-                "channel": pa.array([row.name[1] for row, _ in kept], pa.string()),
-                "interval_s": pa.array([row.interval_s for row, _ in kept], pa.int32()),
-                "first_day": pa.array([days[0] for _, days in kept], pa.int32()).cast(pa.date32()),
-                "last_day": pa.array([days[1] for _, days in kept], pa.int32()).cast(pa.date32()),
+                "meter_id": pa.array([name[0] for name, _ in ranges], pa.string()),
+                "channel": pa.array([name[1] for name, _ in ranges], pa.string()),
+                "interval_s": pa.array([interval for _, interval in ranges], pa.int32()),
+                "first_day": pa.array([first for first, _ in ranges.values()], pa.int32()).cast(pa.date32()),
+                "last_day": pa.array([last for _, last in ranges.values()], pa.int32()).cast(pa.date32()),
             }
         )
 

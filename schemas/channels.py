@@ -9,12 +9,13 @@ from typing import Literal
 __all__ = [
     "BILLED",
     "CHANNELS",
+    "REACTIVE",
     "Channel",
     "Quantity",
-    "billed_channel",
     "channel_of_nem12",
     "channel_of_obis",
     "commodity_name",
+    "load_channel",
     "measures",
 ]
 
@@ -144,8 +145,9 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
+REACTIVE = ("reactive_import", "reactive_export")
 BILLED = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
-"""Channels whose energy or volume a bill counts; ``export`` stands beside ``import``."""
+"""Channels of what is drawn; ``export`` stands beside ``import``."""
 _OF_COMMODITY = {
     "gas": ("volume",),
     "water": ("volume", "cold_water", "hot_water"),
@@ -155,7 +157,7 @@ _OF_COMMODITY = {
 }
 
 
-def billed_channel(commodity: str, measured: Collection[str]) -> str | None:
+def load_channel(commodity: str, measured: Collection[str]) -> str | None:
     """The one channel of a meter that a service point of a commodity is billed by; None where there is none.
 
     A heat meter measures volume as well: the commodity decides, and only where it has none of its own

@@ -19,6 +19,9 @@ from schemas.yaml_model import Part, parse_yaml, read_yaml
 __all__ = ["BESIDE_DEFAULT", "Entry", "RuleBook", "When", "book_of", "load_rule_book", "parse_rule_book"]
 
 
+EPOCH = date(1970, 1, 1)
+
+
 def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -125,7 +128,7 @@ class RuleBook(Part):
 
 def book_of(pack: RulePack) -> RuleBook:
     """A book of one pack, for every series; days outside its ``effective`` have ``default``."""
-    return RuleBook(id=pack.id, entries=(Entry(pack=pack),), otherwise=load_rule_pack("default"))
+    return _made(pack.id, pack.id, [Entry(pack=pack)])
 
 
 class _Line(Part):
@@ -214,7 +217,8 @@ def _made(where: str, name: str, entries: Sequence[Entry]) -> RuleBook:
             both = f"{seen[key].pack.id} and {entry.pack.id} from {entry.first} on, for the same series"
             raise MeterbeamError(where, both, "one pack for a series and a day")
         seen[key] = entry
-    return RuleBook(id=name, entries=tuple(entries), otherwise=load_rule_pack("default"))
+    whole = [e.pack for e in entries if not e.when.conditions and e.first <= EPOCH and e.last == date.max]
+    return RuleBook(id=name, entries=tuple(entries), otherwise=[*whole, load_rule_pack("default")][0])
 
 
 def _plain(model: BaseModel, **options: Any) -> dict[str, Any]:

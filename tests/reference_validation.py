@@ -35,6 +35,7 @@ class Slot:
     expected: bool
     disconnected: bool
     limit: int
+    served: bool = True
     inactive: bool = False
     marks: set[str] = field(default_factory=set)
     void: bool = False
@@ -56,7 +57,7 @@ class Slot:
     @property
     def missing(self) -> bool:
         """No value, and nothing that explains it; means what it says on expected days only."""
-        return self.value is None and not self.whole_outage and not self.disconnected
+        return self.value is None and self.served and not self.whole_outage and not self.disconnected
 
     @property
     def suspect(self) -> bool:
@@ -107,7 +108,7 @@ class Series:
 
     def find(self, rule: str, day: int, start: int, end: int, seen: int, expected: int) -> None:
         """Note a finding, if its day is expected."""
-        if self.days[day][0].expected:
+        if any(slot.expected for slot in self.days[day]):
             self.findings.append((RULES.index(rule), self.row, day, start, end, seen, expected))
 
     def averaged(self, day: int) -> list[int]:
@@ -149,6 +150,7 @@ def read_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
     slots = []
     for column in range(grid.slots):
         day, start = int(grid.day_of_slot[column]), int(grid.starts[column])
+        served = facts.unserved is None or not facts.unserved[row, column]
         slot = Slot(
             column=column,
             start=start,
@@ -158,7 +160,8 @@ def read_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
             value=int(facts.value[row, column]) if facts.have[row, column] else None,
             external=facts.external is not None and bool(facts.external[row, column]),
             conflict=facts.conflict is not None and bool(facts.conflict[row, column]),
-            expected=bool(facts.expected[row, day]),
+            expected=bool(facts.expected[row, day]) and served,
+            served=served,
             disconnected=facts.disconnected is not None and bool(facts.disconnected[row, day]),
             limit=0 if facts.capacity is None else int(facts.capacity[row, day]),
             inactive=facts.inactive is not None and bool(facts.inactive[row, day]),
@@ -303,7 +306,8 @@ def judge_prolonged(series: Series) -> None:
     def in_row(day: int) -> bool:
         slots = series.days[day]
         explained = slots[0].disconnected or all(slot.whole_outage for slot in slots)
-        return slots[0].expected and not explained and not any(slot.good for slot in slots)
+        expected = any(slot.expected for slot in slots)
+        return expected and not explained and not any(slot.good for slot in slots)
 
     allowed = series.pack.rules.prolonged_estimation.days
     for day, slots in enumerate(series.days):

@@ -142,7 +142,7 @@ def settle(series: Series, interval: Interval) -> None:
     for slot in suspects:
         slot.kept = slot not in others
 
-    externals = [slot for slot in actual if slot.external]
+    externals = [slot for slot in actual if slot.external and slot.final >= 0]
     if series.pack.estimation.scale_external:
         fixed -= total(externals)
         others = sorted(others + externals, key=lambda slot: slot.column)

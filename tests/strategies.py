@@ -141,6 +141,7 @@ class _Meter:
     inactive: NDArray[np.bool_]
     one_directional: bool
     level: int
+    unserved: NDArray[np.bool_]
     outages: list[tuple[int, int]] = field(default_factory=list)
     reads: list[tuple[int, ...]] = field(default_factory=list)
     events: list[tuple[int, int, int]] = field(default_factory=list)
@@ -174,6 +175,7 @@ def _meters(draw: st.DrawFn, grid: DayGrid) -> _Meter:
         np.zeros(days, np.bool_),
         one_directional,
         level,
+        never.copy(),
     )
 
 
@@ -194,6 +196,7 @@ KINDS = (
     "outage_gap",
     "disconnected",
     "unexpected",
+    "part_day",
     "capacity",
     "inactive",
     "event",
@@ -201,6 +204,12 @@ KINDS = (
     "repeat",
     "idle",
 )
+
+
+def _part_of_day(draw: st.DrawFn, grid: DayGrid, slot: int) -> slice:
+    """A day up to a slot of it, or from it on; never the whole day."""
+    begin, end = grid.offsets[grid.day_of_slot[slot] : grid.day_of_slot[slot] + 2].tolist()
+    return slice(begin, slot) if slot > begin and draw(st.booleans()) else slice(max(slot, begin + 1), end)
 
 
 @st.composite
@@ -259,6 +268,8 @@ def _incidents(draw: st.DrawFn, meter: _Meter) -> None:
         meter.expected[days] = False
         if draw(st.booleans()):
             meter.have[here] = False
+    elif kind == "part_day":
+        meter.unserved[_part_of_day(draw, grid, first)] = True
     else:
         meter.capacity[days] = (
             int(np.quantile(np.abs(meter.value), draw(st.sampled_from([0.5, 0.9, 0.98])))) + 1
@@ -394,7 +405,11 @@ def assemble(
         table = np.stack(rows)
         return table if table.any() else None
 
-    have = np.stack([m.have for m in meters])
+    expected = np.stack([m.expected for m in meters])
+    unserved = np.stack([m.unserved for m in meters]) & np.repeat(expected, grid.lengths, axis=1)
+    whole = np.array([[day.all() for day in np.split(row, grid.offsets[1:-1])] for row in unserved])
+    expected, unserved = expected & ~whole, unserved & ~np.repeat(whole, grid.lengths, axis=1)
+    have = np.stack([m.have for m in meters]) & ~unserved
     outages = [(i, *outage) for i, m in enumerate(meters) for outage in sorted(m.outages)]
     reads = [(i, *row) for i, m in enumerate(meters) for row in m.reads]
     gone = np.array(outages, np.int64).reshape(len(outages), 3)
@@ -407,10 +422,10 @@ def assemble(
         grid=grid,
         value=np.where(have, np.stack([m.value for m in meters]), 0),
         have=have,
-        expected=np.stack([m.expected for m in meters]),
+        expected=expected,
         one_directional=np.array([m.one_directional for m in meters], np.bool_),
         instantaneous=np.array(instantaneous, np.bool_),
-        external=some([m.external & m.have for m in meters]),
+        external=some([m.external & here for m, here in zip(meters, have, strict=True)]),
         conflict=some([m.conflict for m in meters]),
         disconnected=some([m.disconnected for m in meters]),
         capacity=some([m.capacity for m in meters]),
@@ -421,6 +436,7 @@ def assemble(
         outages=Outages(*np.ascontiguousarray(gone.T)),
         reads=Reads(row, at, register, modulus, resolution, version=read[:, 5:]),
         holidays=holidays,
+        unserved=unserved if unserved.any() else None,
     )
 
 

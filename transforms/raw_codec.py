@@ -9,7 +9,6 @@ with one row group a shard. Both name their shards, in batch order, in the schem
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from schemas.arrow import RAW, RAW_INTERVALS
 from schemas.errors import MeterbeamError
 from schemas.records import Kind
+from transforms.storage import ObjectPath, place, source, whole_file
 
 __all__ = ["decode_raw_intervals", "encode_raw_intervals", "raw_shards", "read_raw_shards", "write_raw_file"]
 
@@ -231,20 +231,12 @@ def write_raw_file(path: Path, kind: Kind, table: pa.Table, shard: NDArray[np.in
     starts = np.cumsum(counts) - counts
     bounds = list(zip(starts.tolist(), counts.tolist(), strict=True))
     metadata = {_SHARDS: json.dumps(present.tolist()).encode()}
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as out:
-            if kind is Kind.INTERVALS:
-                _write_ipc(out, encode_raw_intervals(table, order), metadata, bounds)
-            else:
-                _write_parquet(out, table.take(pa.array(order)), metadata, bounds)
-            out.flush()
-            os.fsync(out.fileno())
-        size = draft.stat().st_size
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return size
+    with whole_file(path) as out:
+        if kind is Kind.INTERVALS:
+            _write_ipc(out, encode_raw_intervals(table, order), metadata, bounds)
+        else:
+            _write_parquet(out, table.take(pa.array(order)), metadata, bounds)
+        return out.tell()
 
 
 def _write_ipc(
@@ -292,10 +284,9 @@ def raw_shards(path: Path, kind: Kind) -> list[int]:
     Raises:
         MeterbeamError: It is not a file of the raw zone.
     """
-    if kind is Kind.INTERVALS:
-        with pa.memory_map(str(path)) as source:
-            return _shards(path, pa.ipc.open_file(source).schema)
-    return _shards(path, pq.read_schema(path))
+    with source(path) as file:
+        schema = pa.ipc.open_file(file).schema if kind is Kind.INTERVALS else pq.read_schema(file)
+        return _shards(path, schema)
 
 
 def read_raw_shards(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) -> tuple[pa.Table, Int]:
@@ -311,8 +302,7 @@ def read_raw_shards(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) ->
     rows = np.zeros(len(paths), np.int64)
     pieces: list[Any] = []
     for number, path in enumerate(paths):
-        status = path.stat()
-        file = _opened(str(path), kind, status.st_mtime_ns, status.st_size)
+        file = _opened(str(path), kind, *_mark(path))
         for at in sorted(file.batch_of[shard] for shard in shards if shard in file.batch_of):
             piece = (
                 file.reader.get_batch(at)
@@ -332,15 +322,23 @@ class _RawFile:
     batch_of: dict[int, int]
 
 
+def _mark(path: Path) -> tuple[int, int]:
+    """What changes with a file. One request a file and call would be dear: an object is never rewritten."""
+    if isinstance(path, ObjectPath):
+        return 0, 0
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @lru_cache(maxsize=256)
 def _opened(path: str, kind: Kind, _changed: int, _size: int) -> _RawFile:
     """An open raw file: every shard reads every file, and opening costs as much as reading."""
     if kind is Kind.INTERVALS:
         options = pa.ipc.IpcReadOptions(use_threads=False)
         # Read, not mapped: mapped pages of the whole raw zone would count as this process's memory.
-        reader = pa.ipc.open_file(pa.OSFile(path), options=options)
+        reader = pa.ipc.open_file(source(place(path)), options=options)
         shards = _shards(Path(path), reader.schema)
     else:
-        reader = pq.ParquetFile(path)
+        reader = pq.ParquetFile(source(place(path)))
         shards = _shards(Path(path), reader.schema_arrow)
     return _RawFile(reader, {shard: batch for batch, shard in enumerate(shards)})

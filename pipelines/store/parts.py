@@ -6,11 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from models.sharding import shard_of_id
 from schemas.lake import LakeTable
+from transforms.storage import ObjectPath, whole_file
 
 __all__ = ["PartFile", "fsync_folder", "shards_of_part", "whole_file", "write_part"]
 
@@ -78,7 +78,7 @@ def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Ta
             bloom_filter_options=_bloom(table),
             **_encodings(table),
         )
-    size = (folder / path).stat().st_size
+        size = out.tell()
     return PartFile(table.name, path, stored.num_rows, size, _statistics(stored))
 
 
@@ -88,22 +88,10 @@ def shards_of_part(path: str) -> range | None:
     return range(int(found[1]), int(found[2]) + 1) if found else None
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there complete and on disk, or not at all (temporary name, fsync, rename)."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder last a loss of power."""
+    """Make the names in a folder last a loss of power; object storage does so by itself."""
+    if isinstance(folder, ObjectPath):
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -226,7 +226,7 @@ def _service_points(
     found: list[Record] = [(Kind.SERVICE_POINTS, base)]
     if chance.random() < 0.5:
         day = FIRST + chance.randrange(days)
-        moment = local_midnight(ZONE, day) + chance.choice((0, 0, 5 * 3600))
+        moment = local_midnight(ZONE, day) + chance.choice((0, 0, 5 * 3600, 37_620, 86_300))
         change = chance.choice(
             (
                 {"account_id": "a-new"},
@@ -234,9 +234,11 @@ def _service_points(
                 {"tariff_id": None},
                 {"multiplier": "2"},
                 {"meter_id": chance.choice(meters)},
+                {"meter_id": chance.choice(meters), "received_at": chance.choice((0, moment * MICROS))},
+                {"meter_id": chance.choice(meters), "multiplier": "3"},
                 {"valid_from": 0, "capacity_kw": 5.0},
             )
         )
-        row = {**base, "valid_from": moment * MICROS, **change, "received_at": moment * MICROS}
+        row = {**base, "valid_from": moment * MICROS, "received_at": moment * MICROS, **change}
         found.append((Kind.SERVICE_POINTS, row))
     return found

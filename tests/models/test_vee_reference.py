@@ -35,8 +35,9 @@ def listed(findings: Findings) -> list[tuple[Any, ...]]:
 
 
 def in_range(facts: SeriesFacts) -> np.ndarray[Any, Any]:
-    """Slots of expected days: the only ones whose result means anything."""
-    return facts.expected[:, facts.grid.day_of_slot]
+    """Expected slots: the only ones whose result means anything."""
+    inside = facts.expected[:, facts.grid.day_of_slot]
+    return inside if facts.unserved is None else inside & ~facts.unserved
 
 
 def assert_equal(found: SeriesResult, wanted: SeriesResult, facts: SeriesFacts) -> None:
@@ -122,7 +123,7 @@ def alone(facts: SeriesFacts, rows: list[int]) -> SeriesFacts:
         return replace(records, **(columns | {"series": np.searchsorted(rows, columns["series"])}))
 
     dense = ("value", "have", "expected", "one_directional", "instantaneous")
-    maybe = ("external", "conflict", "disconnected", "capacity", "inactive", "meter")
+    maybe = ("external", "conflict", "disconnected", "capacity", "inactive", "meter", "unserved")
     sparse = ("outages", "reads", "events", "repeats", "tou")
     kept = {name: only(getattr(facts, name)) for name in dense + maybe}
     kept |= {name: mine(getattr(facts, name)) for name in sparse}
@@ -157,7 +158,8 @@ def cut_days(facts: SeriesFacts, first: int, last: int) -> SeriesFacts:
     def piece(table: Any, where: slice) -> Any:
         return None if table is None else table[:, where]
 
-    by_slot = {name: piece(getattr(facts, name), slots) for name in ("value", "have", "external", "conflict")}
+    of_slots = ("value", "have", "external", "conflict", "unserved")
+    by_slot = {name: piece(getattr(facts, name), slots) for name in of_slots}
     by_day = {
         name: piece(getattr(facts, name), days)
         for name in ("expected", "disconnected", "capacity", "inactive")
@@ -185,7 +187,7 @@ def test_a_day_depends_on_its_reach_only(facts: SeriesFacts, pack: RulePack, dat
     )
     here = slice(int(facts.grid.offsets[day]), int(facts.grid.offsets[day + 1]))
     there = slice(here.start - int(facts.grid.offsets[first]), here.stop - int(facts.grid.offsets[first]))
-    inside = facts.expected[:, day]
+    inside = in_range(facts)[:, here]
     everything = slice(None)
     columns = cut_columns(wide, everything, here), cut_columns(narrow, everything, there)
     for a, b in zip(*columns, strict=True):
