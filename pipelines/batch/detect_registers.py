@@ -33,7 +33,7 @@ def register_reads(lake: Lake, names: Sequence[str], master: MasterData, as_of: 
     rows, _ = read_raw_shards([folder / name for name in names], Kind.REGISTERS, range(lake.config.shards))
     rows = rows.filter(pc.equal(rows["channel"], IMPORT)).unify_dictionaries()
     meters = sorted(pc.unique(rows["meter_id"]).to_pylist())
-    reads = read_registers(rows, master, {(meter, IMPORT): row for row, meter in enumerate(meters)})
+    reads = read_registers(rows, master, {(meter, IMPORT, -1): row for row, meter in enumerate(meters)})
     reads = reads.until(local_midnight(lake.config.timezone, as_of + 1))
     day = local_days(lake.config.timezone, reads.at).astype(np.int64)
     days, place = np.unique(day, return_inverse=True)
