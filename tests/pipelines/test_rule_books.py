@@ -85,7 +85,8 @@ def test_a_folder_of_packs_is_a_book(tmp_path: Path, capsys: pytest.CaptureFixtu
     folder.mkdir()
     pack(folder, "first", "like_day", effective={"from": "1900-01-01", "to": "2026-03-31"})
     pack(folder, "second", "flat", effective={"from": "2026-04-01"}, version=3)
-    pack(folder, "shops", "like_day", when={"customer_class": "commercial", "commodity": "electricity"})
+    shops = {"customer_class": "commercial", "commodity": "electricity"}
+    pack(folder, "shops", "like_day", version=2, when=shops)
     run(tmp_path / "lake", *town(tmp_path), rules=folder, detect=False)
     assert [row["methods"] for row in rows(tmp_path / "lake", METHOD).to_pylist()] == [
         ["like_day"], ["flat"], ["like_day"], ["like_day"],
