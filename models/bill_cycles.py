@@ -38,6 +38,7 @@ class Contract:
         first_day, last_day: Epoch days, inclusive; ``last_day`` is None while it goes on.
         terms: Meters that make up the load, where it is no single meter's.
         lack: What is missing from the terms; empty for nothing.
+        formula: Whether it is a load by formula, and no service point of the master data.
     """
 
     service_point_id: str
@@ -50,6 +51,7 @@ class Contract:
     last_day: int | None
     terms: tuple[Term, ...] = ()
     lack: str = ""
+    formula: bool = False
 
     @property
     def chain(self) -> tuple[str, str]:

@@ -43,13 +43,18 @@ class PricedBills:
     """
 
     periods: Sequence[BillingPeriod]
-    tariff: Tariff
+    tariff: Tariff | None
     lines: Sequence[tuple[Tariff, Line, int]]
     totals: Int
     states: Sequence[str | None]
     slots: int
     estimated: Int
     reasons: Sequence[str]
+
+    @property
+    def currency(self) -> str | None:
+        """Of the tariff, None where that is not known."""
+        return None if self.tariff is None else self.tariff.currency
 
     @property
     def held(self) -> Bool:
@@ -74,7 +79,7 @@ def bill_parts(bills: Sequence[PricedBills]) -> pa.Table:
             "period_end": _days([period.last for period in periods]),
             "status": np.where(held, "held", "active").tolist(),
             "total": _decimals(np.concatenate([part.totals for part in bills]), 24, MICRO_DP, absent=held),
-            "currency": [part.tariff.currency for part in bills for _ in part.periods],
+            "currency": [part.currency for part in bills for _ in part.periods],
             "estimated_share": pa.nulls(len(periods), pa.float64()),
             "reason": [reason for part in bills for reason in part.reasons],
             "state": [state for part in bills for state in part.states],

@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +18,12 @@ from models.billing import BillState, UnpriceableError, Window, price_window
 from models.calendar import day_date, day_grid
 from models.holding import count_slots, holding_reasons
 from models.holds import Holds
-from models.loads import Codes, Loads, contiguous
+from models.loads import Loads, contiguous
 from models.series import Int
 from models.slot_quantities import netting_of
 from models.tou import classify
 from schemas.quality import Quality
-from schemas.tariff import Reactive, Tariff
+from schemas.tariff import Holding, Reactive, Tariff
 
 __all__ = ["bill_loads"]
 
@@ -74,7 +73,7 @@ def _groups(
     """Due bills that are priced together: of equal days, tariff and length of interval."""
     groups: dict[tuple[int, int, str, int], list[_Due]] = defaultdict(list)
     for contract in contracts:
-        if contract.tariff_id is None or contract.tariff_id not in prices.book:
+        if contract.tariff_id is None or not (contract.formula or contract.tariff_id in prices.book):
             continue
         places = [
             (number, each.row_of[contract.load])
@@ -129,14 +128,17 @@ class _Group:
 
     def priced(self, prices: Prices, state: BillState, holds: Holds) -> tuple[PricedBills | None, BillState]:
         """Bills, None where no version of the tariff is in force, and the states handed on."""
-        versions = prices.book[str(self.periods[0].contract.tariff_id)]
-        stretches = version_stretches(versions, self.first, self.last)
+        name = str(self.periods[0].contract.tariff_id)
+        if name not in prices.book:
+            return self._without_tariff(name), state
+        stretches = version_stretches(prices.book[name], self.first, self.last)
         if not stretches:
             return None, state
         tariff = stretches[-1][2]
         slots = _columns(self.loads, self.first, self.last)
-        counts = count_slots(self._quality(slots, [version for *_, version in stretches]))
+        counts = count_slots(self.loads.quality[contiguous(self.rows), slots])
         limits = prices.rules.holding_on(day_date(self.last))
+        kvarh = self._reactive_reasons(slots, [version for *_, version in stretches], limits)
         lines: list[tuple[Tariff, Line, int]] = []
         totals, own = np.zeros(len(self.rows), np.int64), state
         lack = self._misfit(stretches)
@@ -156,20 +158,37 @@ class _Group:
             or period.contract.lack
             or lack
             or self._unit(row, stretches)
+            or beside
             or holds.reason(period, self.loads.grid.zone)
-            for reason, period, row in zip(held, self.periods, self.rows.tolist(), strict=True)
+            for reason, beside, period, row in zip(held, kvarh, self.periods, self.rows.tolist(), strict=True)
         ]
         states = _states(own, tariff, reasons)
         done = PricedBills(self.periods, tariff, lines, totals, states, width, counts.estimated, reasons)
         return done, own
 
-    def _quality(self, slots: slice, versions: Sequence[Tariff]) -> Codes:
-        """Quality of each slot, that of reactive energy included where it is charged."""
-        quality: Codes = self.loads.quality[contiguous(self.rows), slots]
-        channels = {c.channel for version in versions for c in version.charges if isinstance(c, Reactive)}
-        for channel in sorted(channels & set(self.loads.reactive)):
-            quality = np.minimum(quality, self.loads.reactive[channel][1][contiguous(self.rows), slots])
-        return quality
+    def _without_tariff(self, name: str) -> PricedBills:
+        """Bills of loads by formula on a tariff that is not known: held, as no finding tells of them."""
+        none = np.zeros(len(self.rows), np.int64)
+        slots = _columns(self.loads, self.first, self.last)
+        reasons = [f"no tariff {name}, expected a known one"] * len(self.rows)
+        return PricedBills(
+            self.periods, None, [], none, [None] * len(reasons), slots.stop - slots.start, none, reasons
+        )
+
+    def _reactive_reasons(self, slots: slice, versions: Sequence[Tariff], limits: Holding) -> list[str]:
+        """Why bills are held for their reactive energy, where it is charged; empty where they are not."""
+        reasons = [""] * len(self.rows)
+        for channel in _charged(versions):
+            if channel not in self.loads.reactive:
+                return [f"{channel}: none, which the tariff charges"] * len(self.rows)
+            codes = self.loads.reactive[channel][1][contiguous(self.rows), slots]
+            never = (codes == Quality.MISSING).all(axis=1).tolist()
+            held = holding_reasons(count_slots(codes), codes.shape[1], limits)
+            for i, (none, reason) in enumerate(zip(never, held, strict=True)):
+                if none:
+                    reason = "none, which the tariff charges"
+                reasons[i] = reasons[i] or (reason and f"{channel}: {reason}")
+        return reasons
 
     def _misfit(self, stretches: Sequence[tuple[int, int, Tariff]]) -> str:
         """Why the tariff's versions cannot make one bill of these days; empty where they can."""
@@ -207,6 +226,13 @@ class _Group:
         total = priced.total * 10 ** (MICRO_DP - tariff.rounding.money_dp)
         return [(tariff, line, dp) for line in priced.lines], total, priced.state
 
+    def _kvarh(self, channel: str, slots: slice) -> Int:
+        """Reactive energy; zeros where no load has any: such bills are held."""
+        if channel not in self.loads.reactive:
+            return np.zeros((len(self.rows), slots.stop - slots.start), np.int64)
+        kvarh: Int = self.loads.reactive[channel][0][contiguous(self.rows), slots]
+        return kvarh
+
     def _window(self, low: int, high: int, tariff: Tariff, prices: Prices) -> Window:
         loads, chosen = self.loads, contiguous(self.rows)
         slots = _columns(loads, low, high)
@@ -224,16 +250,21 @@ class _Group:
             billed_days=self.last - self.first + 1,
             events=prices.events,
             prices=prices_on(tariff, grid, prices.series),
-            reactive={channel: energy[chosen, slots] for channel, (energy, _) in loads.reactive.items()},
+            reactive={channel: self._kvarh(channel, slots) for channel in _charged([tariff])},
             closes=high == self.last,
         )
 
 
+def _charged(versions: Sequence[Tariff]) -> list[str]:
+    """Channels of reactive energy that a tariff charges."""
+    return sorted({c.channel for version in versions for c in version.charges if isinstance(c, Reactive)})
+
+
 def _states(own: BillState, tariff: Tariff, reasons: Sequence[str]) -> list[str | None]:
     """State after each bill as JSON text; None where nothing is carried, or the bill is held."""
-    found: list[str | None] = []
-    for row, reason in enumerate(reasons):
-        fields = own.fields(row, tariff.rounding.money_dp)
-        carried = len(fields) > 1 or Decimal(fields["credit"])
-        found.append(json.dumps(fields) if carried and not reason else None)
-    return found
+    dp = tariff.rounding.money_dp
+    carried = own.carried().tolist()
+    return [
+        json.dumps(own.fields(row, dp)) if carried[row] and not reason else None
+        for row, reason in enumerate(reasons)
+    ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow as pa
 from models.behaviour import Behaviour, behaviour
 from models.change_queue import ChangeScores, change_scores
 from models.device_events import DeviceEvents, self_reported
+from models.export_start import ExportStart
 from models.fault_days import Days
 from models.fault_master import Exports, Place, export_faults, use_without_contract
 from models.fault_registers import RegisterReads, register_faults
@@ -19,12 +21,25 @@ from models.feeder_fit import FeederFit, OverReported, feeder_fit
 from models.feeder_loads import FeederLoads, Metered
 from models.series import Int
 from models.state_queue import StateScores, state_scores
+from models.theft_columns import theft_columns
+from models.trained import Model
 from models.week_table import WeekTable, week_table
+from models.weekly_features import Float
 
-__all__ = ["Comparison", "Place", "Scored", "compare"]
+__all__ = ["Comparison", "EnergyPrice", "Place", "Scored", "compare"]
 
 FEWEST_METERS = 5
 FEWEST_WEEKS = 3
+FEWEST_TAUGHT = 30
+"""Meters from which a model is asked: below, robust distances from the population say too little."""
+
+
+@dataclass(frozen=True)
+class EnergyPrice:
+    """What a meter's bills charge a kWh, fixed charges left out."""
+
+    a_kwh: Decimal
+    currency: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,12 @@ class Scored:
     change: ChangeScores
     fit: FeederFit
     state: StateScores
+    exports: ExportStart
+    model: str | None = None
+
+    def columns(self) -> Float:
+        """What a trained model is told of each meter; (m, k)."""
+        return theft_columns(self.table, self.found, self.change, self.fit)
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,7 @@ def compare(
     places: dict[str, Place],
     events: DeviceEvents | None = None,
     registers: RegisterReads | None = None,
+    model: Model | None = None,
 ) -> Comparison:
     """Find faults and score every customer meter that can be compared.
 
@@ -74,12 +96,13 @@ def compare(
         places: Service point of each meter; empty in a lake without master data.
         events: Of the meters that have any of interest.
         registers: Register reads up to the moment.
+        model: Orders the state queue; None for the order that needs no teaching.
 
     Returns:
         The same for any order of the rows and any sharding.
     """
-    loads, exports = _feeder_loads(places, weeks), Exports(places)
-    table = week_table(exports.watched(loads.watched(pieces)), weeks)
+    loads, exports, started = _feeder_loads(places, weeks), Exports(places), ExportStart()
+    table = week_table(started.watched(exports.watched(loads.watched(pieces))), weeks)
     count = len(table.meters)
     customer = [not places or _role(meter, places) == "customer" for meter in table.meters]
     table = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
@@ -97,7 +120,10 @@ def compare(
     if len(kept) >= FEWEST_METERS and len(weeks) >= FEWEST_WEEKS:
         found = behaviour(table)
         change, fit = change_scores(table, found), feeder_fit(table, loads, over)
-        scored = Scored(table, found, change, fit, state_scores(table, found, change, fit))
+        scored = Scored(table, found, change, fit, state_scores(table, found, change, fit), started)
+        if model is not None and len(kept) >= FEWEST_TAUGHT:
+            score = model.scores(scored.state.score, change.score, scored.columns())
+            scored = replace(scored, state=replace(scored.state, score=score), model=model.name)
     return Comparison(count, customers, int(weeks[0]) if len(weeks) else 0, faults, kept, scored)
 
 

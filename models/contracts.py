@@ -210,4 +210,5 @@ def _composed(
                 terms.append(Term(point, meter, first, last, sign, share))
     lack = f"no service point {', '.join(sorted(lost))}, expected one with a meter" if lost else ""
     name = f"{contract.service_point_id}\n{contract.account_id}"
-    return replace(contract, load=name, terms=tuple(terms), lack=lack)
+    formula = contract.service_point_id not in meterings
+    return replace(contract, load=name, terms=tuple(terms), lack=lack, formula=formula)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +15,13 @@ from models.calendar import day_date
 from models.comparison import Comparison, Place, Scored, compare
 from models.device_events import DeviceEvents
 from models.fault_registers import RegisterReads
-from models.reasons import against, change_reasons, state_reasons
+from models.other_reasons import against
+from models.reasons import change_reasons, state_reasons
 from models.series import Int
 from models.state_queue import WAYS
+from models.theft_loss import Loss, Money, Prices, priced, state_loss
+from models.trained import Model
+from models.week_table import WEEK
 from models.weekly_features import Float
 from schemas.lake import CHANGE_QUEUE, FAULTS, FEEDER_BALANCE, STATE_QUEUE
 
@@ -40,6 +46,9 @@ def detect(
     as_of: date,
     events: DeviceEvents | None = None,
     registers: RegisterReads | None = None,
+    *,
+    prices: Prices | None = None,
+    model: Model | None = None,
 ) -> DetectResult:
     """Rank every customer meter and name the faults.
 
@@ -50,68 +59,68 @@ def detect(
         as_of: Last local day the features tell of.
         events: Of the meters that have any of interest.
         registers: Register reads up to the moment.
+        prices: Of a kWh at the meters that have bills.
+        model: Orders the state queue; None for the order that needs no teaching.
 
     Returns:
         The same result for any order of the rows and any sharding. The queues are empty where there are
         fewer than five meters or three weeks: then nothing can be compared.
     """
-    found = compare(pieces, weeks, places, events, registers)
+    found = compare(pieces, weeks, places, events, registers, model)
     queues = CHANGE_QUEUE.content.empty_table(), STATE_QUEUE.content.empty_table()
     if found.scored is not None:
-        queues = _queues(found.scored, against(found, places), as_of, events or {})
+        told = against(found, places, events or {})
+        queues = _queues(found.scored, told, as_of, events or {}, prices or {})
     return DetectResult(found.meters, *queues, _fault_rows(found), _balance_rows(found, as_of))
 
 
 def _queues(
-    scored: Scored, against: list[str], as_of: date, events: DeviceEvents
+    scored: Scored, against: list[str], as_of: date, events: DeviceEvents, prices: Prices
 ) -> tuple[pa.Table, pa.Table]:
-    change, state, fit = scored.change, scored.state, scored.fit
+    change, state = scored.change, scored.state
     began = state.way == WAYS.index("began")
-    days = np.isfinite(fit.moving_kwh) & ~began
-    a_day = np.where(state.way == WAYS.index("steady"), fit.steady_kwh, fit.moving_kwh)
-    seen = (scored.table.days("day_have") > 0).sum(axis=1)
-    lost = np.where(days, np.nan_to_num(a_day) * seen, change.lost)
-    first = np.where(began, change.first_week, -1)
+    losses = (
+        Loss(change.since, change.lost, priced(scored.table.meters, change.lost, prices)),
+        state_loss(scored, began, prices),
+    )
+    reasons = change_reasons(scored, losses[0], events), state_reasons(scored, losses[1], events)
+    columns: dict[str, list[Any]] = {"against": against, "as_of": [as_of] * len(against)}
     return (
-        _queue(
-            scored,
-            change.score,
-            change.first_week,
-            change.lost,
-            change_reasons(scored, events),
-            against,
-            as_of,
-        ),
-        _queue(scored, state.score, first, lost, state_reasons(scored), against, as_of),
+        _queue(scored, change.score, losses[0], {**columns, "reasons": reasons[0]}, None),
+        _queue(scored, state.score, losses[1], {**columns, "reasons": reasons[1]}, scored.model),
     )
 
 
 def _queue(
-    scored: Scored,
-    score: Float,
-    first_week: Int,
-    lost: Float,
-    reasons: list[str],
-    against: list[str],
-    as_of: date,
+    scored: Scored, score: Float, loss: Loss, columns: dict[str, list[Any]], model: str | None
 ) -> pa.Table:
     """Rows by falling score; equal scores by meter id."""
     table = scored.table
-    order = np.argsort(-score, kind="stable").tolist()  # meters are sorted
-    weeks = [int(table.weeks[week]) if week >= 0 else None for week in first_week.tolist()]
+    order = np.argsort(-score, kind="stable")  # meters are sorted
+    weeks = [int(table.weeks[day // WEEK]) if day >= 0 else None for day in loss.since[order].tolist()]
+    rows = order.tolist()
     return pa.table(
         {
-            "meter_id": [table.meters[i] for i in order],
-            "rank": pa.array(range(1, len(order) + 1), pa.int32()),
-            "score": pa.array([float(score[i]) for i in order]),
-            "first_week": pa.array([weeks[i] for i in order], pa.int32()).cast(pa.date32()),
-            "kwh_lost": pa.array([round(float(lost[i]), 3) for i in order]),
-            "reasons": [reasons[i] for i in order],
-            "against": [against[i] for i in order],
-            "as_of": [as_of] * len(order),
+            "meter_id": [table.meters[i] for i in rows],
+            "rank": pa.array(range(1, len(rows) + 1), pa.int32()),
+            "score": pa.array(score[order]),
+            "first_week": pa.array(weeks, pa.int32()).cast(pa.date32()),
+            "kwh_lost": pa.array([round(kwh, 3) for kwh in loss.kwh[order].tolist()]),
+            **{name: [columns[name][i] for i in rows] for name in ("reasons", "against", "as_of")},
+            "money_lost": pa.array([_amount(loss.money[i]) for i in rows], pa.decimal128(24, 6)),
+            "currency": pa.array([_currency(loss.money[i]) for i in rows], pa.string()),
+            "model": pa.array([model] * len(rows), pa.string()),
         },
         schema=CHANGE_QUEUE.content,
     )
+
+
+def _amount(money: Money | None) -> Decimal | None:
+    return None if money is None else money.amount
+
+
+def _currency(money: Money | None) -> str | None:
+    return None if money is None else money.price.currency
 
 
 def _balance_rows(found: Comparison, as_of: date) -> pa.Table:

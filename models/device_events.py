@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from models.calendar import day_date
+from schemas.event_types import POWER_DOWN
 
-__all__ = ["OF_INTEREST", "DeviceEvents", "self_reported", "tampering"]
+__all__ = ["OF_INTEREST", "DeviceEvents", "outages", "self_reported", "tampering"]
 
 TAMPER = frozenset(
     {"cover_removed", "reverse_rotation", "magnetic_field", "tamper", "tilt", "phase_removed", "imbalance"}
@@ -17,7 +18,7 @@ SELF_REPORTED = {
     "meter_failure": ("device_failure", "error"),
 }
 """Event → fault and severity."""
-OF_INTEREST = TAMPER | set(SELF_REPORTED)
+OF_INTEREST = TAMPER | set(SELF_REPORTED) | {POWER_DOWN}
 NEAR_DAYS = 14
 
 DeviceEvents = Mapping[str, Sequence[tuple[int, str]]]
@@ -33,6 +34,11 @@ def tampering(events: Sequence[tuple[int, str]], since: int) -> list[str]:
     """
     near = [(abs(day - since), day, name) for day, name in events if name in TAMPER]
     return [f"{name} on {day_date(day)}" for away, day, name in sorted(near) if away <= NEAR_DAYS]
+
+
+def outages(events: Sequence[tuple[int, str]], since: int) -> int:
+    """Days with a power-down of one meter up to ``NEAR_DAYS`` days from a change."""
+    return sum(name == POWER_DOWN and abs(day - since) <= NEAR_DAYS for day, name in events)
 
 
 def self_reported(events: Sequence[tuple[int, str]]) -> list[tuple[str, str, int, int, int]]:

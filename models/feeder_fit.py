@@ -1,10 +1,11 @@
 """Who hides a feeder's loss: its loss laid beside the loads that its meters report and those they do not.
 
-Two fits of non-negative least squares for each feeder, both with a column for the technical loss, which
-moves with what flows through. The *steady* one, on sums of two hours, asks how much of each meter's reported
-load, and of a usual load where it reports nothing, is missing: theft that never changes shows there. The
-*moving* one, on days, also asks how the loss follows the days on which a meter fell short of itself or of
-the population: theft that comes and goes.
+Fits of non-negative least squares for each feeder, all with a column for the technical loss, which moves
+with what flows through. The *steady* one, on sums of two hours, asks how much of each meter's reported load,
+and of a usual load where it reports nothing, is missing: theft that never changes shows there. The *moving*
+one, on days, also asks how the loss follows the days on which a meter fell short of itself or of the
+population: theft that comes and goes. A *close* one, held less, and plain correlations are told to trained
+models beside them.
 """
 
 from __future__ import annotations
@@ -14,18 +15,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.feeder_loads import FeederLoads
+from models.lay_loss import Laid, follows, laid_on, left_over
 from models.series import Int
 from models.week_table import RECENT_WEEKS, WEEK, WeekTable
 from models.weekly_features import Float
 
-__all__ = ["Balance", "FeederFit", "OverReported", "feeder_fit"]
+__all__ = ["TOLD", "Balance", "FeederFit", "OverReported", "feeder_fit"]
 
-STEADY_RIDGE, MOVING_RIDGE = 0.01, 0.03
+TOLD = (
+    "loss as its load, by day", "loss as its zeros, by day", "loss as its shortfall, by day",
+    "loss as its distance to the fleet, by day", "share of the loss, by day", "sharpness, by day",
+    "loss follows its load", "loss follows its zeros", "loss follows its shortfall",
+    "loss as its load, by hours", "loss as its zeros, by hours", "share of the loss, by hours",
+    "sharpness, by hours", "loss as its load, close fit", "sharpness, close fit", "feeder's loss in homes",
+)  # fmt: skip
+"""What a feeder tells of each of its meters, in the order of ``FeederFit.told``."""
+
+STEADY_RIDGE, MOVING_RIDGE, CLOSE_RIDGE = 0.01, 0.03, 0.001
 """Share of a usual column's energy that is added to each meter's own: keeps look-alikes apart."""
 PARTS_A_DAY = 12
 FEWEST_DAYS = 14
 FORWARD = 0.05
 """Share of a feeder's usual flow below which a part of the day is left out."""
+LEAST_LOSS = 1e-3
+"""A smaller loss [kWh a day] is none."""
 MOST_TECHNICAL = 0.15
 """A larger loss than this that moves with the load is not called technical."""
 
@@ -57,6 +70,7 @@ class FeederFit:
     Attributes:
         steady, moving: Energy missing, per energy in the fit's columns, NaN without a feeder meter, (m,).
         steady_kwh, moving_kwh: Energy a day that each fit lays on the meter, NaN likewise, (m,).
+        told: ``TOLD``, NaN likewise, (m, 16).
         balances: One a feeder, sorted by its id.
     """
 
@@ -64,6 +78,7 @@ class FeederFit:
     moving: Float
     steady_kwh: Float
     moving_kwh: Float
+    told: Float
     balances: list[Balance]
 
 
@@ -90,6 +105,7 @@ def feeder_fit(table: WeekTable, loads: FeederLoads, over: OverReported) -> Feed
     """
     count = len(table.meters)
     steady, moving, steady_kwh, moving_kwh = np.full((4, count), np.nan)
+    told = np.full((count, len(TOLD)), np.nan)
     feeder_of, feeder_of_over = _feeders(table, loads), _feeders(over.table, loads)
     excess = _excess(over)
     mean = _mean_days(table)
@@ -101,21 +117,45 @@ def feeder_fit(table: WeekTable, loads: FeederLoads, over: OverReported) -> Feed
         if len(days) < FEWEST_DAYS or len(recent) < WEEK or not len(rows):
             continue
         wrong = np.flatnonzero(feeder_of_over == feeder)
-        of_days = _moving(table, rows, days, mean[0])
-        loss = (loads.through[feeder] - loads.reported[feeder])[days] / 1e6
-        through = loads.through[feeder][days] / 1e6
-        free = np.column_stack([through, *(-excess[0][wrong][:, days])])
-        moving[rows], moving_kwh[rows], _ = _laid_on(of_days, loss, free, MOVING_RIDGE)
-        parts, loss, through = _steady(table, loads, feeder, rows, recent, mean[1])
-        free = np.column_stack([through, *(-excess[1][wrong][:, recent].reshape(len(wrong), len(loss)))])
-        # A feeder meter may not count what flows back: parts with little flow may hide some of it.
-        forward = through > FORWARD * np.median(through)
-        parts = [column[forward] for column in parts]
-        steady[rows], steady_kwh[rows], found = _laid_on(parts, loss[forward], free[forward], STEADY_RIDGE)
-        steady_kwh[rows] *= PARTS_A_DAY
-        too_much = float((excess[0][wrong][:, days] * found[1:, None]).sum())
-        balances.append(_balance(name, loads, feeder, days, float(found[0]), too_much))
-    return FeederFit(steady, moving, steady_kwh, moving_kwh, balances)
+        by_day, of_days = _day_fit(table, loads, feeder, rows, days, mean[0], excess[0][wrong])
+        by_part, of_parts = _part_fit(table, loads, feeder, rows, recent, mean[1], excess[1][wrong])
+        moving[rows], moving_kwh[rows] = by_day.each.sum(axis=0), by_day.energy
+        steady[rows], steady_kwh[rows] = by_part.each.sum(axis=0), by_part.energy * PARTS_A_DAY
+        told[rows] = np.column_stack([of_days, of_parts])
+        too_much = float((excess[0][wrong][:, days] * by_part.free[1:, None]).sum())
+        balances.append(_balance(name, loads, feeder, days, float(by_part.free[0]), too_much))
+    return FeederFit(steady, moving, steady_kwh, moving_kwh, told, balances)
+
+
+def _day_fit(
+    table: WeekTable, loads: FeederLoads, feeder: int, rows: Int, days: Int, mean: Float, excess: Float
+) -> tuple[Laid, Float]:
+    """The moving fit of k meters, and the first nine of ``TOLD``; (k, 9)."""
+    columns = _moving(table, rows, days, mean)
+    through = loads.through[feeder][days] / 1e6
+    loss = through - loads.reported[feeder][days] / 1e6
+    laid = laid_on(columns, loss, np.column_stack([through, *(-excess[:, days])]), MOVING_RIDGE)
+    hidden = left_over(loss, through)
+    share = laid.energy / max(float(loss.mean()), LEAST_LOSS)
+    with_loss = (follows(columns[at], hidden) for at in (0, 1, 2))
+    return laid, np.column_stack([*laid.each, share, laid.sharpness, *with_loss])
+
+
+def _part_fit(
+    table: WeekTable, loads: FeederLoads, feeder: int, rows: Int, days: Int, mean: Float, excess: Float
+) -> tuple[Laid, Float]:
+    """The steady fit of k meters, and the last seven of ``TOLD``; (k, 7)."""
+    parts, loss, through = _steady(table, loads, feeder, rows, days, mean)
+    free = np.column_stack([through, *(-excess[:, days].reshape(len(excess), len(loss)))])
+    # A feeder meter may not count what flows back: parts with little flow may hide some of it.
+    forward = through > FORWARD * np.median(through)
+    parts, loss, free = [column[forward] for column in parts], loss[forward], free[forward]
+    laid, close = laid_on(parts, loss, free, STEADY_RIDGE), laid_on(parts, loss, free, CLOSE_RIDGE)
+    share = laid.energy / max(float(loss.mean()), LEAST_LOSS / PARTS_A_DAY)
+    home = max(float(np.median(parts[0].mean(axis=0))), LEAST_LOSS)
+    homes = np.full(len(rows), left_over(loss, free[:, 0]).mean() / home)
+    told = (*laid.each, share, laid.sharpness, close.each.sum(axis=0), close.sharpness, homes)
+    return laid, np.column_stack(told)
 
 
 def _feeders(table: WeekTable, loads: FeederLoads) -> Int:
@@ -163,33 +203,6 @@ def _steady(
     through = loads.through_parts[feeder].reshape(shape)[days].ravel() / 1e3
     reported = loads.reported_parts[feeder].reshape(shape)[days].ravel() / 1e3
     return [load.T, zero.T], through - reported, through
-
-
-def _laid_on(columns: list[Float], loss: Float, free: Float, ridge: float) -> tuple[Float, Float, Float]:
-    """Coefficient and mean energy laid on each of n meters, and the coefficients of the free columns.
-
-    Args:
-        columns: What may hide the loss, one column a meter, shape (p, n) each.
-        loss: Shape (p,).
-        free: Columns that cost nothing, the flow first; shape (p, f).
-        ridge: Share of a usual column's energy added to each one's own.
-    """
-    from scipy.optimize import nnls  # slow to import: only who scores pays
-
-    meters = columns[0].shape[1]
-    matrix = np.column_stack([*columns, free])
-    width = matrix.shape[1] - free.shape[1]
-    gram, aim = matrix.T @ matrix, matrix.T @ loss
-    held = ridge * float(np.diag(gram)[:meters].mean()) + 1e-9
-    gram[np.arange(width), np.arange(width)] += held
-    gram[np.arange(len(gram)), np.arange(len(gram))] *= 1 + 1e-9
-    gram[np.arange(width, len(gram)), np.arange(width, len(gram))] += 1e-9
-    # The same problem in as few rows as columns: ‖Rx − R⁻ᵀAᵀy‖ with RᵀR = AᵀA + ridge.
-    root = np.linalg.cholesky(gram).T
-    found = nnls(root, np.linalg.solve(root.T, aim), maxiter=100 * len(root))[0]
-    each = found[:width].reshape(len(columns), meters)
-    energy = (each * np.stack([column.mean(axis=0) for column in columns])).sum(axis=0)
-    return each.sum(axis=0), energy, found[width:]
 
 
 def _balance(

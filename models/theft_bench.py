@@ -14,15 +14,16 @@ from models.comparison import Place, compare
 from models.detect import detect
 from models.features import feature_rows, week_features
 from models.series import Bool, Int
-from models.standing import nan_median
+from models.sharding import shard_of
 from models.theft_trial import Trial
+from models.trained import Model
 from models.weekly_features import Float
 
-__all__ = ["Homes", "described", "drop_rule", "forest", "ranked", "supervised"]
+__all__ = ["Described", "Homes", "described", "drop_rule"]
 
 IMPORT = "import"
-TREES = 200
-SEED = 0
+WINDOW = "#"
+"""Parts a meter's name from the window of its days, where one meter stands for several."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,53 @@ class Homes:
         kept = set(result.change_queue["meter_id"].to_pylist())
         return np.array([name in kept for name in self.names], np.bool_) & (self.load > 0).any(axis=1)
 
+    @cached_property
+    def folds(self) -> Int:
+        """Which half each home belongs to; all windows of one meter belong to one; shape (n,)."""
+        meters = pa.array([name.split(WINDOW)[0] for name in self.names], pa.string())
+        return shard_of(meters, 2).astype(np.int64)
+
     def measured(self, names: list[str], load: Int, have: Bool) -> pa.Table:
         """Rows of the ``features`` table of some series on these days."""
         features = week_features(load, have, self.grid)
         return feature_rows(features, [(name, IMPORT) for name in names], self.grid.interval_s)
 
 
-def ranked(homes: Homes, trial: Trial, *, with_feeders: bool) -> tuple[Float, Float]:
-    """Scores of the change and the state queue over a draw's meters, NaN where unranked; (n,) each."""
+@dataclass(frozen=True)
+class Described:
+    """The ranked homes of a draw as a detect run sees them, m of them.
+
+    Attributes:
+        home: Their places among all homes, ascending, shape (m,).
+        change, state: Scores of both queues without a model, shape (m,).
+        columns: ``theft_columns``, shape (m, k).
+    """
+
+    home: Int
+    change: Float
+    state: Float
+    columns: Float
+
+    def by_model(self, model: Model) -> Float:
+        """Scores of the state queue as a model orders it, shape (m,)."""
+        return model.scores(self.state, self.change, self.columns)
+
+    def by_home(self, scores: Float, homes: int) -> Float:
+        """Scores at their places among all homes, NaN for unranked ones; (m,) → (n,)."""
+        result = np.full(homes, np.nan)
+        result[self.home] = scores
+        return result
+
+
+def described(homes: Homes, trial: Trial, *, with_feeders: bool) -> Described | None:
+    """What a detect run makes of a draw; None where nothing can be compared."""
     pieces, places = _pieces(homes, trial, with_feeders=with_feeders)
-    result = detect(pieces, homes.weeks, places, day_date(homes.grid.last_day))
-    return _scores(homes, result.change_queue), _scores(homes, result.state_queue)
+    scored = compare(pieces, homes.weeks, places).scored
+    if scored is None:
+        return None
+    place = {name: row for row, name in enumerate(homes.names)}
+    home = np.array([place[meter] for meter in scored.table.meters], np.int64)
+    return Described(home, scored.change.score, scored.state.score, scored.columns())
 
 
 def _pieces(homes: Homes, trial: Trial, *, with_feeders: bool) -> tuple[list[pa.Table], dict[str, Place]]:
@@ -94,11 +131,6 @@ def _pieces(homes: Homes, trial: Trial, *, with_feeders: bool) -> tuple[list[pa.
     return pieces, places
 
 
-def _scores(homes: Homes, queue: pa.Table) -> Float:
-    found = dict(zip(queue["meter_id"].to_pylist(), queue["score"].to_pylist(), strict=True))
-    return np.array([found.get(name, np.nan) for name in homes.names])
-
-
 def drop_rule(homes: Homes, trial: Trial) -> Float:
     """The rule to beat: how far the second half of the days fell below the first, against the median home."""
     days = np.add.reduceat(trial.said, homes.grid.offsets[:-1], axis=1) / 1e6
@@ -106,53 +138,3 @@ def drop_rule(homes: Homes, trial: Trial) -> Float:
     fall = np.log(days[:, :half].mean(axis=1) + 0.1) - np.log(days[:, half:].mean(axis=1) + 0.1)
     result: Float = fall - np.median(fall)
     return result
-
-
-def described(homes: Homes, trial: Trial) -> Float:
-    """Everything the queues know of a home's own days, for the references; NaN for unranked, (n, k)."""
-    pieces, places = _pieces(homes, trial, with_feeders=False)
-    scored = compare(pieces, homes.weeks, places).scored
-    if scored is None:
-        return np.full((len(homes.names), 1), np.nan)
-    weekly = nan_median(scored.table.features.astype(np.float64), 1)
-    columns = np.hstack(
-        [scored.found.step, scored.found.size, scored.found.centre, scored.found.unrest, weekly]
-    )
-    result = np.full((len(homes.names), columns.shape[1]), np.nan)
-    place = {name: row for row, name in enumerate(homes.names)}
-    result[[place[meter] for meter in scored.table.meters]] = columns
-    return result
-
-
-def forest(columns: Float) -> Float:
-    """The textbook: an isolation forest over all columns, either side; NaN for unranked, (n,)."""
-    from sklearn.ensemble import IsolationForest
-
-    known = np.isfinite(columns).all(axis=1)
-    scores = np.full(len(columns), np.nan)
-    if known.sum() > 1:
-        model = IsolationForest(n_estimators=TREES, random_state=SEED, n_jobs=1).fit(columns[known])
-        scores[known] = -model.score_samples(columns[known])
-    return scores
-
-
-def supervised(columns: Float, lessons: list[tuple[Float, Bool]]) -> Float:
-    """What labels would give: a random forest taught on other draws, never on the home it judges; (n,).
-
-    Args:
-        columns: ``described`` of the draw to judge, shape (n, k).
-        lessons: ``described`` of other draws of the same homes, and who was guilty there.
-    """
-    from sklearn.ensemble import RandomForestClassifier
-
-    fold = np.arange(len(columns)) % 2
-    scores = np.full(len(columns), np.nan)
-    for side in (0, 1):
-        known = [np.isfinite(rows).all(axis=1) & (fold == side) for rows, _ in lessons]
-        taught = np.vstack([rows[which] for (rows, _), which in zip(lessons, known, strict=True)])
-        labels = np.concatenate([guilty[which] for (_, guilty), which in zip(lessons, known, strict=True)])
-        judged = np.isfinite(columns).all(axis=1) & (fold != side)
-        if labels.any() and judged.any():
-            model = RandomForestClassifier(TREES, min_samples_leaf=3, random_state=SEED, n_jobs=1)
-            scores[judged] = model.fit(taught, labels).predict_proba(columns[judged])[:, 1]
-    return scores

@@ -8,26 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.attacks import MIX, TIMINGS
+from models.lessons import fold_models, injected_lessons
 from models.ranking import auc, average_precision, precision_at, recovered_at
 from models.series import Bool
-from models.theft_bench import Homes, described, drop_rule, forest, ranked, supervised
+from models.theft_bench import Described, Homes, described, drop_rule
 from models.theft_trial import Trial, TrialPlan, draw_trial
+from models.trained import Model, untaught
 from models.weekly_features import Float
 
 __all__ = ["METHODS", "METRICS", "TheftPlan", "Tried", "evaluate_theft", "summary_rows"]
 
+FEEDER = " + feeder"
+UNTAUGHT, GIVEN, TRAINED = "state queue, untaught", "state queue", "state queue, trained here"
 METHODS = (
     "change queue",
-    "state queue",
-    "state queue + feeder",
+    GIVEN,
+    GIVEN + FEEDER,
+    UNTAUGHT,
+    UNTAUGHT + FEEDER,
+    TRAINED,
+    TRAINED + FEEDER,
     "drop rule",
     "isolation forest",
-    "supervised",
 )
 METRICS = ("auc", "ap", "precision", "recovered")
-LESSONS = 3
-"""Other draws that the supervised reference learns from."""
-LESSON_SEED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class TheftPlan:
         kinds: Attacks of the thieves.
         feeders: Feeders the homes are spread over.
         top: Meters that are inspected: for precision and energy recovered.
-        references: Whether the forest and the supervised reference, which take most of the time, are tried.
+        references: Whether an isolation forest and models taught here are tried; these take most of the time.
+        model: Orders the state queue as a detect run would; None for the untaught order.
+        taught: Attacks that models taught here learn from: others among ``kinds`` are new to them.
     """
 
     seeds: int = 10
@@ -51,6 +57,8 @@ class TheftPlan:
     feeders: int = 10
     top: int = 20
     references: bool = True
+    model: Model | None = None
+    taught: tuple[str, ...] = MIX
 
 
 @dataclass(frozen=True)
@@ -74,42 +82,51 @@ def evaluate_theft(homes: Homes, plan: TheftPlan) -> Iterator[list[Tried]]:
     """Every method on every draw; one list a draw, so that progress can be shown.
 
     Homes, feeders and thieves of a draw depend on seed and prevalence alone: methods and timings are paired.
-    The supervised reference always learns from ``MIX``, so that other ``kinds`` are new to it.
+    Models taught here judge only homes that they never saw.
     """
     able = homes.able
+    folds = fold_models("injected", injected_lessons(homes, kinds=plan.taught)) if plan.references else {}
     for prevalence in plan.prevalences:
         for timing in plan.timings:
             for seed in range(plan.seeds):
-                trial = draw_trial(
-                    homes.load,
-                    homes.grid,
-                    TrialPlan(seed, timing, prevalence, plan.kinds, plan.feeders),
-                    able=able,
-                )
-                scores = _queues(homes, trial)
-                if plan.references:
-                    scores |= _references(homes, trial, able, timing, seed)
+                drawn = TrialPlan(seed, timing, prevalence, plan.kinds, plan.feeders)
+                trial = draw_trial(homes.load, homes.grid, drawn, able=able)
+                scores = _scores(homes, trial, plan, folds)
                 yield [
-                    _tried(timing, prevalence, seed, method, score, trial, able, plan)
-                    for method, score in scores.items()
+                    _tried(timing, prevalence, seed, method, scores[method], trial, able, plan)
+                    for method in METHODS
+                    if method in scores
                 ]
 
 
-def _queues(homes: Homes, trial: Trial) -> dict[str, Float]:
-    """The pipeline's own queues, and the rule to beat."""
-    change, state = ranked(homes, trial, with_feeders=False)
-    _, with_feeder = ranked(homes, trial, with_feeders=True)
-    return dict(zip(METHODS, (change, state, with_feeder, drop_rule(homes, trial)), strict=False))
+def _scores(homes: Homes, trial: Trial, plan: TheftPlan, folds: dict[int, Model]) -> dict[str, Float]:
+    """Every method's scores of all homes, NaN for unranked ones; (n,) each."""
+    count = len(homes.names)
+    scores = {"drop rule": drop_rule(homes, trial)}
+    for suffix in ("", FEEDER):
+        seen = described(homes, trial, with_feeders=bool(suffix))
+        if seen is None:
+            continue
+        scores[UNTAUGHT + suffix] = seen.by_home(seen.state, count)
+        if plan.model is not None:
+            scores[GIVEN + suffix] = seen.by_home(seen.by_model(plan.model), count)
+        if folds:
+            scores[TRAINED + suffix] = seen.by_home(_by_folds(homes, seen, folds), count)
+        if not suffix:
+            scores["change queue"] = seen.by_home(seen.change, count)
+            if plan.references:
+                scores["isolation forest"] = seen.by_home(
+                    untaught(seen.columns).suspicion(seen.columns), count
+                )
+    return scores
 
 
-def _references(homes: Homes, trial: Trial, able: Bool, timing: str, seed: int) -> dict[str, Float]:
-    columns = described(homes, trial)
-    lessons = []
-    for lesson in range(LESSONS):
-        other = TrialPlan(LESSON_SEED + LESSONS * seed + lesson, timing)
-        taught = draw_trial(homes.load, homes.grid, other, able=able)
-        lessons.append((described(homes, taught), taught.guilty))
-    return {"isolation forest": forest(columns), "supervised": supervised(columns, lessons)}
+def _by_folds(homes: Homes, seen: Described, folds: dict[int, Model]) -> Float:
+    """Each home by the model that was taught with the others; as it stood where there is none."""
+    scores, mine = seen.state.copy(), homes.folds[seen.home]
+    for fold, model in folds.items():
+        scores[mine == fold] = seen.by_model(model)[mine == fold]
+    return scores
 
 
 def _tried(

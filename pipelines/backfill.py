@@ -41,16 +41,18 @@ from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
-from pipelines.store.rules_kept import rules_changed, rules_in_force
+from pipelines.store.rules_kept import former_rules, rules_changed, rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
-from schemas.rulebook import RuleBook, load_rule_book, parse_rule_book
+from schemas.rulebook import RuleBook, load_rule_book
 from transforms.ingest import OnError
 from transforms.storage import place
 
 CELLS = 1 << 21
+ROW_CELLS = 3
+"""A raw row weighs as much as so many readings: it carries times, order and names of its own."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def run_once(
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, book, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
-        ranges = _ranges(job, lake, _readings(raw), options, busy)
+        ranges = _ranges(job, lake, _cells(raw), options, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -183,13 +185,13 @@ def run_once(
 
 
 def _ranges(
-    job: ProcessJob, lake: Lake, readings: int, options: BackfillOptions, busy: Collection[int]
+    job: ProcessJob, lake: Lake, cells: int, options: BackfillOptions, busy: Collection[int]
 ) -> list[ShardRange]:
     """All work of a run: the busy shards, and the linked meters that what is new can have changed."""
     count = lake.config.shards
-    plain = shard_ranges(count, readings, options.cells, options.workers, busy)
+    plain = shard_ranges(count, cells, options.cells, options.workers, busy)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
-    return plain + linked_ranges(master.linked, len(master.spans), plain, count, readings, options.cells)
+    return plain + linked_ranges(master.linked, len(master.spans), plain, count, cells, options.cells)
 
 
 def _replaced(lake: Lake, job: ProcessJob, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
@@ -243,8 +245,11 @@ def _process_transform(job: ProcessJob) -> Any:
     return ProcessShards(process_shards, job)
 
 
-def _readings(raw: pa.Table) -> int:
-    return sum(raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))["readings"].to_pylist())
+def _cells(raw: pa.Table) -> int:
+    """What the lake's interval readings take in memory, a reading of a long block as one."""
+    intervals = raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))
+    readings, rows = (sum(intervals[name].to_pylist()) for name in ("readings", "rows"))
+    return int(readings + ROW_CELLS * rows)
 
 
 def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions, new: bool) -> int | None:
@@ -276,7 +281,7 @@ def _job(
     for row in raw.select(["kind", "name", "run_no"]).to_pylist():
         names.setdefault(Kind(row["kind"]), []).append((row["name"], row["run_no"] == run.run_no))
     runs = lake.runs()
-    former = runs["rules"][-1].as_py() if runs.num_rows else None
+    former = former_rules(lake)
     limits = None
     if options.from_day is not None or options.to_day is not None:
         low = epoch_day(options.from_day) if options.from_day else -(1 << 20)
@@ -289,7 +294,7 @@ def _job(
         former_closed=_former_closed(runs),
         book=book,
         everything=former is None or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
-        former_book=None if former in (None, _rules_text(book)) else parse_rule_book(former, "the last run"),
+        former_book=None if former == book else former,
         tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
         frozen=lake.table(RAW_KEPT.name).num_rows > 0,

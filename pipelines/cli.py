@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "backfill": "Read Avro files into the lake; validate, estimate, price and bill what changed.",
     "stream": "Keep a lake up to date from Kafka, on Flink: days as they close, late data as revisions.",
     "detect": "Rank meters by how much they look like theft, and list faults.",
+    "train": "Teach a model that orders the theft queue, on a lake's own meters.",
     "evaluate": "Measure the theft queues and the fault rules on injected truth.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
     "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
@@ -131,7 +132,7 @@ def _mount(app: typer.Typer, name: str, settings: Path | None) -> None:
     module = importlib.import_module(f"pipelines.commands.{name}")
     group = getattr(module, "app", None)
     if isinstance(group, typer.Typer):
-        mounted = typer.Typer()
+        mounted = typer.Typer(cls=group.info.cls)
         for info in group.registered_commands:
             if info.callback is not None:
                 defaults = settings_defaults(info.callback, settings)

@@ -46,8 +46,8 @@ def daily_groups(grouping: str, rule: GroupRule) -> str:
         raise ValueError(f"grouping must be one of {', '.join(GROUPINGS)}, got {grouping!r}")
     return f"""
 WITH points AS (
-    SELECT *, coalesce(lead(valid_from) OVER (PARTITION BY service_point_id ORDER BY valid_from),
-                       valid_to, TIMESTAMPTZ '9999-01-01') AS until
+    SELECT *, least(lead(valid_from) OVER (PARTITION BY service_point_id ORDER BY valid_from),
+                    valid_to, TIMESTAMPTZ '9999-01-01') AS until
     FROM service_points
 ), shares AS (
     SELECT p.{grouping} AS name, p.account_id, d.local_day, sum(d.total) AS total

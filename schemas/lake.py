@@ -24,7 +24,7 @@ class LakeTable:
             ``append``: rows are facts of their run; ``replace``: each run writes the whole content.
         key: Columns of the key of a versioned table.
         content: The other columns.
-        varied: Columns of integers, or lists of them, that hardly repeat: files hold their differences.
+        varied: Integers that hardly repeat, by their path in a file: it holds their differences.
     """
 
     name: str
@@ -70,6 +70,7 @@ DAYS = LakeTable(
         ]
     ),
     ("meter_id", "channel", "local_day"),
+    ("total",),
 )
 """Micro-units. ``quality`` is that of every slot, or null where they differ and ``qualities`` lists
 them; ``methods``, ``flags`` and ``measured`` are null where no slot was made, flagged or replaced. A
@@ -90,6 +91,7 @@ DETERMINANTS = LakeTable(
         ]
     ),
     ("meter_id", "local_day"),
+    ("lines.list.element.quantity",),
 )
 
 BILL_LINE = pa.struct(
@@ -217,8 +219,12 @@ _QUEUE = pa.schema(
         ("reasons", pa.string()),
         ("against", pa.string()),
         ("as_of", pa.date32()),
+        ("money_lost", pa.decimal128(24, 6)),
+        ("currency", pa.string()),
+        ("model", pa.string()),
     ]
 )
+"""money_lost is null for a meter without bills; model names what ordered the queue, null for no model."""
 CHANGE_QUEUE = LakeTable("change_queue", "append", _QUEUE)
 STATE_QUEUE = LakeTable("state_queue", "append", _QUEUE)
 FAULTS = LakeTable(
@@ -254,6 +260,21 @@ FEEDER_BALANCE = LakeTable(
 )
 """Over the days that can be balanced: through its own meter, reported by its customers, lost on the way,
 and what is left: use that no meter reported."""
+OUTCOMES = LakeTable(
+    "outcomes",
+    "versioned",
+    pa.schema(
+        [
+            ("meter_id", pa.string()),
+            ("inspected_on", pa.date32()),
+            ("outcome", pa.string()),
+            ("note", pa.string()),
+            ("user", pa.string()),
+        ]
+    ),
+    ("meter_id", "inspected_on"),
+)
+"""What inspectors found: theft, clean, or a fault of the meter. A second word on the same day revises it."""
 DETECT_RUNS = LakeTable("detect_runs", "append", pa.schema([("as_of", pa.date32()), ("meters", pa.int64())]))
 """One row a detect run: its queues are the rows of the same run_no."""
 SERIES = LakeTable(
@@ -297,6 +318,7 @@ TABLES: dict[str, LakeTable] = {
         FAULTS,
         DETECT_RUNS,
         FEEDER_BALANCE,
+        OUTCOMES,
         SERIES,
         DIRTY_DAYS,
         RAW_KEPT,

@@ -32,7 +32,8 @@ def _commands(text: str) -> list[str]:
 def _flags(name: str, words: list[str]) -> set[str]:
     """The options that ``meterbeam name …`` takes, as the command line itself knows them."""
     command = typer.main.get_command(_typer(name))
-    given = next((word for word in words if word in getattr(command, "commands", {})), None)
+    unnamed = getattr(command, "default", None)
+    given = next((word for word in words if word in getattr(command, "commands", {})), unnamed)
     if given is not None:
         command = command.commands[given]  # type: ignore[attr-defined]
     assert not hasattr(command, "commands"), f"meterbeam {name} {' '.join(words)} is no subcommand"

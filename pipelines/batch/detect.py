@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from models.detect import detect
 from models.master import FOREVER, MasterData
 from pipelines.batch.detect_events import device_events
 from pipelines.batch.detect_registers import register_reads
+from pipelines.batch.energy_prices import energy_prices
+from pipelines.batch.model_file import model_in_force
 from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
@@ -81,6 +84,7 @@ def detect_parts(
     as_of: int,
     events: Sequence[str] = (),
     registers: Sequence[str] = (),
+    model: Path | None = None,
 ) -> tuple[list[PartFile], dict[str, Any]]:
     """Run detection and write its parts.
 
@@ -91,15 +95,23 @@ def detect_parts(
         as_of: Last closed epoch day.
         events: Raw files of device events.
         registers: Raw files of register reads.
+        model: File of the model that orders the state queue; else the lake's own, else the package's.
 
     Returns:
         Parts and the summary.
     """
     moment: date = day_date(max(as_of, 0))
-    lake = features.lake
-    places = places_of(master, lake.config.timezone)
-    reads = register_reads(lake, registers, master, as_of)
-    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of), reads)
+    lake, places = features.lake, places_of(master, features.lake.config.timezone)
+    result = detect(
+        features,
+        features.weeks,
+        places,
+        moment,
+        device_events(lake, events, as_of),
+        register_reads(lake, registers, master, as_of),
+        prices=energy_prices(lake, master, features.written),
+        model=model_in_force(lake.path, model),
+    )
     tables = (
         (CHANGE_QUEUE, result.change_queue),
         (STATE_QUEUE, result.state_queue),
@@ -125,10 +137,12 @@ class FeaturePieces:
     Attributes:
         lake: Read at its last complete run.
         written: Parts of the run at work.
+        before: Only weeks that begin before this epoch day.
     """
 
     lake: Lake
     written: Sequence[PartFile] = ()
+    before: int | None = None
 
     @cached_property
     def _paths(self) -> list[str]:
@@ -141,7 +155,8 @@ class FeaturePieces:
         """Mondays of all rows, ascending."""
         found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
         days = pa.array(found, pa.date32()).cast(pa.int32())
-        return np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        weeks = np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        return weeks if self.before is None else weeks[weeks < self.before]
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Pieces; all rows of a meter are in one."""
@@ -151,6 +166,8 @@ class FeaturePieces:
             if len(paths) > 1:
                 rows = latest(rows, FEATURES)
             gone = rows["withdrawn"]
+            if self.before is not None:
+                gone = pc.or_(gone, pc.greater_equal(rows["week"].cast(pa.int32()), self.before))
             yield rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
 
     @staticmethod

@@ -9,17 +9,21 @@ from typing import Any
 from models.calendar import epoch_day
 from pipelines.backfill import code_version
 from pipelines.batch.detect import FeaturePieces, detect_parts
-from pipelines.batch.shard_job import masters
+from pipelines.batch.lake_master import lake_master, raw_names
 from pipelines.store.lake import Lake
 from schemas.errors import MeterbeamError
 from schemas.records import Kind
 
 
-def detect_lake(folder: Path) -> dict[str, Any]:
+def detect_lake(folder: Path, model: Path | None = None) -> dict[str, Any]:
     """Detect over the present features of a lake and publish the queues.
 
+    Args:
+        folder: The lake.
+        model: Orders the state queue; else the lake's own model, else the package's.
+
     Raises:
-        MeterbeamError: There is no lake, or no results in it yet.
+        MeterbeamError: There is no lake, no results in it yet, or the model cannot be used.
     """
     lake = Lake.open(folder)
     with lake.begin() as run:
@@ -29,14 +33,9 @@ def detect_lake(folder: Path) -> dict[str, Any]:
             raise MeterbeamError(
                 str(folder), "no closed local day", "a lake with results (meterbeam backfill)"
             )
-        files = lake.table("raw_files", ["kind", "name"]).to_pylist()
-        names = tuple((row["name"], False) for row in files if row["kind"] == Kind.SERVICE_POINTS)
-        master = masters(str(folder), names).data
-        events, registers = (
-            [row["name"] for row in files if row["kind"] == kind] for kind in (Kind.EVENTS, Kind.REGISTERS)
-        )
-        features, as_of = FeaturePieces(lake), epoch_day(closed)
-        parts, found = detect_parts(run.run_no, features, master, as_of, events, registers)
+        events, registers = (raw_names(lake, kind) for kind in (Kind.EVENTS, Kind.REGISTERS))
+        features, master = FeaturePieces(lake), lake_master(lake)
+        parts, found = detect_parts(run.run_no, features, master, epoch_day(closed), events, registers, model)
         last = runs.slice(runs.num_rows - 1).to_pylist()[0]
         facts = {name: last[name] for name in ("rules", "tariffs", "last_closed")}
         run.commit(

@@ -39,15 +39,29 @@ def theft(
     top: Annotated[int, typer.Option(min=1, help="Meters inspected, for precision and recovery.")] = 20,
     references: Annotated[
         bool,
-        typer.Option("--references/--no-references", help="Also a forest and a supervised one: slower."),
+        typer.Option(
+            "--references/--no-references", help="Also models taught on other halves of these homes: slower."
+        ),
     ] = True,
+    teach: Annotated[
+        str, typer.Option(help="Comma-separated attacks that those learn: leave one out to see it new.")
+    ] = "FDI1,FDI2,FDI3,FDI4,FDI5,FDI6",
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Orders the state queue; else the default model.")
+    ] = None,
+    cut: Annotated[
+        int | None,
+        typer.Option(min=28, help="Cut the --homes into windows of so many days, each a meter of its own."),
+    ] = None,
     out: _Out = None,
     as_json: _Json = False,
 ) -> None:
     """Inject theft into real meters and rank them with the pipeline's own detect run, beside the references.
 
-    Homes, thieves and feeders are paired over methods and timings. precision is P@top, recovered the share of
-    the stolen energy in the top, auc_by_attack the AUC of each kind of thief against the honest.
+    Homes, thieves and feeders are paired over methods and timings. "state queue" is ordered as a detect run
+    does it, "untaught" without a model, "trained here" by models taught with theft injected into homes of
+    the other half. precision is P@top, recovered the share of the stolen energy in the top, auc_by_attack
+    the AUC of each kind of thief against the honest.
 
     Example:
         meterbeam evaluate theft --homes consumption.parquet --timezone Europe/Zurich --seeds 10 --out theft
@@ -55,6 +69,7 @@ def theft(
     """
     from models.attacks import ATTACKS, TIMINGS
     from models.theft_evaluation import METRICS, TheftPlan
+    from pipelines.batch.model_file import default_model, load_model
     from pipelines.evaluation.evaluate import run_theft
 
     plan = TheftPlan(
@@ -65,8 +80,10 @@ def theft(
         feeders,
         top,
         references,
+        default_model() if model is None else load_model(model)[0],
+        _names("--teach", teach, tuple(ATTACKS)),
     )
-    result = run_theft(_homes(homes, lake, timezone), plan)
+    result = run_theft(_homes(homes, lake, timezone, cut), plan)
     columns = ("prevalence", "timing", "method", *METRICS, "auc_by_attack")
     _show("theft", result, columns, out, as_json=as_json)
 
@@ -95,14 +112,14 @@ def faults(
     _show("faults", result, ("fault", "injected", "recall", "any_fault"), out, as_json=as_json)
 
 
-def _homes(file: Path | None, lake: Path | None, timezone: str) -> Homes:
+def _homes(file: Path | None, lake: Path | None, timezone: str, cut: int | None = None) -> Homes:
     from pipelines.evaluation.homes import homes_of_file, homes_of_lake
     from schemas.errors import UsageError
 
     if (file is None) == (lake is None):
         found = "neither" if file is None else "both"
         raise UsageError("--homes, --lake", found, "one of the two")
-    return homes_of_lake(lake) if lake is not None else homes_of_file(Path(str(file)), timezone)
+    return homes_of_lake(lake) if lake is not None else homes_of_file(Path(str(file)), timezone, cut)
 
 
 def _names(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,27 +10,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.calendar import DAY_S, DayGrid, epoch_day
-from models.theft_bench import Homes
-from pipelines.batch.shard_job import masters
+from models.calendar import DAY_S, DayGrid, day_date, epoch_day
+from models.feature_run import monday
+from models.sharding import shard_of_id
+from models.theft_bench import WINDOW, Homes
+from models.week_table import WEEK
+from pipelines.batch.lake_master import lake_master
 from pipelines.store.lake import Lake
 from schemas.errors import MeterbeamError, UsageError
 from schemas.quality import Method
-from schemas.records import Kind
 
 __all__ = ["homes_of_file", "homes_of_lake"]
 
 FEWEST_HOMES = 20
 FEWEST_DAYS = 28
 MICRO = 1_000_000
+LACKING = 0.03
+"""Share of a window's slots that may be missing."""
 
 
-def homes_of_file(path: Path, timezone: str) -> Homes:
+def homes_of_file(path: Path, timezone: str, cut: int | None = None) -> Homes:
     """Meters of a Parquet file.
 
     Args:
         path: Columns meter_id, day and kwh (a list of the day's slots), or meter_id, local_time and kwh.
         timezone: IANA name of the zone whose local days they are.
+        cut: Days of a window; each whole window of a meter is then a meter of its own, all over the same
+            days, so that a few homes over years make a population.
 
     Raises:
         MeterbeamError: The file is not that, or holds too little.
@@ -54,7 +60,33 @@ def homes_of_file(path: Path, timezone: str) -> Homes:
     else:
         expected = "columns meter_id, day and kwh (lists), or meter_id, local_time and kwh"
         raise MeterbeamError(str(path), f"columns {', '.join(rows.schema.names)}", expected)
-    return _dense(str(path), timezone, meters, days, [_micro(values) for values in lists])
+    micro = [_micro(values) for values in lists]
+    if cut is not None:
+        meters, days, micro = _windows(meters, days, micro, cut)
+    return _dense(str(path), timezone, meters, days, micro)
+
+
+def _windows(
+    meters: list[str], days: list[date], values: list[list[int | None]], cut: int
+) -> tuple[list[str], list[date], list[list[int | None]]]:
+    """Days of whole windows moved into the first one, and the meters' names with the window's number.
+
+    A window is whole weeks long; it is whole where it lacks no more than ``LACKING`` of its slots.
+    """
+    first = monday(epoch_day(min(days, default=date(1970, 1, 1))))
+    number = [epoch_day(day) - first for day in days]
+    length = cut // WEEK * WEEK
+    names = [f"{m}{WINDOW}{n // length:03d}" for m, n in zip(meters, number, strict=True)]
+    have: dict[str, int] = {}
+    for name, slots in zip(names, values, strict=True):
+        have[name] = have.get(name, 0) + sum(value is not None for value in slots)
+    least = (1 - LACKING) * length * max((len(slots) for slots in values), default=0)
+    kept = [row for row, name in enumerate(names) if have[name] >= least]
+    return (
+        [names[row] for row in kept],
+        [day_date(first + number[row] % length) for row in kept],
+        [values[row] for row in kept],
+    )
 
 
 def _micro(values: list[float | None]) -> list[int | None]:
@@ -79,15 +111,22 @@ def _by_day(path: Path, rows: pa.Table) -> tuple[list[str], list[date], list[lis
     return [meter for meter, _ in held], [day for _, day in held], list(held.values())
 
 
-def homes_of_lake(folder: Path) -> Homes:
+def homes_of_lake(folder: Path, *, meters: int | None = None, weeks: int | None = None) -> Homes:
     """The customers' import as measured; with the commonest interval length where there are several.
+
+    Args:
+        folder: The lake.
+        meters: Most of them; a fixed sample where there are more.
+        weeks: Only the last ones.
 
     Raises:
         MeterbeamError: There is no lake, or too little in it.
     """
     lake = Lake.open(folder)
     columns = ["meter_id", "local_day", "interval_s", "values", "methods", "measured", "withdrawn"]
-    rows = lake.current("days", channel="import", columns=columns)
+    chosen = None if meters is None else _sample(lake, meters)
+    span = None if weeks is None else _last_days(lake, weeks * WEEK)
+    rows = lake.current("days", channel="import", columns=columns, meters=chosen, days=span)
     rows = rows.filter(pa.compute.invert(rows["withdrawn"]))
     if rows.num_rows:
         lengths = rows["interval_s"].value_counts().to_pylist()
@@ -101,15 +140,29 @@ def homes_of_lake(folder: Path) -> Homes:
             *(rows[name].to_pylist() for name in ("values", "methods", "measured")), strict=True
         )
     ]
-    meters, days = rows["meter_id"].to_pylist(), rows["local_day"].to_pylist()
-    return _dense(str(folder), lake.config.timezone, meters, days, values)
+    names, on = rows["meter_id"].to_pylist(), rows["local_day"].to_pylist()
+    return _dense(str(folder), lake.config.timezone, names, on, values)
+
+
+def _last_days(lake: Lake, count: int) -> tuple[int, int]:
+    """The last closed days, from a Monday on."""
+    runs = lake.runs()
+    closed = runs["last_closed"][-1].as_py() if runs.num_rows else None
+    last = 0 if closed is None else epoch_day(closed)
+    return max(monday(last - count + 1), 0), last
+
+
+def _sample(lake: Lake, most: int) -> list[str]:
+    """Some customers of a lake, as good as drawn at random, and the same ones each time."""
+    series = lake.table("series", ["meter_id", "channel"])
+    others = set(_not_customers(lake))
+    named = series.filter(pa.compute.equal(series["channel"], "import"))["meter_id"].to_pylist()
+    known = sorted(set(named) - others, key=lambda meter: (shard_of_id(meter, 1 << 30), meter))
+    return known[:most]
 
 
 def _not_customers(lake: Lake) -> list[str]:
-    files = lake.table("raw_files", ["kind", "name"]).to_pylist()
-    names = tuple((row["name"], False) for row in files if row["kind"] == Kind.SERVICE_POINTS)
-    master = masters(str(lake.path), names).data
-    return [meter for meter, spans in master.spans.items() if spans[-1].version.role != "customer"]
+    return [meter for meter, spans in lake_master(lake).spans.items() if spans[-1].version.role != "customer"]
 
 
 def _measured(

@@ -89,16 +89,19 @@ SELECT bill_id, revision, l.line, l.charge, l.tariff_id, l.tariff_version, l.per
        l.unit, l.rate, l.amount
 FROM (SELECT bill_id, revision, unnest(lines) AS l FROM stored.bills_rows)""",
     "change_queue": f"""
-SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of
+SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of, money_lost, currency, model
 FROM stored.change_queue_rows WHERE {_LATEST_DETECTION}""",
     "state_queue": f"""
-SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of
+SELECT meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of, money_lost, currency, model
 FROM stored.state_queue_rows WHERE {_LATEST_DETECTION}""",
     "faults": f"""
 SELECT meter_id, fault, since, until, severity, evidence FROM stored.faults_rows WHERE {_LATEST_DETECTION}""",
     "feeder_balance": f"""
 SELECT feeder_id, rank, days, through_kwh, reported_kwh, technical_kwh, hidden_kwh, hidden_share, as_of
 FROM stored.feeder_balance_rows WHERE {_LATEST_DETECTION}""",
+    "outcomes": """
+SELECT meter_id, inspected_on, outcome, note, "user", revision FROM stored.outcomes_current
+WHERE NOT withdrawn""",
     "dead_letters": """
 SELECT run_id, source, "offset", kind, reason, bytes FROM stored.dead_letters_rows""",
     "dirty_days": """

@@ -17,7 +17,7 @@ from models.calendar import DayGrid, day_date
 from models.composed_loads import share_of
 from models.line_slots import LineSlots
 from models.series import Int
-from schemas.channels import BILLED, load_channel
+from schemas.channels import BILLED, REACTIVE, load_channel
 from schemas.quality import Quality
 
 __all__ = ["Slot", "Slots", "by_day", "read_slots"]
@@ -42,11 +42,13 @@ class Slots:
     Attributes:
         grid: The bill's days.
         drawn, fed: By start of the slot, UTC seconds.
+        kvarh: The same of each channel of reactive energy.
     """
 
     grid: DayGrid
     drawn: Mapping[int, Slot]
     fed: Mapping[int, Slot]
+    kvarh: Mapping[str, Mapping[int, Slot]]
 
     def micro(self, slots: Mapping[int, Slot], grid: DayGrid) -> Int:
         """Energy of each slot of some of the days [micro-unit], zero where there is none; (1, slots)."""
@@ -77,14 +79,13 @@ def read_slots(
     rows = connection.execute(
         """
         SELECT meter_id, channel, interval_s, epoch(start)::BIGINT, value, quality, method FROM readings
-        WHERE list_contains(?, meter_id) AND start >= ? AND start < ?
-              AND (channel = 'export' OR list_contains(?, channel))
+        WHERE list_contains(?, meter_id) AND start >= ? AND start < ? AND list_contains(?, channel)
         """,
         [
             sorted({term.meter_id for term in terms}),
             datetime.fromtimestamp(low, UTC),
             datetime.fromtimestamp(high, UTC),
-            list(BILLED),
+            [*BILLED, "export", *REACTIVE],
         ],
     ).fetchall()
     if not rows:
@@ -96,12 +97,15 @@ def read_slots(
             of_series[meter, channel][second] = Slot(meter, *slot)
     drawn: dict[int, Slot] = {}
     fed: dict[int, Slot] = {}
+    kvarh: dict[str, dict[int, Slot]] = {channel: {} for channel in REACTIVE}
     for term in terms:
         bought = load_channel(contract.commodity, [c for meter, c in of_series if meter == term.meter_id])
         if bought is not None and term.share is None:
             _count(drawn, of_series[term.meter_id, bought], term)
         _count(fed, of_series.get((term.meter_id, "export"), {}), term)
-    return Slots(DayGrid(zone, interval, first, days), drawn, fed)
+        for channel in REACTIVE if term.share is None else ():
+            _count(kvarh[channel], of_series.get((term.meter_id, channel), {}), term)
+    return Slots(DayGrid(zone, interval, first, days), drawn, fed, kvarh)
 
 
 def _count(found: dict[int, Slot], slots: Mapping[int, Slot], term: Term) -> None:

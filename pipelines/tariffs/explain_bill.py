@@ -89,9 +89,9 @@ def _slots(
     """Slots of each service point of a bill, as of the run that made it."""
     first, last = epoch_day(bill["period_start"]), epoch_day(bill["period_end"])
     found = {}
-    for contract in run_contracts(lake, bill["run_no"], prices).every:
+    for contract in run_contracts(lake, bill["run_no"], prices, bill["account_id"]):
         ends = last if contract.last_day is None else contract.last_day
-        if contract.account_id == bill["account_id"] and contract.first_day <= last and first <= ends:
+        if contract.first_day <= last and first <= ends:
             slots = read_slots(connection, contract, lake.config.timezone, first, last - first + 1)
             if slots is not None:
                 found[contract.service_point_id] = slots

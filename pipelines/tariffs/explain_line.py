@@ -15,7 +15,7 @@ from models.calendar import DayGrid, epoch_day
 from models.line_slots import LineSlots, line_slots
 from models.series import Int
 from pipelines.tariffs.bill_slots import Slots, by_day
-from schemas.tariff import AnyCharge, Demand, Energy, Export, Tariff
+from schemas.tariff import AnyCharge, Demand, Energy, Export, Reactive, Tariff
 from schemas.tariff_charges import mentioned
 
 __all__ = ["BillOf", "explain_line", "text_of"]
@@ -96,6 +96,7 @@ def _window(of: BillOf, slots: Slots, tariff: Tariff, low: int, high: int) -> Wi
         billed_days=last - first + 1,
         events=of.prices.events,
         prices=prices,
+        reactive={channel: slots.micro(of_channel, grid) for channel, of_channel in slots.kvarh.items()},
         closes=high == last,
     )
 
@@ -111,7 +112,10 @@ def _from_slots(
     if found is None:
         return {}
     sold = isinstance(charge, Export) or getattr(charge, "direction", "import") == "export"
-    days = by_day(found, window.grid, slots.fed if sold else slots.drawn, each=of.each)
+    source = slots.fed if sold else slots.drawn
+    if isinstance(charge, Reactive):
+        source = slots.kvarh[charge.channel]
+    days = by_day(found, window.grid, source, each=of.each)
     shown: dict[str, Any] = {"days": days}
     if isinstance(charge, Demand):
         shown |= _demand(of, line, charge, found, window, Decimal(1).scaleb(-tariff.rounding.kw_dp))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from models.bill_cycles import Contract
 from models.bill_prices import Prices
-from models.contracts import ContractBook, contract_book
+from models.contracts import contract_book
 from models.master import master_data
 from pipelines.store.lake import Lake
 from pipelines.tariffs.price_records import price_series
@@ -35,11 +37,20 @@ def run_prices(lake: Lake, run_no: int) -> Prices:
     )
 
 
-def run_contracts(lake: Lake, run_no: int, prices: Prices) -> ContractBook:
-    """Contracts as of a run."""
+def run_contracts(lake: Lake, run_no: int, prices: Prices, account: str) -> list[Contract]:
+    """Contracts of an account as of a run; of service points only those are read that its loads name."""
     past = lake.at(run_no)
-    master = master_data(_records(past, Kind.SERVICE_POINTS))
-    return contract_book(master, prices.rules, lake.config.timezone)
+    rows = _records(past, Kind.SERVICE_POINTS)
+    points = set(rows.filter(pc.equal(rows["account_id"], account))["service_point_id"].to_pylist())
+    for load in prices.rules.loads:
+        if load.account == account:
+            points.update(point for point, _ in load.terms)
+    points.update(sharing.service_point for sharing in prices.rules.shares)
+    mine = pc.is_in(rows["service_point_id"], pa.array(sorted(points), pa.string()))
+    meters = pc.unique(rows.filter(mine)["meter_id"])
+    near = rows.filter(pc.or_(mine, pc.is_in(rows["meter_id"], meters)))
+    book = contract_book(master_data(near), prices.rules, lake.config.timezone)
+    return [contract for contract in book.every if contract.account_id == account]
 
 
 def _records(lake: Lake, kind: Kind) -> pa.Table:

@@ -123,6 +123,7 @@ def test_bills_that_are_not_there(lake: Path, capsys: pytest.CaptureFixture[str]
     assert "no bill 'nobody'" in capsys.readouterr().err
 
 
+KVARH: list[int | None] = [400 + hour for hour in range(24)]
 EVERY = """
 id: every
 version: 1
@@ -145,6 +146,7 @@ charges:
   - {id: spot, type: energy_series, series: day-ahead, adder: "0.01"}
   - {id: system, type: coincident_demand, event: cpp, window_min: 60, of: average, rate: "3.00"}
   - {id: demand, type: demand, window_min: 60, rate: "2.00", min_kw: "4"}
+  - {id: kvarh, type: reactive, free_per_kwh: "0.1", rate: "0.05"}
   - {id: vat, type: tax, rate: "0.08"}
 """
 
@@ -156,10 +158,12 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tariffs").mkdir()
     (folder / "tariffs" / "every.yaml").write_text(EVERY)
     point = {"service_point_id": "SP1", "meter_id": "m1", "account_id": "A1", "tariff_id": "every",
-             "interval_s": 3600, "channels": ["import"], "bill_cycle_day": 1,
+             "interval_s": 3600, "channels": ["import", "reactive_import"], "bill_cycle_day": 1,
              "valid_from": datetime(2020, 1, 1, tzinfo=UTC)}  # fmt: skip
     write(folder / "in" / "points.avro", "ServicePoint", [point])
-    write(folder / "in" / "loads.avro", "IntervalBlock", [block(day, loads(day)) for day in range(33)])
+    blocks = [block(day, loads(day)) for day in range(33)]
+    blocks += [{**block(day, KVARH), "channel": "reactive_import", "unit": "varh"} for day in range(33)]
+    write(folder / "in" / "loads.avro", "IntervalBlock", blocks)
     events = [{"event": "cpp", "local_date": date(2026, 5, day)} for day in (12, 20)]
     write(folder / "in" / "events.avro", "TariffEvent", events)
     prices = [{"series_id": "day-ahead", "start": MIDNIGHT + timedelta(days=day), "interval_s": 86_400,
@@ -205,3 +209,7 @@ def test_tiers_events_and_prices_come_back_to_their_slots(
     demand = lines["demand", None, None]
     assert (demand["measured_kw"], demand["because"]) == ("1.075", "at least 4 kW")
     assert lines["vat", None, None]["of"] == ["subtotal"]
+    kvarh = lines["kvarh", None, None]
+    seen = sum((Decimal(day["quantity"]) for day in kvarh["days"]), Decimal(0))
+    assert seen == 31 * Decimal(sum(range(400, 424))) / 1000
+    assert Decimal(kvarh["quantity"]) == round(seen - sum(drawn, Decimal(0)) / 10, 3)

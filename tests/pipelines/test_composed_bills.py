@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import random
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from pipelines.store.lake import Lake
 from pipelines.store.views import connect
 from pipelines.tariffs.explain_bill import explain_bill
-from tests.pipelines.towns import run, scalar, write
+from tests.pipelines.stream_messages import Sent, disorder, stream
+from tests.pipelines.towns import assert_equal, run, scalar, write
 
 MIDNIGHT = datetime(2026, 4, 30, 22, tzinfo=UTC)
 """2026-05-01 00:00 in Zurich."""
@@ -206,3 +208,26 @@ def test_slots_of_a_formula_are_explained(lake: Path) -> None:
     assert (first["meter_id"], first["start"]) == ("m1 m2 m3", "2026-05-01T05:00Z")
     assert Decimal(first["quantity"]) * 1000 == wh[0] + wh[1] - wh[2]
     assert sum(Decimal(day["quantity"]) for day in energy["days"]) == Decimal(energy["quantity"])
+
+
+def test_a_stream_of_composed_loads_ends_where_the_backfill_ends(lake: Path, tmp_path: Path) -> None:
+    """A formula, a roof's shares and limits over records in disorder; every table is equal."""
+    points = [point("SP1", "m1", "A1"), point("SP2", "m2", "A2", None, role="check"),
+              point("SP3", "m3", "A3", None, role="generation"), point("SP4", "m4", "A4", "solar"),
+              point("SP5", "m5", "A5", "solar"),
+              point("PV", "m6", "A6", None, role="generation", channels=["export"])]  # fmt: skip
+    blocks = [block(f"m{n}", day, load(f"m{n}", day)) for n in range(1, 6) for day in range(1, 40)]
+    blocks += [block("m6", day, load("m6", day), "export") for day in range(1, 40)]
+    fixes = [{**block("m2", day, load("m3", day)), "received_at": at(45)} for day in (7, 33)]
+    sent: list[Sent] = [("ServicePoint", row) for row in points]
+    sent += [("IntervalBlock", row) for row in [*blocks, *fixes]]
+    through = date(2026, 6, 8)
+    options: dict[str, Any] = {"tariffs": lake.parent / "tariffs", "timezone": "Europe/Zurich"}
+    stream(tmp_path / "stream", disorder(sent, random.Random(3), through, 7), shards=3, **options)
+    write(tmp_path / "in" / "points.avro", "ServicePoint", points)
+    write(tmp_path / "in" / "loads.avro", "IntervalBlock", [*blocks, *fixes])
+    run(tmp_path / "backfill", tmp_path / "in", detect=False, through=through, **options)
+    assert_equal(tmp_path / "backfill", tmp_path / "stream")
+    assert {key for key, bill in bills(tmp_path / "stream").items() if bill["status"] == "active"} == {
+        ("A9", "2026-05-01"), ("A4", "2026-05-01"), ("A5", "2026-05-01"),
+    }  # fmt: skip

@@ -33,6 +33,9 @@ QUEUE = {
     "reasons": TEXT,
     "against": TEXT,
     "as_of": "DATE",
+    "money_lost": "DECIMAL(24,6)",
+    "currency": TEXT,
+    "model": TEXT,
 }
 CONTRACT: dict[str, dict[str, str]] = {
     "readings": {
@@ -235,6 +238,14 @@ CONTRACT: dict[str, dict[str, str]] = {
         "code_version": TEXT,
         "rules": TEXT,
         "tariffs": TEXT,
+    },
+    "outcomes": {
+        "meter_id": TEXT,
+        "inspected_on": "DATE",
+        "outcome": TEXT,
+        "note": TEXT,
+        "user": TEXT,
+        "revision": INT,
     },
     "dirty_days": {"meter_id": TEXT, "channel": TEXT, "from_day": "DATE", "to_day": "DATE"},
 }
