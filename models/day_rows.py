@@ -15,6 +15,7 @@ from models.assemble import Group, Problem, Problems
 from models.calendar import DayGrid
 from models.days import per_day, slots_per_day, to_slots
 from models.finding_text import finding_texts
+from models.pack_days import PackDays
 from models.series import RULES, Bool, Findings, Int, SeriesFacts, SeriesResult
 from schemas.channels import CHANNELS
 from schemas.findings import FINDING
@@ -25,7 +26,7 @@ MICRO = 1_000_000
 
 
 def day_rows(
-    group: Group, result: SeriesResult, wanted: Bool, pack: RulePack, problems: Problems
+    group: Group, result: SeriesResult, wanted: Bool, packs: PackDays, problems: Problems
 ) -> pa.Table:
     """Rows of the wanted expected days of one group.
 
@@ -33,7 +34,7 @@ def day_rows(
         group: The series.
         result: What VEE made of them.
         wanted: Days to write, a subset of the expected ones; (n, days).
-        pack: Names the severities of the findings.
+        packs: Name the severities of the findings.
         problems: Findings about readings, reads and events by address; those used are taken out.
 
     Returns:
@@ -71,7 +72,7 @@ def day_rows(
             "measured": lists.some(facts.value, made, pa.int64(), there=facts.have),
             "total": pa.array(per_day(np.add.reduce, result.value, grid)[series, day]),
             "estimated_slots": pa.array(_estimated(result, grid)[series, day].astype(np.int32)),
-            "findings": _findings(group, result.findings, wanted, series, day, pack, problems),
+            "findings": _findings(group, result.findings, wanted, series, day, packs, problems),
         }
     )
 
@@ -183,7 +184,7 @@ def _findings(
     wanted: Bool,
     series: Int,
     day: Int,
-    pack: RulePack,
+    packs: PackDays,
     problems: Problems,
 ) -> pa.ListArray:
     """Findings of each row, by rule and start; null where there is none."""
@@ -194,13 +195,15 @@ def _findings(
     ):
         unit = CHANNELS[group.names[s][1]].unit
         rows[s, d].append(
-            _finding(RULES[rule], pack, start, end, *finding_texts(RULES[rule], seen, expected, unit))
+            _finding(
+                RULES[rule], packs.at(s, d), start, end, *finding_texts(RULES[rule], seen, expected, unit)
+            )
         )
     numbers = {name: i for i, name in enumerate(group.names)}
     for address in problems.addresses():
         s, d = numbers.get(address[:2], -1), address[2] - group.facts.grid.first_day
         if s >= 0 and 0 <= d < group.facts.grid.days and wanted[s, d]:
-            rows[s, d] += [problem_finding(problem, pack) for problem in problems.take(address)]
+            rows[s, d] += [problem_finding(problem, packs.at(s, d)) for problem in problems.take(address)]
     if not rows:
         return pa.nulls(len(series), pa.list_(FINDING))
     addresses = sorted(rows)

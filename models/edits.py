@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.blocks import NEVER
 from models.calendar import DayGrid
 from models.master import MICROS
+from models.pack_days import PackDays
 from models.series import Bool, Int, SeriesFacts, SeriesResult
 from models.vee import validate_and_estimate
 from schemas.quality import SCALED, Flag, Method, Quality
@@ -126,7 +127,9 @@ def slot_edits(edits: Mapping[Name, list[Edit]], names: Iterable[Name], grid: Da
     return made if (made.put | made.kept | made.dropped).any() else None
 
 
-def validate_with_edits(facts: SeriesFacts, edits: SlotEdits | None, pack: RulePack) -> SeriesResult:
+def validate_with_edits(
+    facts: SeriesFacts, edits: SlotEdits | None, rules: RulePack | PackDays
+) -> SeriesResult:
     """The result of n series with a person's decisions in force.
 
     A set or accepted value is what holds: no rule judges it, no register moves it, sums count it, and it is
@@ -135,10 +138,10 @@ def validate_with_edits(facts: SeriesFacts, edits: SlotEdits | None, pack: RuleP
     Args:
         facts: As received; shape (n, slots). Not changed.
         edits: Of the first rows; the others have none.
-        pack: The rules in force.
+        rules: The pack in force, or those of each series and day.
     """
     if edits is None:
-        return validate_and_estimate(facts, pack)
+        return validate_and_estimate(facts, rules)
     edits = _in_range(edits, facts)
     rows = slice(0, len(edits.put))
     kept = edits.kept & facts.have[rows]
@@ -155,7 +158,7 @@ def validate_with_edits(facts: SeriesFacts, edits: SlotEdits | None, pack: RuleP
     forced = np.zeros(have.shape, np.int8)
     forced[rows] = edits.method
     changed = replace(facts, value=value, have=have, external=external, edited=edited, forced=forced)
-    result = validate_and_estimate(changed, pack)
+    result = validate_and_estimate(changed, rules)
     _mark(facts, edits, result, edited)
     return result
 

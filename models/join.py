@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.calendar import DayGrid
 from models.days import to_slots
 from models.edits import SlotEdits
+from models.pack_days import PackDays
 from models.series import (
     Bool,
     EventMarks,
@@ -64,6 +65,15 @@ class Join:
                 mine = self.held[tenure]
                 getattr(joined, name)[self.row[tenure], mine] = slots[mine]
         return joined
+
+    def packs(self, packs: PackDays) -> PackDays:
+        """Packs on the joined rows: on each day that of the last tenure that is expected on it."""
+        of_day = np.empty((int(self.row.max()) + 1, packs.of_day.shape[1]), np.int64)
+        for tenure in range(len(self.row) - 1, -1, -1):
+            of_day[self.row[tenure]] = packs.of_day[tenure]
+        for tenure, days in enumerate(self.expected):
+            of_day[self.row[tenure], days] = packs.of_day[tenure, days]
+        return PackDays(packs.packs, of_day)
 
     def part(
         self, facts: SeriesFacts, result: SeriesResult

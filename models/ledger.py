@@ -44,7 +44,7 @@ from models.shard_scope import (
 )
 from schemas.arrow import RAW
 from schemas.records import Kind
-from schemas.rulepack import RulePack
+from schemas.rulebook import RuleBook
 
 __all__ = [
     "DATED",
@@ -92,7 +92,7 @@ class LedgerRules:
 
     Attributes:
         zone: Time zone of the lake.
-        pack: Rules in force.
+        book: Rules in force.
         prices: Tariffs and events from the records of the two kinds that were received.
         hot_days: Local days, counted back from the last closed one, that late data may change here.
         history_from: First epoch day expected of every service point, or None.
@@ -100,7 +100,7 @@ class LedgerRules:
     """
 
     zone: str
-    pack: RulePack
+    book: RuleBook
     prices: Callable[[pa.Table, pa.Table], Prices] = _no_prices
     hot_days: int = 35
     history_from: int | None = None
@@ -247,7 +247,7 @@ class ShardLedger:
         scope, linked = without(scope, self._linked(scope, inputs))
         beyond = join_scopes([beyond, linked])
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
-        run = ShardRun(inputs, rules.pack, scope, since=index.floor, windows=self._windows(scope, inputs))
+        run = ShardRun(inputs, rules.book, scope, since=index.floor, windows=self._windows(scope, inputs))
         meters = sorted(filter(self.serves, inputs.master.spans))
         results = self._whole_weeks(shard_results(run, meters, prices, bills=False))
         whole_since = index.floor if index.floor == EVER else index.floor + 1
@@ -265,7 +265,7 @@ class ShardLedger:
         return self._ranges
 
     def _windows(self, scope: Scope, inputs: ShardInputs) -> dict[Name, Days]:
-        longest = self.rules.pack.registers.max_read_gap_days
+        longest = self.rules.book.max_read_gap_days
         return reach_windows(
             scope, inputs.registers, inputs.master, inputs.zone, back=CONTEXT_BACK, longest=longest
         )
@@ -273,7 +273,7 @@ class ShardLedger:
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
         """Days that new facts can reach."""
         dirty = DirtyDays()
-        longest = self.rules.pack.registers.max_read_gap_days
+        longest = self.rules.book.max_read_gap_days
         points = self.state.raw[Kind.SERVICE_POINTS][FRESH]
         mark_new_facts(
             dirty,
@@ -327,7 +327,7 @@ class ShardLedger:
         floor, last = self.state.index.floor, self.state.index.last_closed
         if floor == EVER:
             return dict.fromkeys(wanted, (EVER, last))
-        longest = self.rules.pack.registers.max_read_gap_days
+        longest = self.rules.book.max_read_gap_days
         low = dict.fromkeys(wanted, floor + CONTEXT_BACK)
         for name, days in read_days(inputs.registers, inputs.zone).items():
             if name not in low:
@@ -342,7 +342,7 @@ class ShardLedger:
 
     def _linked(self, wanted: Scope, inputs: ShardInputs) -> dict[Name, list[Days]]:
         """Days on which a meter is linked with others: they lie in other shards, if anywhere."""
-        master, longest = inputs.master, self.rules.pack.registers.max_read_gap_days
+        master, longest = inputs.master, self.rules.book.max_read_gap_days
         meters = {meter for meter, _ in wanted} & master.linked.keys()
         if not meters:
             return {}
@@ -419,7 +419,7 @@ def longest_stay(rules: LedgerRules) -> int:
 
 
 def _longer(kind: Kind, rules: LedgerRules) -> int:
-    longer = {Kind.REGISTERS: rules.pack.registers.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
+    longer = {Kind.REGISTERS: rules.book.max_read_gap_days + 2, Kind.EVENTS: OUTAGE_DAYS}
     return longer.get(kind, 0)
 
 

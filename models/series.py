@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,6 +230,25 @@ class SeriesFacts:
         """Number of series."""
         return int(self.value.shape[0])
 
+    def rows(self, rows: Int) -> SeriesFacts:
+        """Some series, whole meters; ``rows`` increase."""
+        changed: dict[str, Any] = {}
+        for part in fields(self):
+            held = getattr(self, part.name)
+            if isinstance(held, np.ndarray):
+                changed[part.name] = held[rows]
+            elif hasattr(held, "series"):
+                mine = np.isin(held.series, rows)
+                columns = {column.name: getattr(held, column.name)[mine] for column in fields(held)}
+                columns["series"] = np.searchsorted(rows, columns["series"])
+                changed[part.name] = type(held)(**columns)
+        series, column = np.divmod(self.handovers.slot, self.grid.slots)
+        mine = np.isin(series, rows)
+        slot = np.searchsorted(rows, series[mine]) * self.grid.slots + column[mine]
+        changed["handovers"] = Handovers(slot, self.handovers.at[mine], self.handovers.before[mine])
+        channels = tuple(self.channels[row] for row in rows.tolist()) if self.channels else ()
+        return replace(self, **changed, channels=channels)
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -311,3 +332,19 @@ class SeriesResult:
     method: NDArray[np.int8]
     flags: NDArray[np.int32]
     findings: Findings
+
+    @staticmethod
+    def join(parts: Sequence[SeriesResult], rows: Sequence[Int]) -> SeriesResult:
+        """Results of disjoint series as one; ``rows`` says which each part's are."""
+        dense: dict[str, Any] = {}
+        count = sum(len(part) for part in rows)
+        for name in ("value", "quality", "method", "flags"):
+            first = getattr(parts[0], name)
+            dense[name] = np.empty((count, first.shape[1]), first.dtype)
+            for part, own in zip(parts, rows, strict=True):
+                dense[name][own] = getattr(part, name)
+        found = [
+            replace(part.findings, series=own[part.findings.series])
+            for part, own in zip(parts, rows, strict=True)
+        ]
+        return SeriesResult(**dense, findings=Findings.join(found))

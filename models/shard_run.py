@@ -19,15 +19,17 @@ from models.assemble import (
     result_range,
     series_rows,
 )
-from models.calendar import epoch_day, local_day
+from models.calendar import DAY_S, DayGrid, local_day
 from models.day_rows import day_rows, problem_finding
 from models.dirty import Days
 from models.edits import edits_in_force, slot_edits, validate_with_edits
 from models.master import MICROS
 from models.outages import outages_of
+from models.pack_days import PackDays, pack_days
 from models.place import Account
 from models.series import Bool, SeriesResult
 from schemas.lake import DAYS
+from schemas.rulebook import RuleBook
 from schemas.rulepack import RulePack
 
 CONTEXT_BACK = 35
@@ -42,12 +44,14 @@ class Computed:
 
     Attributes:
         group, result: The series and what VEE made of them.
+        packs: The rules in force for each of them.
         wanted: Expected days that were asked for; (n, days).
         asked: Days asked for of each series, expected or not; None for all.
     """
 
     group: Group
     result: SeriesResult
+    packs: PackDays
     wanted: Bool
     asked: list[list[Days]] | None
 
@@ -58,14 +62,14 @@ class ShardRun:
 
     Attributes:
         inputs: The shard's records and range.
-        pack: The rules in force.
+        book: The rules in force.
         scope: Days to compute of each series; None for every expected day.
         since: First epoch day whose records are all there; the days in scope reach no further back.
         windows: Days to look at for the days in scope of each series; None for the longest possible reach.
     """
 
     inputs: ShardInputs
-    pack: RulePack
+    book: RuleBook
     scope: dict[Name, list[Days]] | None = None
     since: int = -(1 << 20)
     windows: Mapping[Name, Days] | None = None
@@ -78,8 +82,8 @@ class ShardRun:
     def _windows(self) -> dict[Name, Days]:
         if self.windows is not None:
             return {name: (max(low, self.since), high) for name, (low, high) in self.windows.items()}
-        back = CONTEXT_BACK + self.pack.registers.max_read_gap_days + 1
-        ahead = self.pack.registers.max_read_gap_days + 2
+        back = CONTEXT_BACK + self.book.max_read_gap_days + 1
+        ahead = self.book.max_read_gap_days + 2
         scope = self.scope or {}
         return {
             name: (max(days[0][0] - back, self.since), days[-1][1] + ahead)
@@ -89,21 +93,22 @@ class ShardRun:
 
     def groups(self) -> Iterator[Computed]:
         """Validate and estimate group by group."""
-        holidays = frozenset(epoch_day(day) for day in self.pack.holidays)
         edits = edits_in_force(self.inputs.edits)
         self._homeless_records()  # before any row: a day in service in part takes them along
         for group in assemble(self.inputs, self.assembly):
-            facts = replace(group.facts, holidays=holidays)
-            decided = slot_edits(edits, group.names, facts.grid)
-            if group.join is None:
-                group, result = Group(facts, group.names), validate_with_edits(facts, decided, self.pack)
+            facts, names, join = group.facts, group.names, group.join
+            packs = pack_days(self.book, names, facts.grid, self.inputs.master)
+            decided = slot_edits(edits, names, facts.grid)
+            if join is None:
+                result = validate_with_edits(facts, decided, packs)
             else:
-                result = validate_with_edits(facts, group.join.edits(decided), self.pack)
-                facts, names, result = group.join.part(facts, result)
+                result = validate_with_edits(facts, join.edits(decided), join.packs(packs))
+                facts, names, result = join.part(facts, result)
+                packs = pack_days(self.book, names, facts.grid, self.inputs.master)
                 group = Group(facts, names)
             wanted = facts.expected & self._in_scope(group)
-            asked = None if self.scope is None else [self.scope.get(name, []) for name in group.names]
-            yield Computed(group, result, wanted, asked)
+            asked = None if self.scope is None else [self.scope.get(name, []) for name in names]
+            yield Computed(group, result, packs, wanted, asked)
 
     def _in_scope(self, group: Group) -> Bool:
         grid = group.facts.grid
@@ -118,7 +123,9 @@ class ShardRun:
 
     def rows(self, computed: Computed) -> pa.Table:
         """Day rows of one group."""
-        return day_rows(computed.group, computed.result, computed.wanted, self.pack, self.assembly.problems)
+        return day_rows(
+            computed.group, computed.result, computed.wanted, computed.packs, self.assembly.problems
+        )
 
     def addresses(self, meters: Sequence[str]) -> pa.Table:
         """Rows for findings that have no result beside them; call it after the last group.
@@ -138,7 +145,7 @@ class ShardRun:
                         "meter_id": meter,
                         "channel": channel,
                         "local_day": day,
-                        "findings": [problem_finding(problem, self.pack) for problem in found],
+                        "findings": [problem_finding(problem, self._pack_of(address)) for problem in found],
                     }
                 )
         schema = pa.schema([DAYS.schema.field(n) for n in ("meter_id", "channel", "local_day", "findings")])
@@ -147,6 +154,13 @@ class ShardRun:
             pa.array([row[f.name] for row in rows], f.type) if f.name != "local_day" else days for f in schema
         ]
         return pa.table(columns, schema=schema)
+
+    def _pack_of(self, address: tuple[str, str, int]) -> RulePack:
+        """The pack in force at an address without a result; of a meter as a whole that of its import."""
+        meter, channel, day = address
+        grid = DayGrid(self.inputs.zone, DAY_S, day, 1)
+        name = meter, channel or "import"
+        return pack_days(self.book, [name], grid, self.inputs.master).at(0, 0)
 
     def _asked(self, name: Name, day: int) -> bool:
         if self.scope is None:

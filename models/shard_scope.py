@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
 from models.assemble import Name, ShardInputs, result_range, series_rows
+from models.calendar import DAY_S, DayGrid
 from models.dirty import (
     Days,
     DirtyDays,
@@ -17,6 +20,9 @@ from models.dirty import (
     merge,
     read_days,
 )
+from models.pack_days import pack_days
+from models.runs import REACH_BACK
+from schemas.rulebook import RuleBook
 
 EVER = -(1 << 20)
 """An epoch day before all others."""
@@ -84,6 +90,29 @@ def mark_new_facts(
     if inputs.joined:
         dirty.spread(inputs.master.linked, {*ranges, *inputs.first_readings, *reads})
     dirty.close_over_reads(reads, longest)
+
+
+def mark_changed_rules(
+    dirty: DirtyDays, inputs: ShardInputs, ranges: Mapping[Name, Days], former: RuleBook, now: RuleBook
+) -> None:
+    """Mark what a change of the rules can reach: a changed slot on each day whose pack differs.
+
+    Args:
+        dirty: Receives the days.
+        inputs: The shard's records; ``master`` tells what each series is.
+        ranges: Ranges of results now.
+        former: Rules of the run before.
+        now: Rules in force.
+    """
+    same = np.array([[one == other for other in now.packs] for one in former.packs], np.bool_)
+    for name, (first, last) in ranges.items():
+        low = first - REACH_BACK - 1  # days before the range are references
+        grid = DayGrid(inputs.zone, DAY_S, low, max(last - low + 2, 1))
+        before, after = (pack_days(book, [name], grid, inputs.master).of_day[0] for book in (former, now))
+        changed = np.concatenate([[False], ~same[before, after], [False]])
+        edges = np.flatnonzero(changed[1:] != changed[:-1])
+        for start, end in edges.reshape(-1, 2).tolist():
+            dirty.changed(name, low + start, low + end - 1)
 
 
 def whole_meters(

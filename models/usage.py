@@ -28,8 +28,17 @@ class SlotHits:
     limit: Int
 
 
-def unusual_usage(facts: SeriesFacts, checked: Screen, pack: RulePack) -> dict[str, DayHits]:
-    """Hits of ``high_usage`` and ``low_usage``: days far from the average of the eligible days before."""
+def unusual_usage(
+    facts: SeriesFacts, checked: Screen, pack: RulePack, *, standing: DayHits
+) -> dict[str, DayHits]:
+    """Hits of ``high_usage`` and ``low_usage``: days far from the average of the eligible days before.
+
+    Args:
+        facts: The series.
+        checked: Their screen.
+        pack: The rules in force.
+        standing: Hits of ``zero_run``: a day that one of them covers is no low day as well.
+    """
     averages, rules, total = pack.averages, pack.rules, checked.total
     days = trailing_sum(checked.eligible.astype(np.int64), averages.days)
     usage = trailing_sum(np.where(checked.eligible, total, 0), averages.days)
@@ -39,6 +48,8 @@ def unusual_usage(facts: SeriesFacts, checked: Screen, pack: RulePack) -> dict[s
         hits["high_usage"] = judged & (total * days > rules.high_usage.factor * usage)
     if rules.low_usage is not None:
         hits["low_usage"] = judged & (total * days * rules.low_usage.divisor < usage)
+        whole = standing.end - standing.start == facts.grid.lengths[standing.day]
+        hits["low_usage"][standing.series[whole], standing.day[whole]] = False
     return {name: _whole_days(hit, total, usage, days, facts.grid) for name, hit in hits.items()}
 
 

@@ -91,6 +91,7 @@ def facts_of(vector: Vector, pack: RulePack) -> SeriesFacts:
         expected=np.ones((1, grid.days), np.bool_),
         one_directional=np.array([channel.one_directional]),
         instantaneous=np.array([channel.instantaneous]),
+        channels=(channel.name,),
         reads=Reads(
             nothing, column[:, 0], column[:, 1], nothing, nothing + 1, np.zeros((len(reads), 2), np.int64)
         ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +13,16 @@ from models.calendar import DAY_S
 from models.days import to_slots
 from models.estimate import estimate
 from models.leaks import leaks
+from models.merge_packs import InForce, in_force, merge_estimates, merge_screens, merge_settled
+from models.pack_days import PackDays
 from models.registers import ReadIntervals, read_intervals
 from models.runs import DayHits, equal_runs, prolonged
 from models.scale import Settled, settle
 from models.screen import PERMILLE, Screen, screen
-from models.series import RULES, Int, SeriesFacts, SeriesResult
+from models.series import Findings, Int, SeriesFacts, SeriesResult
 from models.tou_registers import tou_differences
 from models.usage import SlotHits, unusual_slots, unusual_usage
-from models.vee_findings import all_findings
+from models.vee_findings import interval_findings, pack_findings
 from schemas.quality import Flag, Method, Quality
 from schemas.rulepack import RulePack
 
@@ -26,7 +30,7 @@ FLAG_OF = {"power_failure": "OUTAGE"}
 """Rules whose flag has another name."""
 
 
-def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
+def validate_and_estimate(facts: SeriesFacts, rules: RulePack | PackDays) -> SeriesResult:
     """The result of every expected day of n series.
 
     A day's result depends on the days d − 35 … d + 1 and, where a usable read interval holds it, on
@@ -35,107 +39,157 @@ def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
 
     Args:
         facts: Dense facts, shape (n, slots).
-        pack: The rules in force.
+        rules: The pack in force, or those of each series and day, whose holidays then count.
 
     Returns:
         Values, qualities, methods, flags and findings. Slots of days that are not expected have no
         meaning.
     """
-    checked = screen(facts, pack)
-    days = _day_hits(facts, checked, pack)
-    slots = unusual_slots(facts, checked, pack)
-    estimates = estimate(facts, checked, pack)
-    intervals = read_intervals(facts, max_gap_s=pack.registers.max_read_gap_days * DAY_S)
-    settled = settle(facts, checked, estimates, intervals, pack)
-    tou = _tou(facts, intervals, pack)
-    marks = _marks(facts, checked, pack, days, slots, intervals, settled)
+    packs = PackDays.alone(rules, facts) if isinstance(rules, RulePack) else rules
+    groups = same_packs(facts, packs)
+    if len(groups) == 1:
+        return _result(facts, packs.rows(groups[0]))
+    results = [_result(facts.rows(rows), packs.rows(rows)) for rows in groups]
+    return SeriesResult.join(results, groups)
+
+
+def same_packs(facts: SeriesFacts, packs: PackDays) -> list[Int]:
+    """Rows of the meters that have the same packs, whole meters, so that siblings stay together."""
+    if packs.only is not None:
+        return [np.arange(facts.count)]
+    meter = np.arange(facts.count) if facts.meter is None else facts.meter
+    first = np.append(np.flatnonzero(np.diff(meter, prepend=-1)), facts.count)
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for low, high in pairwise(first.tolist()):
+        used = np.unique(packs.of_day[low:high]).tolist()
+        kinds.setdefault(tuple(used), []).extend(range(low, high))
+    return [np.array(rows, np.int64) for rows in kinds.values()]
+
+
+def _result(facts: SeriesFacts, packs: PackDays) -> SeriesResult:
+    """Stage after stage, in each of them every pack for the days it is in force on."""
+    forces = in_force(facts, packs)
+    screens = [force.screen(screen(force.facts, force.pack)) for force in forces]
+    checked = merge_screens(screens)
+    days = [force.days(_day_hits(force.facts, checked, force.pack)) for force in forces]
+    slots = [force.slots(unusual_slots(facts, checked, force.pack)) for force in forces]
+    made = [estimate(force.facts, checked, force.pack) for force in forces]
+    estimates = merge_estimates(made, packs.of_day, facts.grid)
+    intervals, of_interval = _intervals(facts, packs)
+    own = [replace(intervals, usable=intervals.usable & (of_interval == i)) for i in range(len(forces))]
+    settled = merge_settled(
+        [
+            settle(facts, checked, estimates, mine, force.pack)
+            for mine, force in zip(own, forces, strict=True)
+        ],
+        packs.of_day,
+        of_interval,
+        intervals,
+        facts.grid,
+    )
+    marks = _marks(facts, checked)
+    findings = [interval_findings(intervals, settled, _tou(facts, own, forces))]
+    for number, (force, part) in enumerate(zip(forces, screens, strict=True)):
+        marks.add(force, part, days[number], slots[number])
+        rejected = settled.rejected_whole[of_interval[settled.rejected_whole] == number]
+        marks.columns("sum_check", force.pack, intervals, rejected)
+        findings.append(pack_findings(force, part, days[number], slots[number]))
     quality, method = _worth(facts, checked, settled, intervals, marks)
-    findings = all_findings(facts, checked, pack, days, slots, intervals, settled, tou)
-    return SeriesResult(settled.final, quality, method, marks.flags, findings)
+    return SeriesResult(settled.final, quality, method, marks.flags, Findings.join(findings))
+
+
+def _intervals(facts: SeriesFacts, packs: PackDays) -> tuple[ReadIntervals, Int]:
+    """Read intervals, and the number of the pack of each: that of its first expected day."""
+    found = [
+        read_intervals(facts, max_gap_s=pack.registers.max_read_gap_days * DAY_S) for pack in packs.packs
+    ]
+    of_interval = packs.of_day[found[0].series, np.maximum(found[0].day, 0)]
+    usable = np.stack([intervals.usable for intervals in found])[of_interval, np.arange(len(of_interval))]
+    return replace(found[0], usable=usable), of_interval
 
 
 def _day_hits(facts: SeriesFacts, checked: Screen, pack: RulePack) -> dict[str, DayHits]:
     """Hits of the rules that judge whole days or runs, by rule."""
     rules = pack.rules
-    hits = equal_runs(facts, checked, rules) | unusual_usage(facts, checked, pack)
+    hits = equal_runs(facts, checked, rules)
+    hits |= unusual_usage(facts, checked, pack, standing=hits["zero_run"])
     if rules.leak is not None:
         hits["leak"] = leaks(facts, checked, rules.leak)
     hits["prolonged_estimation"] = prolonged(facts, checked, rules.prolonged_estimation.days)
     return hits
 
 
-def _tou(facts: SeriesFacts, intervals: ReadIntervals, pack: RulePack) -> tuple[Int, Int]:
+def _tou(facts: SeriesFacts, own: list[ReadIntervals], forces: list[InForce]) -> tuple[Int, Int]:
     """Intervals whose TOU registers disagree with the total, and the sum of their advances."""
-    rule = pack.rules.tou_registers
-    if rule is None:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return tou_differences(intervals, facts.tou, int(rule.tolerance * PERMILLE))
+    found = [
+        tou_differences(intervals, facts.tou, int(rule.tolerance * PERMILLE))
+        for intervals, force in zip(own, forces, strict=True)
+        if (rule := force.pack.rules.tou_registers) is not None
+    ]
+    nothing = np.zeros(0, np.int64)
+    return (
+        np.concatenate([nothing, *(numbers for numbers, _ in found)]),
+        np.concatenate([nothing, *(seen for _, seen in found)]),
+    )
 
 
 class _Marks:
     """Flag bits of the slots, and which slots a rule more severe than ``info`` doubts."""
 
-    def __init__(self, facts: SeriesFacts, pack: RulePack) -> None:
+    def __init__(self, facts: SeriesFacts) -> None:
         self.flags = np.zeros(facts.value.shape, np.int32)
         self.doubted: list[Int] = []
         self._slots = facts.grid.slots
-        self._severity = {name: pack.rules.severity(name) for name in RULES}
 
-    def slots(self, rule: str, flat: Int) -> None:
+    def slots(self, rule: str, pack: RulePack, flat: Int) -> None:
         """Mark single slots."""
         self.flags.ravel()[flat] |= Flag[FLAG_OF.get(rule, rule.upper())].value
-        if self._severity[rule] != "info":
+        if pack.rules.severity(rule) != "info":
             self.doubted.append(flat)
 
-    def columns(self, rule: str, series: int, start: int, end: int) -> None:
-        """Mark consecutive slots of one series."""
-        self.slots(rule, series * self._slots + np.arange(start, end))
-
-    def days(self, rule: str, hits: DayHits) -> None:
+    def runs(self, rule: str, pack: RulePack, hits: DayHits) -> None:
         """Mark the slots of each hit."""
-        for hit in zip(hits.series.tolist(), hits.start.tolist(), hits.end.tolist(), strict=True):
-            self.columns(rule, *hit)
+        for series, start, end in zip(
+            *(a.tolist() for a in (hits.series, hits.start, hits.end)), strict=True
+        ):
+            self.slots(rule, pack, series * self._slots + np.arange(start, end))
+
+    def columns(self, rule: str, pack: RulePack, intervals: ReadIntervals, numbers: Int) -> None:
+        """Mark the whole slots of some read intervals."""
+        for n in numbers.tolist():
+            whole = np.arange(intervals.first[n], intervals.last[n])
+            self.slots(rule, pack, intervals.series[n] * self._slots + whole)
+
+    def add(
+        self, force: InForce, checked: Screen, days: Mapping[str, DayHits], slots: Mapping[str, SlotHits]
+    ) -> None:
+        """Mark what a pack holds against the slots of its days; ``checked`` is its own part of the screen."""
+        pack, facts = force.pack, force.facts
+        hits = {"negative": checked.negative, "spike": checked.spike, "over_capacity": checked.over_capacity}
+        hits |= checked.marks | {name: hit.flat for name, hit in slots.items()}
+        if facts.conflict is not None:
+            conflict = np.flatnonzero(facts.conflict)
+            hits["conflict"] = conflict[force.flat(conflict)]
+        if checked.touched is not None:
+            touched = np.flatnonzero(checked.touched)
+            hits["power_failure"] = touched[~facts.instantaneous[touched // self._slots]]
+        for name, flat in hits.items():
+            self.slots(name, pack, flat)
+        for name, runs in days.items():
+            if name != "prolonged_estimation":
+                self.runs(name, pack, runs)
 
 
-def _marks(
-    facts: SeriesFacts,
-    checked: Screen,
-    pack: RulePack,
-    days: Mapping[str, DayHits],
-    slots: Mapping[str, SlotHits],
-    intervals: ReadIntervals,
-    settled: Settled,
-) -> _Marks:
-    """Flags of every slot, and which slots are doubted."""
-    marks = _Marks(facts, pack)
-    marks.slots("negative", checked.negative)
-    marks.slots("spike", checked.spike)
-    marks.slots("over_capacity", checked.over_capacity)
-    if facts.conflict is not None:
-        marks.slots("conflict", np.flatnonzero(facts.conflict))
-    for name, flat in checked.marks.items():
-        marks.slots(name, flat)
-    for name, hits in days.items():
-        if name != "prolonged_estimation":
-            marks.days(name, hits)
-    for name, hit in slots.items():
-        marks.slots(name, hit.flat)
-    for number in settled.rejected_whole.tolist():
-        marks.columns("sum_check", *_whole(intervals, number))
+def _marks(facts: SeriesFacts, checked: Screen) -> _Marks:
+    """Marks of what explains slots, whatever the pack."""
+    marks = _Marks(facts)
     if checked.touched is not None:
-        touched = np.flatnonzero(checked.touched)
-        metered = ~facts.instantaneous[touched // facts.grid.slots]
-        marks.flags.ravel()[touched] |= Flag.OUTAGE
-        marks.slots("power_failure", touched[metered])
+        marks.flags[checked.touched] |= Flag.OUTAGE
     if facts.disconnected is not None:
         marks.flags[to_slots(facts.disconnected, facts.grid)] |= Flag.DISCONNECTED
     if facts.external is not None:
         marks.flags[facts.external & facts.have] |= Flag.EXTERNAL
     return marks
-
-
-def _whole(intervals: ReadIntervals, number: int) -> tuple[int, int, int]:
-    return int(intervals.series[number]), int(intervals.first[number]), int(intervals.last[number])
 
 
 def _worth(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from models.calendar import DayGrid
 from models.days import SlotRuns, expected_only, slot_runs
+from models.merge_packs import InForce
 from models.registers import ReadIntervals
 from models.runs import DayHits
 from models.scale import Settled
@@ -18,37 +20,28 @@ from models.usage import SlotHits
 from schemas.rulepack import RulePack
 from schemas.rules import RateRule, Rule, UsageRule
 
-__all__ = ["all_findings"]
+__all__ = ["interval_findings", "pack_findings"]
 
 
-def all_findings(
-    facts: SeriesFacts,
-    checked: Screen,
-    pack: RulePack,
-    days: Mapping[str, DayHits],
-    slots: Mapping[str, SlotHits],
-    intervals: ReadIntervals,
-    settled: Settled,
-    tou: tuple[Int, Int],
+def pack_findings(
+    force: InForce, checked: Screen, days: Mapping[str, DayHits], slots: Mapping[str, SlotHits]
 ) -> Findings:
-    """Findings of expected days.
+    """Findings of a pack, of expected days on which it is in force.
 
     Args:
-        facts: The series.
-        checked: Their screen.
-        pack: The rules in force.
+        force: The pack.
+        checked: Its part of the screen.
         days: Hits of the rules that judge days.
         slots: Hits of the rules that judge slots by the days before.
-        intervals: The read intervals.
-        settled: Their verdicts.
-        tou: Intervals that disagree with their TOU registers, and the sum of these.
     """
-    parts = [*_screen_findings(facts, checked, pack), *_interval_findings(intervals, settled, tou)]
+    facts = force.facts
+    if force.where is not None:
+        facts = replace(facts, expected=facts.expected & force.where)
+    parts = _screen_findings(facts, checked, force.pack)
     parts += [_of_days(facts, name, hits) for name, hits in days.items()]
     for name, hit in slots.items():
-        kept = facts.expected[
-            hit.flat // facts.grid.slots, facts.grid.day_of_slot[hit.flat % facts.grid.slots]
-        ]
+        series, column = np.divmod(hit.flat, facts.grid.slots)
+        kept = facts.expected[series, facts.grid.day_of_slot[column]]
         runs = slot_runs(hit.flat[kept], facts.grid, by_day=True)
         seen = _reduce(np.maximum, facts.value.ravel()[hit.flat[kept]], runs)
         parts.append(_of_runs(facts, name, runs, seen=seen, expected=hit.limit[kept][runs.first]))
@@ -147,8 +140,14 @@ def _of_days(facts: SeriesFacts, rule: str, hits: DayHits) -> Findings:
     )
 
 
-def _interval_findings(intervals: ReadIntervals, settled: Settled, tou: tuple[Int, Int]) -> list[Findings]:
-    """Unusable read intervals and failed sum checks, on the interval's first expected day."""
+def interval_findings(intervals: ReadIntervals, settled: Settled, tou: tuple[Int, Int]) -> Findings:
+    """Unusable read intervals and failed sum checks, on the interval's first expected day.
+
+    Args:
+        intervals: The read intervals.
+        settled: Their verdicts.
+        tou: Intervals that disagree with their TOU registers, and the sum of these.
+    """
     unusable = ~intervals.usable & (intervals.day >= 0)
     advance = intervals.advance
     wrong, nothing = np.flatnonzero(unusable), np.zeros_like(advance)
@@ -159,7 +158,7 @@ def _interval_findings(intervals: ReadIntervals, settled: Settled, tou: tuple[In
         ("sum_check", settled.rejected, settled.seen[settled.rejected], advance),
         ("tou_registers", *tou, advance),
     )
-    return [
+    found = [
         Findings(
             rule=np.full(len(numbers), RULES.index(rule), np.int64),
             series=intervals.series[numbers],
@@ -171,6 +170,7 @@ def _interval_findings(intervals: ReadIntervals, settled: Settled, tou: tuple[In
         )
         for rule, numbers, seen, expected in parts
     ]
+    return Findings.join(found)
 
 
 def _second(column: Int, grid: DayGrid) -> Int:

@@ -41,12 +41,12 @@ from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
-from pipelines.store.rules_kept import rules_in_force
+from pipelines.store.rules_kept import former_rules, rules_changed, rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
-from schemas.rulepack import RulePack, load_rule_pack
+from schemas.rulebook import RuleBook, load_rule_book
 from transforms.ingest import OnError
 from transforms.storage import place
 
@@ -89,7 +89,7 @@ def backfill(options: BackfillOptions) -> dict[str, Any]:
     """
     mapping = field_mapping(options.mapping)
     if options.rules is not None:
-        load_rule_pack(options.rules)
+        load_rule_book(options.rules)
     paths = input_files(options.inputs)
     lake = open_lake(options)
     with _pool(options) as pool:
@@ -108,7 +108,8 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
         MeterbeamError: There is no lake, or a setting cannot be used.
     """
     lake = Lake.open(options.lake)
-    if not lake.table(DIRTY_DAYS.name).num_rows and options.through is None:
+    same = not rules_changed(lake, rules_in_force(lake, options.rules))
+    if same and not lake.table(DIRTY_DAYS.name).num_rows and options.through is None:
         closed = _former_closed(lake.runs())
         day = last_closed_text(None if closed < 0 else closed)
         return {"run": lake.run_no, "lake": str(options.lake), "last_closed_day": day, "days_written": 0}
@@ -153,14 +154,14 @@ def run_once(
     Raises:
         MeterbeamError: Something cannot be used; nothing is published then.
     """
-    pack, mapping = rules_in_force(lake, options.rules), field_mapping(options.mapping)
+    book, mapping = rules_in_force(lake, options.rules), field_mapping(options.mapping)
     with lake.begin() as run:
         tally, tariffs = Tally(), tariffs_in_force(lake, options.tariffs)
         taken = IngestPass(run, arrivals, tally)
         taken.ingest(pool, mapping=mapping, on_error=options.on_error)
         raw = taken.raw_files()
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
-        job = _job(lake, run, raw, last_closed, pack, tariffs, options)
+        job = _job(lake, run, raw, last_closed, book, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
         ranges = _ranges(job, lake, _cells(raw), options, busy)
         shards = _process(pool, ranges, job, tally)
@@ -173,7 +174,7 @@ def run_once(
             parts += queues
         replaced = {**arrivals.replaced, **_replaced(lake, job, shards)}
         summary = {**tally.summary(whole=len(busy) == lake.config.shards), **found}
-        facts = _run_facts(pack, tariffs, last_closed, summary, arrivals.sources)
+        facts = _run_facts(book, tariffs, last_closed, summary, arrivals.sources)
         run.commit([*parts, *taken.parts()], replaced, facts)
     return {
         "run": run.run_no,
@@ -272,7 +273,7 @@ def _job(
     run: Run,
     raw: pa.Table,
     last_closed: int | None,
-    pack: RulePack,
+    book: RuleBook,
     tariffs: str | None,
     options: BackfillOptions,
 ) -> ProcessJob:
@@ -280,7 +281,7 @@ def _job(
     for row in raw.select(["kind", "name", "run_no"]).to_pylist():
         names.setdefault(Kind(row["kind"]), []).append((row["name"], row["run_no"] == run.run_no))
     runs = lake.runs()
-    former = runs["rules"][-1].as_py() if runs.num_rows else None
+    former = former_rules(lake)
     limits = None
     if options.from_day is not None or options.to_day is not None:
         low = epoch_day(options.from_day) if options.from_day else -(1 << 20)
@@ -291,8 +292,9 @@ def _job(
         raw={kind: tuple(found) for kind, found in names.items()},
         last_closed=-1 if last_closed is None else last_closed,
         former_closed=_former_closed(runs),
-        pack=pack,
-        everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
+        book=book,
+        everything=former is None or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
+        former_book=None if former == book else former,
         tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
         frozen=lake.table(RAW_KEPT.name).num_rows > 0,
@@ -316,8 +318,8 @@ def _tariffs_changed(runs: pa.Table, tariffs: str | None) -> bool:
     return bool(runs.num_rows) and runs["tariffs"][-1].as_py() != tariffs
 
 
-def _rules_text(pack: RulePack) -> str:
-    return pack.model_dump_json(by_alias=True)
+def _rules_text(book: RuleBook) -> str:
+    return book.model_dump_json(by_alias=True)
 
 
 def _busy(job: ProcessJob, lake: Lake) -> Collection[int]:
@@ -381,7 +383,7 @@ def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], d
 
 
 def _run_facts(
-    pack: RulePack,
+    book: RuleBook,
     tariffs: str | None,
     last_closed: int | None,
     summary: dict[str, Any],
@@ -391,7 +393,7 @@ def _run_facts(
         "inputs": json.dumps(sources),
         "counts": json.dumps(summary),
         "code_version": code_version(),
-        "rules": _rules_text(pack),
+        "rules": _rules_text(book),
         "tariffs": tariffs,
         "last_closed": None if last_closed is None else day_date(last_closed),
     }

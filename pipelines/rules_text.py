@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from models.vectors import compare, misfits
 from schemas.errors import MeterbeamError
+from schemas.rulebook import RuleBook, When, load_rule_book
 from schemas.rulepack import RulePack, load_rule_pack, shipped_packs
 from schemas.vectors import Vector
 from schemas.yaml_model import read_yaml
@@ -42,7 +44,29 @@ def _step(step: BaseModel) -> str:
 
 def explained(name: str) -> dict[str, Any]:
     """Rules with severity and parameters, what each does, and the rest of the pack."""
-    pack = load_rule_pack(name)
+    book = load_rule_book(name)
+    if len(book.entries) > 1:
+        return {"book": book.id, "packs": _entries(book)} | {
+            f"{entry.pack.id}, version {entry.pack.version}": _pack(entry.pack) for entry in book.entries
+        }
+    return _pack(book.entries[0].pack)
+
+
+def _entries(book: RuleBook) -> list[str]:
+    """A line for each entry: the pack, what it is for, and its days."""
+    return [
+        f"{entry.pack.id}, version {entry.pack.version}: {_conditions(entry.when)}, "
+        f"{entry.first} to {'now' if entry.last == date.max else entry.last}"
+        for entry in book.entries
+    ]
+
+
+def _conditions(when: When) -> str:
+    named = [f"{name} {' or '.join(values)}" for name, values in when.model_dump().items() if values]
+    return " and ".join(named) or "every series"
+
+
+def _pack(pack: RulePack) -> dict[str, Any]:
     rules = {}
     for rule in type(pack.rules).model_fields:
         found = getattr(pack.rules, rule)
@@ -85,12 +109,19 @@ def vector_files(pack: str, folder: Path | None) -> list[Path]:
 
 
 def checked(name: str, folder: Path | None) -> dict[str, Any]:
-    """A pack after its vectors passed.
+    """A pack after its vectors passed; of a book every pack.
 
     Raises:
         MeterbeamError: The pack or a vector is wrong, or a result differs.
     """
-    pack = load_rule_pack(name)
+    book = load_rule_book(name)
+    own = {entry.pack.id: entry.pack for entry in book.entries}
+    if len(own) > 1 and folder is None:
+        return {"book": book.id, "packs": _entries(book)} | {n: _passed(p, None) for n, p in own.items()}
+    return _passed(book.entries[0].pack, folder)
+
+
+def _passed(pack: RulePack, folder: Path | None) -> dict[str, Any]:
     passed = []
     for path in vector_files(pack.id, folder):
         vector = read_yaml(path, Vector, "a golden vector")

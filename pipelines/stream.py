@@ -13,11 +13,12 @@ from apache_beam.pvalue import PBegin, PCollection
 from models.calendar import epoch_day
 from models.ledger import LedgerRules
 from pipelines.store.lake import Lake
-from pipelines.store.rules_kept import rules_in_force
+from pipelines.store.rules_kept import rules_changed, rules_in_force
 from pipelines.streaming.stream_bills import StreamPrices
 from pipelines.streaming.stream_commit import CommitRules
 from pipelines.streaming.stream_committer import CommitFlushes
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
+from schemas.errors import MeterbeamError
 from schemas.mapping import FieldMapping
 from schemas.writers import WriterSchemas
 from transforms.keep_ledgers import FLUSHES, SILENT, KeepLedgers, Seed, StreamTimes
@@ -114,7 +115,10 @@ def build(source: Any, alerts: Any, options: StreamOptions, seed: Seed | None = 
     lake = Lake.open_or_create(
         options.lake, timezone=options.timezone, shards=options.shards, history_from=options.history_from
     )
-    pack, zone = rules_in_force(lake, options.rules), lake.config.timezone
+    book, zone = rules_in_force(lake, options.rules), lake.config.timezone
+    if rules_changed(lake, book):
+        found = f"other rules than the last run's ({book.id})"
+        raise MeterbeamError(str(lake.path), found, "the same; `backfill --dirty --rules` changes them")
     history = lake.config.history_from
     tariffs = tariffs_in_force(lake, options.tariffs)
     prices = StreamPrices(None if tariffs is None else kept_tariffs(lake.path.resolve(), tariffs))
@@ -125,13 +129,13 @@ def build(source: Any, alerts: Any, options: StreamOptions, seed: Seed | None = 
         DecodeRules(zone, lake.config.shards, options.writers, options.mapping),
         LedgerRules(
             zone,
-            pack,
+            book,
             prices,
             hot_days=options.hot_days,
             history_from=None if history is None else epoch_day(history),
             cells=options.cells,
         ),
-        CommitRules(options.lake.resolve(), pack, tariffs, options.source),
+        CommitRules(options.lake.resolve(), book, tariffs, options.source),
         options.times,
         seed,
     )

@@ -34,6 +34,16 @@ class Estimation(Part):
     order: tuple[AnyStep, ...] = Field(min_length=1)
     scale_external: bool = False
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        seen: set[tuple[object, ...]] = set()
+        for step in self.order:
+            key = tuple(step.model_dump(exclude={"max_minutes"}).items())
+            if key in seen:
+                raise ValueError(f"the method {step.method} stands twice with the same parameters")
+            seen.add(key)
+        return self
+
 
 class Registers(Part):
     """Read intervals."""

@@ -134,7 +134,7 @@ def judge_history(series: Series) -> None:
     rules, averages = series.pack.rules, series.pack.averages
     for day, slots in enumerate(series.days):
         before = [slot for other in series.averaged(day) for slot in series.days[other]]
-        if len(series.averaged(day)) < averages.min_days or not slots[0].expected:
+        if len(series.averaged(day)) < averages.min_days or not any(slot.expected for slot in slots):
             continue
         limits = {}
         if rules.historical_max is not None:
@@ -171,7 +171,7 @@ def judge_leaks(series: Series) -> None:
     allowed = int(rule.min_rate * 1_000_000)
     for day in range(rule.days - 1, len(series.days)):
         nights = range(day - rule.days + 1, day + 1)
-        flows = [lowest[night] for night in nights if series.days[night][0].expected]
+        flows = [lowest[night] for night in nights if any(slot.expected for slot in series.days[night])]
         if len(flows) == rule.days and all(flow is not None and flow > allowed for flow in flows):
             slots = series.days[day]
             series.find("leak", day, slots[0].start, slots[-1].end, min(flow or 0 for flow in flows), allowed)

@@ -253,7 +253,7 @@ def judge_usage(series: Series) -> None:
         high = rules.high_usage is not None and used * len(before) > rules.high_usage.factor * usual
         low = rules.low_usage is not None and used * len(before) * rules.low_usage.divisor < usual
         for hit, rule, flag in ((high, "high_usage", Flag.HIGH_USAGE), (low, "low_usage", Flag.LOW_USAGE)):
-            if hit:
+            if hit and not (rule == "low_usage" and all(slot.flags & Flag.ZERO_RUN for slot in slots)):
                 average = half_away(usual, len(before))
                 series.find(rule, day, slots[0].start, slots[-1].end, used, average)
                 for slot in slots:

@@ -220,10 +220,10 @@ def run_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
         for slot in series.slots:
             slot.absent = slot.expected and (slot.value is None or slot.failed)
         return series
-    judge_usage(series)
     judge_history(series)
     judge_leaks(series)
     judge_runs(series)
+    judge_usage(series)
     judge_prolonged(series)
     read_intervals(series)
     estimate_all(series)

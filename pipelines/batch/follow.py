@@ -28,7 +28,7 @@ from pipelines.downstream.targets import Push, Pushes
 from pipelines.store.lake import Lake
 from pipelines.store.lock import LakeBusyError
 from schemas.errors import MeterbeamError
-from schemas.rulepack import load_rule_pack
+from schemas.rulebook import load_rule_book
 from schemas.writers import WriterSchemas
 
 __all__ = [
@@ -320,7 +320,7 @@ def follow_kafka(
 
 def _followed(source: Source, options: BackfillOptions, how: FollowOptions) -> dict[str, Any]:
     if options.rules is not None:
-        load_rule_pack(options.rules)
+        load_rule_book(options.rules)
     lake = open_lake(options)
     with stopped_by_signals() as stop, workers(options.workers, options.plugins, resident=True) as pool:
         return follow(source, lake, pool, options, how, clock=Clock(), stop=stop)

@@ -11,7 +11,7 @@ from models.shard_run import CONTEXT_BACK
 from models.shard_scope import Scope, split
 from pipelines.store.lake import Lake
 from schemas.lake import RAW_KEPT
-from schemas.rulepack import RulePack
+from schemas.rulebook import RuleBook
 
 __all__ = ["Retired", "retired"]
 
@@ -38,9 +38,9 @@ class Retired:
         both = ((name, min(each, found.get(name, each))) for name, each in self.first.items())
         return {**found, **dict(both)}
 
-    def open_days(self, scope: Scope, pack: RulePack) -> Scope:
+    def open_days(self, scope: Scope, book: RuleBook) -> Scope:
         """The days of a scope whose every reachable reading is there; whole weeks, as features need them."""
-        reach = CONTEXT_BACK + pack.registers.max_read_gap_days + 1
+        reach = CONTEXT_BACK + book.max_read_gap_days + 1
         limits = {
             name: (_monday(self.kept_from[name[0]] + reach) if name[0] in self.kept_from else -NEVER, NEVER)
             for name in scope

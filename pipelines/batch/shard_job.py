@@ -23,6 +23,7 @@ from models.shard_run import ShardRun
 from models.shard_scope import (
     Scope,
     closed_only,
+    mark_changed_rules,
     mark_everything,
     mark_new_facts,
     ranges_of,
@@ -40,7 +41,7 @@ from pipelines.tariffs.tariff_book import billing_rules, event_days, received_ta
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
-from schemas.rulepack import RulePack
+from schemas.rulebook import RuleBook
 from transforms.raw_codec import read_raw_shards
 from transforms.storage import place
 
@@ -58,8 +59,9 @@ class ProcessJob:
         raw: Raw files of each kind.
         last_closed: Last closed epoch day.
         former_closed: Last closed epoch day of the run before; −1 where there is none.
-        pack: The rules in force.
-        everything: Whether every day is dirty (no results yet, or the rules changed).
+        book: The rules in force.
+        former_book: Those of the run before, None where they are the same.
+        everything: Whether every day is dirty (no results yet, or prices changed).
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
         tariffs: Folder of tariff files, named by their content.
@@ -71,12 +73,13 @@ class ProcessJob:
     raw: dict[Kind, RawNames]
     last_closed: int
     former_closed: int
-    pack: RulePack
+    book: RuleBook
     everything: bool
     limits: Days | None
     cells: int
     tariffs: str | None = None
     frozen: bool = False
+    former_book: RuleBook | None = None
 
     @property
     def whole(self) -> bool:
@@ -121,7 +124,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     lake = _lake(job.lake, job.run_no)
     inputs = _inputs(shards, job, lake)
     scope, left = _scope(shards, inputs, job, lake)
-    shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
+    shard_run = ShardRun(inputs, job.book, None if job.whole else scope)
     meters = _meters(shards, job, lake)
     made = shard_results(shard_run, meters, prices(job), bills=job.whole)
     rows = made.days
@@ -320,7 +323,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
         if inputs.joined:  # first, so that they spread to the meters that are joined
             _still_dirty(dirty, lake, shards, linked)
         points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
-        longest = job.pack.registers.max_read_gap_days
+        longest = max((job.former_book or job.book).max_read_gap_days, job.book.max_read_gap_days)
         mark_new_facts(
             dirty,
             inputs,
@@ -331,6 +334,8 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
             closed_since=job.former_closed,
             first_master=points.first,
         )
+        if job.former_book is not None:
+            mark_changed_rules(dirty, inputs, ranges, job.former_book, job.book)
         if not inputs.joined:
             _still_dirty(dirty, lake, shards, linked)
     names = {*ranges, *inputs.first_readings}
@@ -338,7 +343,7 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
     whole = whole_meters(dirty.merged(), names, linked if inputs.joined else {})
     closed = closed_only(whole, max(inputs.last_closed, job.former_closed))
-    closed = _retired(job.lake, job.run_no).open_days(closed, job.pack)
+    closed = _retired(job.lake, job.run_no).open_days(closed, job.book)
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)

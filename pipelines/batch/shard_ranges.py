@@ -117,7 +117,7 @@ def busy_shards(
     everyone = range(lake.config.shards)
     fresh = {kind: [name for name, new in names if new] for kind, names in job.raw.items()}
     few = {*SHARDED_KINDS, Kind.SERVICE_POINTS, Kind.PRICES}
-    if job.everything or job.last_closed != job.former_closed:
+    if job.everything or job.former_book is not None or job.last_closed != job.former_closed:
         return everyone
     if any(names for kind, names in fresh.items() if kind not in few):
         return everyone

@@ -13,7 +13,7 @@ from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.raw_view import RawReadings
 from pipelines.store.settlement import settlement_view, suppliers_view
-from pipelines.store.view_sql import CONTRACT, RECORD_KINDS, view_of_records
+from pipelines.store.view_sql import CONTRACT, RECORD_KINDS, data_quality, view_of_records
 from schemas.arrow import RAW
 from schemas.lake import RAW_FILES, LakeTable, lake_tables
 from schemas.records import Kind
@@ -21,7 +21,7 @@ from transforms.storage import ObjectPath
 
 __all__ = ["VIEWS", "connect", "statements", "write_views"]
 
-VIEWS = (*CONTRACT, "settlement", "raw", *(kind.value for kind in RECORD_KINDS))
+VIEWS = (*CONTRACT, "settlement", "raw", "data_quality", *(kind.value for kind in RECORD_KINDS))
 """Names of all views of the output contract."""
 SETTINGS = """
 SET autoinstall_known_extensions = false;  -- nothing is ever fetched from the network
@@ -49,6 +49,7 @@ def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
     for statement in statements(past):
         connection.execute(statement)
     connection.register("raw", RawReadings(past))
+    connection.execute(f"CREATE TEMP VIEW data_quality AS {data_quality(past.config.timezone)}")
     return connection
 
 

@@ -133,7 +133,7 @@ def _job(lake: Lake, run: Run, raw: pa.Table, former: int, last: int, rules: Com
         raw={kind: tuple(found) for kind, found in names.items()},
         last_closed=last,
         former_closed=former,
-        pack=rules.pack,
+        book=rules.book,
         everything=False,
         limits=None,
         cells=0,

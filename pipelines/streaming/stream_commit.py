@@ -29,7 +29,7 @@ from pipelines.streaming.stream_bills import bill_part
 from pipelines.streaming.stream_rows import changed_rows, join_flushes
 from schemas.lake import DAYS, DEAD_LETTERS, DIRTY_DAYS, RAW_FILES, SERIES
 from schemas.records import SHARDED_KINDS, Kind
-from schemas.rulepack import RulePack
+from schemas.rulebook import RuleBook
 from transforms.flush_pack import ShardFlush
 from transforms.raw_codec import write_raw_file
 from transforms.raw_stats import raw_stats
@@ -44,13 +44,13 @@ class CommitRules:
 
     Attributes:
         lake: Folder of the lake.
-        pack: Rules in force.
+        book: Rules in force.
         tariffs: Names and hashes of the tariff files the lake keeps, or None.
         source: Where the records come from, for ``raw_files`` and ``runs``.
     """
 
     lake: Path
-    pack: RulePack
+    book: RuleBook
     tariffs: str | None
     source: str
 
@@ -102,7 +102,7 @@ def _facts(rules: CommitRules, last_closed: int, counts: Mapping[str, Any]) -> d
         "inputs": json.dumps([rules.source]),
         "counts": json.dumps(counts),
         "code_version": code_version(),
-        "rules": rules.pack.model_dump_json(by_alias=True),
+        "rules": rules.book.model_dump_json(by_alias=True),
         "tariffs": rules.tariffs,
         "last_closed": None if last_closed < 0 else day_date(last_closed),
     }

@@ -23,7 +23,7 @@ from models.town import TownPlan
 from pipelines.streaming.town_play import Sent, town_records
 from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.records import RECORDS, Kind, avro_schema
-from schemas.rulepack import load_rule_pack
+from schemas.rulebook import load_rule_book
 from transforms.datums import decode_datums
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
 from transforms.table_pack import pack_records, unpack_records
@@ -95,7 +95,7 @@ def main() -> None:
     town = TownPlan(options.meters, 3, theft=0.05, faults=0.05, defects=0.02)
     simulate(SimulateOptions(folder, town, DayGrid(ZONE, 900, FIRST, options.days)))
     days = by_day(town_records(folder))
-    rules = LedgerRules(ZONE, load_rule_pack("default"), hot_days=options.hot_days)
+    rules = LedgerRules(ZONE, load_rule_book("default"), hot_days=options.hot_days)
     bags = [ListBag() for _ in range(4 + CELLS)]
     arrivals, recent, lasting, firsts, *cells = bags
     store = LedgerStore(MemorySlip(), arrivals, recent, lasting, firsts, cells)

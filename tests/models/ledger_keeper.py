@@ -18,11 +18,11 @@ from models.shard_scope import Scope, closed_only, ranges_of, whole_meters
 from pipelines.tariffs.tariff_book import tariff_book
 from schemas.arrow import RAW
 from schemas.records import Kind
-from schemas.rulepack import RulePack, load_rule_pack
+from schemas.rulebook import RuleBook, load_rule_book
 from tests.models.ledger_worlds import ZONE, Record, tables
 
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
-PACK: RulePack = load_rule_pack("default")
+BOOK: RuleBook = load_rule_book("default")
 PRICES = Prices(tariff_book(str(SAMPLE), ()), {})
 TABLES = {"days": "local_day", "determinants": "local_day", "features": "week"}
 Key = tuple[str, str, int]
@@ -64,7 +64,7 @@ def computed(records: list[Record], last_closed: int, scope: Scope | None = None
         mine = scope
         if scope is not None:
             mine = {name: days for name, days in scope.items() if (name[0] in inputs.master.linked) == linked}
-        made.append(shard_results(ShardRun(inputs, PACK, mine), meters, PRICES, bills=scope is None))
+        made.append(shard_results(ShardRun(inputs, BOOK, mine), meters, PRICES, bills=scope is None))
     days = pa.concat_tables([part.days.cast(DAY_ROWS) for part in made])
     determinants = pa.concat_tables([part.determinants for part in made])
     features = pa.concat_tables([part.features for part in made])
@@ -82,7 +82,7 @@ def spread(records: list[Record], last_closed: int, scope: Scope) -> Scope:
     linked, names = inputs.master.linked, set(ranges_of(inputs)) | set(inputs.first_readings)
     reads = read_days(inputs.registers, ZONE)
     dirty.spread(linked, {*names, *reads})
-    dirty.close_over_reads(reads, PACK.registers.max_read_gap_days)
+    dirty.close_over_reads(reads, BOOK.max_read_gap_days)
     return closed_only(whole_meters(dirty.merged(), names, linked), last_closed)
 
 

@@ -13,7 +13,7 @@ from models.ledger import LedgerRules, ShardLedger
 from schemas.alerts import ALERTS
 from schemas.arrow import RAW_EVENTS
 from schemas.records import Kind
-from tests.models.ledger_keeper import PACK, PRICES
+from tests.models.ledger_keeper import BOOK, PRICES
 from tests.models.ledger_worlds import FIRST, ZONE, tables, world
 
 
@@ -45,7 +45,7 @@ def test_a_meter_that_falls_silent_is_told_once() -> None:
     name = ("m0", "import")
     blocks = [r for r in made.records if r[0] is Kind.INTERVALS and r[1]["channel"] == name[1]]
     last = max(FIRST + (row["start"] - blocks[0][1]["start"]) // 86_400 for _, row in blocks)
-    ledger = ShardLedger(LedgerRules(ZONE, PACK, lambda tariffs, events: PRICES, cells=1 << 16))
+    ledger = ShardLedger(LedgerRules(ZONE, BOOK, lambda tariffs, events: PRICES, cells=1 << 16))
     ledger.take(Kind.INTERVALS, tables(blocks)[Kind.INTERVALS])
     told: list[str] = []
     for day in range(FIRST, last + 5):

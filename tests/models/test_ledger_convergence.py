@@ -21,7 +21,7 @@ from models.ledger import Flushed, LedgerRules, LedgerState, ShardLedger
 from models.ledger_seed import seeded_ledger
 from models.shard_scope import Scope, mark_everything
 from schemas.records import Kind
-from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper, computed, spread
+from tests.models.ledger_keeper import BOOK, PRICES, TABLES, Keeper, computed, spread
 from tests.models.ledger_worlds import FIRST, ZONE, Record, World, tables, world
 
 DISORDERS = 240
@@ -36,7 +36,7 @@ many = settings(
 
 def rules(hot_days: int) -> LedgerRules:
     """Of the tests."""
-    return LedgerRules(ZONE, PACK, lambda tariffs, events: PRICES, hot_days=hot_days, cells=1 << 16)
+    return LedgerRules(ZONE, BOOK, lambda tariffs, events: PRICES, hot_days=hot_days, cells=1 << 16)
 
 
 def give(ledger: ShardLedger, records: Sequence[Record]) -> None:

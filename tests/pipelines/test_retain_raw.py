@@ -14,6 +14,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.maintain import MaintainOptions, maintain
 from pipelines.store.retain import RetentionRules, retain
 from pipelines.store.views import connect
+from schemas.rulebook import book_of
 from schemas.rulepack import load_rule_pack
 from tests.pipelines.towns import make_town, run
 
@@ -82,7 +83,7 @@ def boundary(lake: Path) -> date:
     short = rules.model_copy(
         update={"registers": rules.registers.model_copy(update={"max_read_gap_days": 7})}
     )
-    scope = retired(Lake.open(lake)).open_days(names, short)
+    scope = retired(Lake.open(lake)).open_days(names, book_of(short))
     return max(date(1970, 1, 1) + timedelta(days=days[0][0]) for days in scope.values())
 
 

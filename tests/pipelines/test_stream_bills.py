@@ -20,7 +20,7 @@ from pipelines.streaming.stream_bills import StreamPrices
 from pipelines.streaming.stream_commit import CommitRules, commit_outputs
 from schemas.arrow import RAW
 from schemas.records import Kind
-from tests.models.ledger_keeper import PACK
+from tests.models.ledger_keeper import BOOK
 from tests.models.ledger_worlds import FIRST, ZONE, Record, World, world
 from tests.models.priced_worlds import priced
 from tests.pipelines.stream_messages import message
@@ -30,7 +30,7 @@ from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
 from transforms.route_messages import DecodeRules, Message, decode_messages, shard_records
 
 SHARDS = 2
-RULES = LedgerRules(ZONE, PACK, StreamPrices(None), cells=1 << 16)
+RULES = LedgerRules(ZONE, BOOK, StreamPrices(None), cells=1 << 16)
 SEEDS = range(int(os.environ.get("METERBEAM_WORLDS", "5")))
 """METERBEAM_WORLDS asks for more of them."""
 
@@ -44,7 +44,7 @@ class BareStream:
 
     def __init__(self, folder: Path) -> None:
         self.lake = Lake.create(folder, timezone=ZONE, shards=SHARDS)
-        self.rules = CommitRules(folder, PACK, None, "test")
+        self.rules = CommitRules(folder, BOOK, None, "test")
         self.ledgers = {n: ShardLedger(RULES, None, partial(_serves, n)) for n in range(SHARDS)}
         self.arrived: dict[int, dict[Kind, list[pa.Table]]] = {n: {} for n in range(SHARDS)}
         self.points = RAW[Kind.SERVICE_POINTS].empty_table()

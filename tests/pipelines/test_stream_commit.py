@@ -14,12 +14,12 @@ from pipelines.store.lock import LakeBusyError, held
 from pipelines.streaming.stream_commit import CommitRules, commit_outputs
 from pipelines.streaming.stream_rows import join_flushes
 from schemas.lake import RAW_FILES
-from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper
+from tests.models.ledger_keeper import BOOK, PRICES, TABLES, Keeper
 from tests.models.ledger_worlds import FIRST, ZONE, World, tables, world
 from tests.pipelines.towns import scalar
 from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
 
-RULES = LedgerRules(ZONE, PACK, lambda tariffs, events: PRICES, hot_days=3, cells=1 << 16)
+RULES = LedgerRules(ZONE, BOOK, lambda tariffs, events: PRICES, hot_days=3, cells=1 << 16)
 
 
 def flushes_of(made: World, chance: random.Random) -> list[ShardFlush]:
@@ -63,7 +63,7 @@ def test_a_commit_that_is_repeated_adds_nothing(tmp_path: Path) -> None:
     chance = random.Random(6)
     found = flushes_of(world(chance, days=20), chance)
     lake = Lake.create(tmp_path / "lake", timezone=ZONE, shards=1)
-    rules = CommitRules(lake.path, PACK, None, "test")
+    rules = CommitRules(lake.path, BOOK, None, "test")
     closed = {0: found[-1].last_closed}
     first = commit_outputs(lake, found, closed, rules)
     files = lake.table(RAW_FILES.name)
@@ -79,5 +79,5 @@ def test_a_lake_that_another_run_holds_is_left_for_later(tmp_path: Path) -> None
     """The committer is told so, and nothing is written."""
     lake = Lake.create(tmp_path / "lake", timezone=ZONE, shards=1)
     with held(lake.path), pytest.raises(LakeBusyError):
-        commit_outputs(lake, [], {}, CommitRules(lake.path, PACK, None, "test"))
+        commit_outputs(lake, [], {}, CommitRules(lake.path, BOOK, None, "test"))
     assert lake.runs().num_rows == 0

@@ -16,7 +16,7 @@ from models.calendar import day_date, local_midnight
 from models.ledger import LedgerRules
 from models.sharding import shard_of_id
 from schemas.records import Kind
-from tests.models.ledger_keeper import PACK, PRICES
+from tests.models.ledger_keeper import BOOK, PRICES
 from tests.models.ledger_worlds import ZONE, Record, tables
 from transforms.flush_pack import ShardFlush, unpack_output
 from transforms.gather import Gather, gathered
@@ -66,7 +66,7 @@ class Timeline:
     def run(self, *, hot_days: int = 35, shards: int = 1) -> list[ShardFlush]:
         """All that comes out, in order."""
         token = uuid4().hex
-        rules = LedgerRules(ZONE, PACK, prices, hot_days=hot_days, cells=1 << 16)
+        rules = LedgerRules(ZONE, BOOK, prices, hot_days=hot_days, cells=1 << 16)
         options = PipelineOptions(["--streaming", "--runner=BundleBasedDirectRunner"])
         coders = beam.coders.VarIntCoder(), beam.coders.BytesCoder()
         stream = TestStream(coder=beam.coders.TupleCoder(coders))  # type: ignore[no-untyped-call]
