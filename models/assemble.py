@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from models.blocks import NEVER, Blocks, join, leading_gaps, read_blocks, select, single_slots
-from models.calendar import DayGrid, aligned, day_grid, local_day, local_days, local_midnight
-from models.exact import SLOT_LIMIT
-from models.master import FOREVER, MICROS, MasterData, Span
-from models.outages import outages_of
+from models.blocks import NEVER, Blocks, few_unique, join, leading_gaps, read_blocks, select, single_slots
+from models.calendar import DayGrid, aligned, day_grid, local_day, local_days
+from models.join import Join, join_facts
+from models.master import MICROS, MasterData, Span
+from models.outages import event_marks, outages_of
 from models.place import Account, Placed, outrank, place, readings_of
-from models.reads import read_registers
+from models.reads import read_registers, repeated_reads, tou_reads
 from models.series import Bool, Int, SeriesFacts
-from schemas.channels import CHANNELS
+from models.service_time import SeriesRow, first_of_series, in_force, mixed_days, service_days
+from schemas.channels import CHANNELS, measures
 
 Name = tuple[str, str]
 """(meter, channel)."""
@@ -42,6 +43,7 @@ class ShardInputs:
             None: everything of every series.
         cells: Most slots of one group: bounds memory.
         edits: RAW_EDITS with a ``fresh`` column, of all shards; None: there are none.
+        joined: Whether these are linked meters, whose series are joined by service point.
     """
 
     intervals: pa.Table
@@ -55,6 +57,7 @@ class ShardInputs:
     windows: dict[Name, tuple[int, int]] | None = None
     cells: int = 1 << 21
     edits: pa.Table | None = None
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,14 @@ class Problems:
 
 @dataclass
 class Group:
-    """Series of one interval length, ready for validation, and the names of their rows."""
+    """Series of one interval length, ready for validation, and the names of their rows.
+
+    With a ``join`` the facts have a row a service point, and the names are those of the joined rows.
+    """
 
     facts: SeriesFacts
     names: list[Name]
+    join: Join | None = None
 
 
 @dataclass
@@ -109,23 +116,6 @@ class Assembly:
 
     account: Account = field(default_factory=Account)
     problems: Problems = field(default_factory=Problems)
-
-
-@dataclass(frozen=True)
-class SeriesRow:
-    """One (meter, channel) at one interval length: a row of some grid.
-
-    Attributes:
-        name: (meter, channel).
-        interval_s: Slot length. [s]
-        first_day: First epoch day that may be expected.
-        spans: Service-point versions of this interval length; none in a lake without master data.
-    """
-
-    name: Name
-    interval_s: int
-    first_day: int
-    spans: tuple[Span, ...]
 
 
 def first_readings(intervals: pa.Table) -> dict[Name, tuple[int, int]]:
@@ -167,14 +157,8 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
     """
     rows = series_rows(inputs)
     blocks, names = read_blocks(inputs.intervals, inputs.master)
-    number = {(names_row.name, names_row.interval_s): i for i, names_row in enumerate(rows)}
     home = _homes(inputs, blocks, names, assembly)
-    row_of_block = np.full(len(blocks.start), -1, np.int64)
-    for interval in np.unique(blocks.interval_s).tolist():
-        of_series = np.array([number.get((name, interval), -1) for name in names], np.int64)
-        here = home & (blocks.interval_s == interval)
-        row_of_block[here] = of_series[blocks.series[here]]
-
+    row_of_block = _rows_of(inputs, rows, blocks, names, home)
     strays = [select(blocks, row_of_block < 0)]
     left = np.zeros(len(rows) + 1, np.bool_)  # rows with new blocks and no day yet: they only count
     left[row_of_block[blocks.fresh]] = True
@@ -188,37 +172,60 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
         strays.append(outside)
         placed = place(inside, inside_row, grid, len(chunk))
         assembly.account += placed.account
-        chunk_rows = [rows[i] for i in chunk]
-        yield Group(_facts(inputs, chunk_rows, grid, placed), [row.name for row in chunk_rows])
+        yield _group(inputs, [rows[i] for i in chunk], grid, placed)
     assembly.account += _stray_account([*strays, select(blocks, left[row_of_block])])
 
 
+def _rows_of(
+    inputs: ShardInputs, rows: list[SeriesRow], blocks: Blocks, names: list[Name], home: Bool
+) -> Int:
+    """Row of each block that has a home, −1 for the others; (b,)."""
+    number = {(row.name, row.interval_s, row.point): i for i, row in enumerate(rows)}
+    width = len(inputs.master.point_numbers) + 1
+    point = inputs.master.points[blocks.span] if inputs.joined else np.full(len(blocks.span), -1)
+    found = np.full(len(blocks.start), -1, np.int64)
+    at = np.flatnonzero(home)
+    kinds, kind = np.unique((blocks.interval_s * width + point + 1)[at], return_inverse=True)
+    for k, (interval, of_point) in enumerate(zip(*np.divmod(kinds, width), strict=True)):
+        here = at[kind == k]
+        of_series = np.array([number.get((name, interval, of_point - 1), -1) for name in names], np.int64)
+        found[here] = of_series[blocks.series[here]]
+    return found
+
+
 def series_rows(inputs: ShardInputs) -> list[SeriesRow]:
-    """One row per (meter, channel, interval length in force), sorted by name."""
+    """One row per (meter, channel, interval length in force), sorted by name; of joined ones and point."""
     rows: list[SeriesRow] = []
     names = set(inputs.first_readings)
     if inputs.history_from is not None:
         for meter in {meter for meter, _ in names}:
             spans = inputs.master.spans.get(meter, [])
             names |= {(meter, c) for span in spans for c in span.version.channels if c in CHANNELS}
+    numbers = inputs.master.point_numbers if inputs.joined else {}
     for name in sorted(names):
         first = inputs.first_readings.get(name)
-        day = inputs.history_from if inputs.history_from is not None else _day(inputs, first)
+        day = inputs.history_from if inputs.history_from is not None else _day(inputs, name)
         if inputs.master.empty:
             if first is not None:
                 rows.append(SeriesRow(name, first[1], day, ()))
             continue
         spans = inputs.master.spans.get(name[0], [])
-        for interval in sorted({span.version.interval_s for span in spans}):
-            of_interval = tuple(span for span in spans if span.version.interval_s == interval)
-            rows.append(SeriesRow(name, interval, day, of_interval))
+        of_row: dict[tuple[int, int], list[Span]] = defaultdict(list)
+        for span in spans:
+            of_row[span.version.interval_s, numbers.get(span.version.service_point_id, -1)].append(span)
+        whole = mixed_days(spans, inputs.zone) if len(of_row) > 1 else frozenset()
+        rows += [
+            SeriesRow(name, interval, day, tuple(of_row[interval, point]), whole, point)
+            for interval, point in sorted(of_row)
+        ]
     return [row for row in rows if row.interval_s > 0]
 
 
-def _day(inputs: ShardInputs, first: tuple[int, int] | None) -> int:
+def _day(inputs: ShardInputs, name: Name) -> int:
+    first = inputs.first_readings.get(name)
     if first is None:
         return inputs.last_closed + 1
-    return local_day(inputs.zone, first[0])
+    return first_of_series(inputs.master, name[0], first[0], inputs.zone)
 
 
 def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Assembly) -> Bool:
@@ -235,7 +242,9 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
         (blocks.start + np.maximum(blocks.length - 1, 0) * blocks.interval_s)
         > blocks.received // MICROS + FUTURE_TOLERANCE_S
     )
+    foreign = served & _foreign(inputs.master, blocks, names)
     for rule, chosen, seen, expected in (
+        ("wrong_commodity", foreign, "a channel of another commodity", "the service point's commodity"),
         ("no_service_point", ~served, "readings", "a service point in force"),
         (
             "beyond_limit",
@@ -252,6 +261,19 @@ def _homes(inputs: ShardInputs, blocks: Blocks, names: list[Name], assembly: Ass
                 assembly.problems.add(problem)
     home: Bool = served & right & on_grid & ~blocks.beyond
     return home
+
+
+def _foreign(master: MasterData, blocks: Blocks, names: list[Name]) -> Bool:
+    """Blocks of a channel that does not measure the commodity of the service point in force."""
+    if master.empty:
+        return np.zeros(len(blocks.start), np.bool_)
+    pair, of_block = few_unique(blocks.series * (len(master.all_spans) + 1) + blocks.span + 1)
+    series, span = np.divmod(pair, len(master.all_spans) + 1)
+    foreign = [
+        s > 0 and not measures(CHANNELS[names[i][1]].commodity, master.all_spans[s - 1].version.commodity)
+        for i, s in zip(series.tolist(), span.tolist(), strict=True)
+    ]
+    return np.array(foreign, np.bool_)[of_block]
 
 
 def _of_blocks(
@@ -278,14 +300,18 @@ def _of_blocks(
 
 
 def _chunks(rows: list[SeriesRow], inputs: ShardInputs) -> Iterator[tuple[Int, DayGrid]]:
-    """Rows of one interval length and similar range, few enough to fit the cells; a meter's stay together."""
+    """Rows of one interval length and similar range, few enough to fit the cells.
+
+    Those of a meter, and of joined meters, stay together.
+    """
     last = inputs.last_closed + 1
     if inputs.windows is not None:
         last = min(last, max((high for _, high in inputs.windows.values()), default=0))
     by_meter: dict[tuple[int, str], list[int]] = defaultdict(list)
+    together = inputs.master.linked if inputs.joined else {}
     for i, row in enumerate(rows):
         if inputs.windows is None or row.name in inputs.windows:
-            by_meter[row.interval_s, row.name[0]].append(i)
+            by_meter[row.interval_s, together.get(row.name[0], row.name[0])].append(i)
     meters = [
         (interval, min(_first_context(rows[i], inputs) for i in members), meter, members)
         for (interval, meter), members in by_meter.items()
@@ -308,7 +334,7 @@ def _chunks(rows: list[SeriesRow], inputs: ShardInputs) -> Iterator[tuple[Int, D
 def _first_context(row: SeriesRow, inputs: ShardInputs) -> int:
     """First day with a raw reading, or expected: nothing before it can matter."""
     first = inputs.first_readings.get(row.name)
-    day = row.first_day if first is None else min(row.first_day, _day(inputs, first))
+    day = row.first_day if first is None else min(row.first_day, local_day(inputs.zone, first[0]))
     return day if inputs.windows is None else max(day, inputs.windows[row.name][0])
 
 
@@ -341,63 +367,44 @@ def _stray_account(strays: list[Blocks]) -> Account:
     return replace(account, fresh=readings_of(select(slots, slots.fresh)))
 
 
-def _facts(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Placed) -> SeriesFacts:
+def _group(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Placed) -> Group:
     """Dense facts of one chunk."""
-    expected, disconnected, capacity = _master_days(inputs, rows, grid)
-    row_of = {row.name: i for i, row in enumerate(rows)}
+    master, names = inputs.master, [row.name for row in rows]
+    told = in_force(rows, grid, inputs.zone, inputs.last_closed, empty=master.empty)
+    row_of = {(*row.name, row.point): i for i, row in enumerate(rows)}
     rows_of_meter: dict[str, list[int]] = defaultdict(list)
-    for i, row in enumerate(rows):
-        rows_of_meter[row.name[0]].append(i)
-    reads = read_registers(inputs.registers, inputs.master, row_of)
+    for i, name in enumerate(names):
+        rows_of_meter[name[0]].append(i)
     outages, _ = outages_of(inputs.events, rows_of_meter)
-    return SeriesFacts(
+    by_point = inputs.joined
+    facts = SeriesFacts(
         grid=grid,
         value=placed.value,
         have=placed.have,
-        expected=expected,
-        one_directional=np.array([CHANNELS[row.name[1]].one_directional for row in rows], np.bool_),
-        instantaneous=np.array([CHANNELS[row.name[1]].instantaneous for row in rows], np.bool_),
+        expected=told.expected,
+        one_directional=np.array([CHANNELS[channel].one_directional for _, channel in names], np.bool_),
+        instantaneous=np.array([CHANNELS[channel].instantaneous for _, channel in names], np.bool_),
         external=placed.external,
         conflict=placed.conflict,
-        disconnected=disconnected if disconnected.any() else None,
-        capacity=capacity if capacity.any() else None,
+        disconnected=told.disconnected if told.disconnected.any() else None,
+        inactive=told.inactive if told.inactive.any() else None,
+        capacity=told.capacity if told.capacity.any() else None,
         outages=outages,
-        reads=reads,
+        events=event_marks(inputs.events, rows_of_meter),
+        reads=read_registers(inputs.registers, master, row_of, by_point=by_point),
+        tou=tou_reads(inputs.registers, master, row_of, by_point=by_point),
+        repeats=repeated_reads(
+            inputs.registers, {row.name: i for i, row in enumerate(rows)}, grid.interval_s
+        ),
+        meter=np.cumsum([i > 0 and names[i][0] != names[i - 1][0] for i in range(len(rows))], dtype=np.int64),
+        channels=tuple(channel for _, channel in names),
+        unserved=told.unserved,
     )
-
-
-def _master_days(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid) -> tuple[Bool, Bool, Int]:
-    """Expected and disconnected days and the capacity of each; (n, days)."""
-    expected, disconnected = np.zeros((2, len(rows), grid.days), np.bool_)
-    capacity = np.zeros((len(rows), grid.days), np.int64)
-    last = min(max(inputs.last_closed - grid.first_day + 1, 0), grid.days)
-    for i, row in enumerate(rows):
-        first = min(max(row.first_day - grid.first_day, 0), last)
-        if inputs.master.empty:
-            expected[i, first:last] = True
-            continue
-        for low, high in served_days(row, inputs.zone):
-            low, high = max(low - grid.first_day, first), min(high - grid.first_day + 1, last)
-            expected[i, low : max(high, low)] = True
-        for span in row.spans:
-            low = int(np.searchsorted(grid.day_starts[:-1], span.start))
-            high = int(np.searchsorted(grid.day_starts[:-1], span.end))
-            disconnected[i, low:high] = span.version.disconnected
-            if span.version.capacity_kw is not None and CHANNELS[row.name[1]].unit == "kWh":
-                size = int(span.version.capacity_kw * MICROS * grid.interval_s / 3600)
-                capacity[i, low:high] = min(size, SLOT_LIMIT)
-    return expected, disconnected, capacity
-
-
-def served_days(row: SeriesRow, zone: str) -> list[tuple[int, int]]:
-    """First and last epoch days on which service points are in force from midnight to midnight."""
-    served: list[tuple[int, int]] = []
-    for start, end in _merged(row.spans):
-        first, last = local_day(zone, max(start, 0)), local_day(zone, min(end, FOREVER))
-        first += local_midnight(zone, first) < start
-        if first < last:
-            served.append((first, last - 1))
-    return served
+    if inputs.joined:
+        return Group(*join_facts(facts, rows))
+    if facts.unserved is not None:  # what a meter says of a slot before its own time
+        facts.value[facts.unserved], facts.have[facts.unserved] = 0, False
+    return Group(facts, names)
 
 
 def result_range(row: SeriesRow, inputs: ShardInputs) -> tuple[int, int] | None:
@@ -406,18 +413,7 @@ def result_range(row: SeriesRow, inputs: ShardInputs) -> tuple[int, int] | None:
     if not inputs.master.empty:
         days = [
             (max(first, row.first_day), min(last, inputs.last_closed))
-            for first, last in served_days(row, inputs.zone)
+            for first, last in service_days(row, inputs.zone)
         ]
     days = [(first, last) for first, last in days if first <= last]
     return (days[0][0], days[-1][1]) if days else None
-
-
-def _merged(spans: tuple[Span, ...]) -> list[tuple[int, int]]:
-    """Touching spans as one."""
-    merged: list[tuple[int, int]] = []
-    for span in spans:
-        if merged and merged[-1][1] == span.start:
-            merged[-1] = merged[-1][0], span.end
-        else:
-            merged.append((span.start, span.end))
-    return merged

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from functools import lru_cache
 
-from models.calendar import day_date, epoch_day, local_day, local_midnight
-from models.master import FOREVER, Span
+from models.calendar import day_date, epoch_day
+
+
+@dataclass(frozen=True)
+class Term:
+    """A meter's part in a load, in the UTC seconds [start, end).
+
+    Attributes:
+        point: Service point at which the meter is.
+        sign: 1 or −1.
+        share: Edges of the part of what is fed in that counts as fed in; None for the whole load.
+    """
+
+    point: str
+    meter_id: str
+    start: int
+    end: int
+    sign: int = 1
+    share: tuple[Fraction, Fraction] | None = None
 
 
 @dataclass(frozen=True)
@@ -17,17 +34,27 @@ class Contract:
     """A service point on one tariff, for one account, without interruption.
 
     Attributes:
+        load: Name of its row among the loads: its meter, or a name of its own where it has several.
         first_day, last_day: Epoch days, inclusive; ``last_day`` is None while it goes on.
+        terms: Meters that make up the load, where it is no single meter's.
+        lack: What is missing from the terms; empty for nothing.
     """
 
     service_point_id: str
     account_id: str
-    meter_id: str
+    load: str
     commodity: str
     tariff_id: str | None
     bill_cycle_day: int
     first_day: int
     last_day: int | None
+    terms: tuple[Term, ...] = ()
+    lack: str = ""
+
+    @property
+    def chain(self) -> tuple[str, str]:
+        """Service point and account: bills of one chain hand their state on."""
+        return self.service_point_id, self.account_id
 
 
 @dataclass(frozen=True)
@@ -37,29 +64,6 @@ class BillingPeriod:
     contract: Contract
     first: int
     last: int
-
-
-def contracts_of(meter: str, spans: Sequence[Span], zone: str) -> list[Contract]:
-    """Contracts of a meter; versions that change nothing about billing are one contract."""
-    found: list[Contract] = []
-    for span in spans:
-        version = span.version
-        if version.role != "customer" or not version.account_id:
-            continue
-        first = local_day(zone, max(span.start, 0))
-        first += local_midnight(zone, first) < span.start
-        last = None if span.end >= FOREVER else local_day(zone, span.end) - 1
-        same = (version.service_point_id, version.account_id, version.tariff_id, version.bill_cycle_day)
-        if found:
-            before = found[-1]
-            touching = before.last_day is not None and before.last_day + 1 == first
-            kept = (before.service_point_id, before.account_id, before.tariff_id, before.bill_cycle_day)
-            if touching and kept == same:
-                found[-1] = Contract(*same[:2], meter, version.commodity, *same[2:], before.first_day, last)
-                continue
-        if last is None or last >= first:
-            found.append(Contract(*same[:2], meter, version.commodity, *same[2:], first, last))
-    return found
 
 
 def billing_periods(contract: Contract, first_day: int, last_closed: int) -> list[BillingPeriod]:

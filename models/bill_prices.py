@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 
 from models.bill_window import UnpriceableError
-from models.calendar import DayGrid, utc_text
+from models.calendar import DayGrid, day_date, epoch_day, utc_text
 from models.series import Int
-from schemas.tariff import EnergySeries, Tariff
+from schemas.tariff import BillingRules, EnergySeries, Tariff
 
-__all__ = ["Events", "PriceSeries", "Prices", "Tariffs", "prices_on", "series_of"]
+__all__ = ["Events", "PriceSeries", "Prices", "Tariffs", "prices_on", "series_of", "version_stretches"]
 
+_NO_RULES = BillingRules()
 HIGHEST = 10**9
 """Price of a unit; leaves room for the amount of a bill in 64 bits."""
 Tariffs = Mapping[str, Sequence[Tariff]]
@@ -55,11 +57,15 @@ def series_of(rows: Sequence[tuple[int, int, Decimal, str | None]]) -> PriceSeri
 
 @dataclass(frozen=True)
 class Prices:
-    """Tariffs by id, days of each tariff event, prices of each series; empty: nothing is billed."""
+    """Tariffs by id, days of each tariff event, prices of each series, and what bills need beside.
+
+    Without tariffs nothing is billed.
+    """
 
     book: Tariffs = field(default_factory=dict)
     events: Events = field(default_factory=dict)
     series: Mapping[str, PriceSeries] = field(default_factory=dict)
+    rules: BillingRules = _NO_RULES
 
 
 def prices_on(
@@ -90,3 +96,34 @@ def _check(name: str, series: PriceSeries, places: Sequence[int], currency: str)
             raise UnpriceableError(f"a price {at} in {series.currencies[i]}", f"prices in {currency}")
         if abs(series.prices[i]) >= HIGHEST:
             raise UnpriceableError(f"a price {at} of {series.prices[i]:.3E}", f"prices below {HIGHEST:,}")
+
+
+def _version_on(versions: Sequence[Tariff], day: int) -> Tariff | None:
+    """The version in force on an epoch day."""
+    date_ = day_date(day)
+    held = [
+        tariff
+        for tariff in versions
+        if tariff.effective.from_ <= date_ and (tariff.effective.to is None or date_ <= tariff.effective.to)
+    ]
+    return held[-1] if held else None
+
+
+def version_stretches(versions: Sequence[Tariff], first: int, last: int) -> list[tuple[int, int, Tariff]]:
+    """Stretches of days on which one version is in force; days without one are in none."""
+    edges = {first, last + 1}
+    for tariff in versions:
+        edges.add(epoch_day(tariff.effective.from_))
+        if tariff.effective.to is not None:
+            edges.add(epoch_day(tariff.effective.to) + 1)
+    cuts = sorted(edge for edge in edges if first <= edge <= last + 1)
+    stretches: list[tuple[int, int, Tariff]] = []
+    for low, high in pairwise(cuts):
+        tariff_here = _version_on(versions, low)
+        if tariff_here is None:
+            continue
+        if stretches and stretches[-1][2] is tariff_here and stretches[-1][1] == low - 1:
+            stretches[-1] = stretches[-1][0], high - 1, tariff_here
+        else:
+            stretches.append((low, high - 1, tariff_here))
+    return stretches

@@ -133,11 +133,11 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
     meter_codes = table["meter_id"].combine_chunks()
     if isinstance(meter_codes, pa.ChunkedArray):
         meter_codes = pa.concat_arrays(meter_codes.unify_dictionaries().chunks)
-    span = master.in_force(meter_codes, start)
+    span = _spans(master, meter_codes, start, interval)
     crossing = np.zeros(len(start), np.bool_)
     if not master.empty:
         last: Int = start + (np.maximum(length, 1) - 1).astype(np.int64) * interval
-        crossing = master.in_force(meter_codes, last) != span
+        crossing = _spans(master, meter_codes, last, interval) != span
     unit, units = _units(table, names, series)
     raw = Blocks(
         series=series,
@@ -159,10 +159,19 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
     if crossing.any():
         slots = single_slots(select(raw, crossing))
         ids = pa.array([names[number][0] for number in slots.series.tolist()], pa.string())
-        slots = Blocks(**{**slots.__dict__, "span": master.in_force(ids, slots.start)})
+        slots = Blocks(**{**slots.__dict__, "span": _spans(master, ids, slots.start, slots.interval_s)})
         raw = join(select(raw, ~crossing), slots)
     micro, there = _to_micro(raw, units, master, micro_source)
     return _beyond_apart(Blocks(**{**raw.__dict__, "micro": micro, "there": there})), names
+
+
+def _spans(master: MasterData, meters: pa.Array | pa.DictionaryArray, start: Int, interval: Int) -> Int:
+    """Version in force at each slot's start; or within it, where the meter came in another one's place."""
+    span = master.in_force(meters, start)
+    if master.linked and (span < 0).any():
+        within = master.in_force(meters, start + np.maximum(interval, 1) - 1)
+        span = np.where((span < 0) & master.exchanges[within], within, span)
+    return span
 
 
 def _beyond_apart(blocks: Blocks) -> Blocks:

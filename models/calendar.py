@@ -90,6 +90,12 @@ def aligned(zone: str, seconds: NDArray[np.int64], interval_s: NDArray[np.int64]
     return on_grid
 
 
+def slot_from(zone: str, second: int, interval_s: int) -> int:
+    """First UTC second at or after this one at which a slot starts."""
+    offset = standard_offset(zone, local_day(zone, second))
+    return second + -(second + offset) % max(interval_s, 1)
+
+
 @dataclass(frozen=True)
 class DayGrid:
     """The slots of consecutive local days at one interval length.

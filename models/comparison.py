@@ -11,33 +11,20 @@ import pyarrow as pa
 from models.behaviour import Behaviour, behaviour
 from models.change_queue import ChangeScores, change_scores
 from models.device_events import DeviceEvents, self_reported
+from models.fault_days import Days
+from models.fault_master import Exports, Place, export_faults, use_without_contract
+from models.fault_registers import RegisterReads, register_faults
 from models.faults import Fault, find_faults, leaving
 from models.feeder_fit import FeederFit, OverReported, feeder_fit
 from models.feeder_loads import FeederLoads, Metered
 from models.series import Int
 from models.state_queue import StateScores, state_scores
-from models.week_table import WEEK, WeekTable, week_table
+from models.week_table import WeekTable, week_table
 
 __all__ = ["Comparison", "Place", "Scored", "compare"]
 
 FEWEST_METERS = 5
 FEWEST_WEEKS = 3
-CLOSED = frozenset({"closed", "inactive", "terminated", "disconnected", "removed"})
-"""Status of a service point behind which nothing should be used."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """What master data say of a meter at the moment of the run.
-
-    Attributes:
-        since: Epoch day from which its service point, account and role hold.
-    """
-
-    role: str
-    feeder_id: str | None
-    status: str
-    since: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,11 @@ class Comparison:
 
 
 def compare(
-    pieces: Iterable[pa.Table], weeks: Int, places: dict[str, Place], events: DeviceEvents | None = None
+    pieces: Iterable[pa.Table],
+    weeks: Int,
+    places: dict[str, Place],
+    events: DeviceEvents | None = None,
+    registers: RegisterReads | None = None,
 ) -> Comparison:
     """Find faults and score every customer meter that can be compared.
 
@@ -82,18 +73,22 @@ def compare(
         weeks: Mondays of all pieces, ascending.
         places: Service point of each meter; empty in a lake without master data.
         events: Of the meters that have any of interest.
+        registers: Register reads up to the moment.
 
     Returns:
         The same for any order of the rows and any sharding.
     """
-    loads = _feeder_loads(places, weeks)
-    table = week_table(loads.watched(pieces), weeks)
+    loads, exports = _feeder_loads(places, weeks), Exports(places)
+    table = week_table(exports.watched(loads.watched(pieces)), weeks)
     count = len(table.meters)
     customer = [not places or _role(meter, places) == "customer" for meter in table.meters]
     table = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
     customers = table.meters
     faults = find_faults(table) if len(weeks) else []
-    faults += _by_events(customers, events or {}) + _by_contract(table, places)
+    faults += _by_events(customers, events or {}) + export_faults(exports, customers)
+    if len(weeks):
+        faults += use_without_contract(Days(table), places)
+        faults += register_faults(Days(table), registers) if registers is not None else []
     faults.sort(key=lambda f: (f.meter, f.fault, f.since))
     kept = np.flatnonzero(~leaving(faults, len(customers)))
     over = _over_reported(table, faults)
@@ -121,23 +116,6 @@ def _by_events(customers: list[str], events: DeviceEvents) -> list[Fault]:
         for row, meter in enumerate(customers)
         for fault, severity, since, until, count in self_reported(events.get(meter, ()))
     ]
-
-
-def _by_contract(table: WeekTable, places: dict[str, Place]) -> list[Fault]:
-    """Use after the service point was closed."""
-    found = []
-    for row, meter in enumerate(table.meters):
-        place = places.get(meter)
-        if place is None or place.status not in CLOSED:
-            continue
-        day = table.weeks[:, None] + np.arange(WEEK)
-        after = (day.ravel() >= place.since) & (table.days("day_total")[row] > 0)
-        if after.sum() >= WEEK:
-            kwh = table.days("day_total")[row][after].sum() / 1e6
-            since = int(day.ravel()[after][0])
-            told = f"{kwh:.1f} kWh on {int(after.sum())} days while the service point is {place.status}"
-            found.append(Fault(row, "use_without_contract", since, None, "error", told))
-    return found
 
 
 def _role(meter: str, places: dict[str, Place]) -> str | None:

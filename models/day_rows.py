@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,17 +13,15 @@ from numpy.typing import NDArray
 
 from models.assemble import Group, Problem, Problems
 from models.calendar import DayGrid
-from models.days import per_day
-from models.series import RULES, Bool, Findings, Int, SeriesResult
+from models.days import per_day, slots_per_day, to_slots
+from models.finding_text import finding_texts
+from models.series import RULES, Bool, Findings, Int, SeriesFacts, SeriesResult
 from schemas.channels import CHANNELS
 from schemas.findings import FINDING
 from schemas.quality import Method, Quality
 from schemas.rulepack import RulePack
 
 MICRO = 1_000_000
-SLOT_COUNTS = frozenset({"missing", "zero_run", "flat_line"})
-DAY_COUNTS = frozenset({"prolonged_estimation"})
-NO_QUANTITY = frozenset({"conflict"})
 
 
 def day_rows(
@@ -40,36 +41,34 @@ def day_rows(
     """
     grid, facts = group.facts.grid, group.facts
     series, day = np.nonzero(wanted)
-    count = grid.lengths[day]
-    offsets = np.concatenate([[0], np.cumsum(count)])
-    mask = None if wanted.all() else np.repeat(wanted, grid.lengths, axis=1)
-
-    def flat(slots: NDArray[np.generic]) -> NDArray[np.generic]:
-        return slots.ravel() if mask is None else slots[mask]
-
-    low, high = (
-        per_day(how, result.quality, grid)[series, day] for how in (np.minimum.reduce, np.maximum.reduce)
-    )
-    mixed = low != high
-    made = per_day(np.logical_or.reduce, result.method != Method.NONE, grid)[series, day]
-    flagged = per_day(np.logical_or.reduce, result.flags != 0, grid)[series, day]
+    lists = SlotLists.of(facts, series, day)
+    flags = result.flags if facts.unserved is None else np.where(facts.unserved, 0, result.flags)
+    flat = _picker(wanted, grid, facts.unserved)
+    mixed = _mixed(result.quality, grid)[series, day]
+    first = result.quality[series, np.minimum(lists.column, grid.slots - 1)]
+    for i in lists.partial.tolist():
+        mixed[i] = (result.quality[lists.slots(i)] != first[i]).any()
+    made = slots_per_day(result.method != Method.NONE, grid)[series, day] > 0
+    flagged = slots_per_day(flags != 0, grid)[series, day] > 0
     channels = [name[1] for name in group.names]
     return pa.table(
         {
             "meter_id": _names([name[0] for name in group.names], series),
             "channel": _names(channels, series),
             "local_day": pa.array((grid.first_day + day).astype(np.int32), pa.int32()).cast(pa.date32()),
-            "start": pa.array(grid.day_starts[day] * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
+            "start": pa.array(lists.start * MICRO, pa.int64()).cast(pa.timestamp("us", "UTC")),
             "interval_s": pa.array(np.full(len(day), grid.interval_s, np.int32)),
             "unit": _names([CHANNELS[channel].unit for channel in channels], series),
             "values": _all_lists(
-                offsets, flat(result.value), _absent(result.quality == Quality.MISSING, low, flat)
+                np.concatenate([[0], np.cumsum(lists.length)]),
+                flat(result.value),
+                _absent(result.quality, flat),
             ),
-            "quality": pa.array(low.astype(np.int8), mask=mixed),
-            "qualities": _some_lists(result.quality, grid, series, day, mixed, pa.int8()),
-            "methods": _some_lists(result.method, grid, series, day, made, pa.int8()),
-            "flags": _some_lists(result.flags, grid, series, day, flagged, pa.int32()),
-            "measured": _some_lists(facts.value, grid, series, day, made, pa.int64(), there=facts.have),
+            "quality": pa.array(first, mask=mixed),
+            "qualities": lists.some(result.quality, mixed, pa.int8()),
+            "methods": lists.some(result.method, made, pa.int8()),
+            "flags": lists.some(flags, flagged, pa.int32()),
+            "measured": lists.some(facts.value, made, pa.int64(), there=facts.have),
             "total": pa.array(per_day(np.add.reduce, result.value, grid)[series, day]),
             "estimated_slots": pa.array(_estimated(result, grid)[series, day].astype(np.int32)),
             "findings": _findings(group, result.findings, wanted, series, day, pack, problems),
@@ -77,10 +76,32 @@ def day_rows(
     )
 
 
-def _absent(missing: Bool, low: NDArray[np.int8], flat: object) -> Bool | None:
-    if not (low == Quality.MISSING).any():
-        return None
-    return flat(missing)  # type: ignore[operator, no-any-return]
+def _picker(wanted: Bool, grid: DayGrid, unserved: Bool | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Takes the slots in service of the wanted days out of (n, slots), one after the other."""
+    if unserved is not None:
+        served = to_slots(wanted, grid) & ~unserved
+        return lambda slots: slots[served]
+    days = np.flatnonzero(wanted.any(axis=0))
+    if len(days) and wanted[:, days[0] : days[-1] + 1].all():  # the usual case: the same days of every series
+        columns = slice(grid.offsets[days[0]], grid.offsets[days[-1] + 1])
+        return lambda slots: slots[:, columns].ravel()
+    mask = to_slots(wanted, grid)
+    return lambda slots: slots[mask]
+
+
+def _mixed(quality: NDArray[np.int8], grid: DayGrid) -> Bool:
+    """Days whose slots are not all of one quality; (n, days)."""
+    changed = np.empty(quality.shape, np.bool_)
+    np.not_equal(quality[:, 1:], quality[:, :-1], out=changed[:, 1:])
+    changed[:, grid.offsets[:-1][grid.lengths > 0]] = False
+    return slots_per_day(changed, grid) > 0
+
+
+def _absent(
+    quality: NDArray[np.int8], flat: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.bool_] | None:
+    missing = quality == Quality.MISSING
+    return flat(missing) if missing.any() else None
 
 
 def _names(texts: list[str], rows: Int) -> pa.DictionaryArray:
@@ -94,35 +115,66 @@ def _all_lists(offsets: Int, values: NDArray[np.generic], absent: Bool | None) -
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values, mask=absent))
 
 
-def _some_lists(
-    slots: NDArray[np.generic],
-    grid: DayGrid,
-    series: Int,
-    day: Int,
-    chosen: Bool,
-    type_: pa.DataType,
-    there: Bool | None = None,
-) -> pa.ListArray:
-    """Lists of the chosen days, null for the others."""
-    picked = np.flatnonzero(chosen)
-    length = grid.lengths[day[picked]]
-    sizes = np.zeros(len(series), np.int64)
-    sizes[picked] = length
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    column = np.repeat(grid.offsets[day[picked]] - (np.cumsum(length) - length), length) + np.arange(
-        int(length.sum())
-    )
-    row = np.repeat(series[picked], length)
-    absent = None if there is None else ~there[row, column]
-    values = pa.array(slots[row, column], mask=absent).cast(type_)
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~chosen))
+@dataclass(frozen=True)
+class SlotLists:
+    """Which slots each row lists: those of its local day that are in service; (k,) each.
+
+    Attributes:
+        series: Row of the series.
+        column: Column of the first slot.
+        start: UTC second of the first slot. [s]
+        length: Slots.
+        partial: Rows that list fewer slots than their day has.
+    """
+
+    series: Int
+    column: Int
+    start: Int
+    length: Int
+    partial: Int
+
+    @staticmethod
+    def of(facts: SeriesFacts, series: Int, day: Int) -> SlotLists:
+        """The slots of some days."""
+        grid = facts.grid
+        column, length, partial = grid.offsets[day], grid.lengths[day], np.zeros(0, np.int64)
+        if facts.unserved is not None:
+            partial = np.flatnonzero(per_day(np.logical_or.reduce, facts.unserved, grid)[series, day])
+            for i in partial.tolist():
+                own = facts.unserved[series[i], column[i] : column[i] + length[i]]
+                served = np.flatnonzero(~own)
+                column[i], length[i] = column[i] + served[0], len(served)
+        return SlotLists(series, column, grid.origin + column * grid.interval_s, length, partial)
+
+    def slots(self, row: int) -> tuple[int, slice]:
+        """Index of the slots of a row in an array of (series, slots)."""
+        return int(self.series[row]), slice(int(self.column[row]), int(self.column[row] + self.length[row]))
+
+    def some(
+        self,
+        slots: NDArray[np.generic],
+        chosen: Bool,
+        type_: pa.DataType,
+        there: Bool | None = None,
+    ) -> pa.ListArray:
+        """Lists of the chosen rows, null for the others."""
+        picked = np.flatnonzero(chosen)
+        length = self.length[picked]
+        sizes = np.zeros(len(self.series), np.int64)
+        sizes[picked] = length
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        ramp = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+        column = np.repeat(self.column[picked], length) + ramp
+        row = np.repeat(self.series[picked], length)
+        absent = None if there is None else ~there[row, column]
+        values = pa.array(slots[row, column], mask=absent).cast(type_)
+        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~chosen))
 
 
 def _estimated(result: SeriesResult, grid: DayGrid) -> Int:
     """Estimated and substituted slots of each day; (n, days)."""
-    made = (result.quality == Quality.ESTIMATED) | (result.quality == Quality.SUBSTITUTED)
-    counts: Int = per_day(np.add.reduce, made.view(np.int8), grid).astype(np.int64)
-    return counts
+    quality = result.quality
+    return slots_per_day((quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED), grid)
 
 
 def _findings(
@@ -141,12 +193,14 @@ def _findings(
         *(getattr(found, name)[kept].tolist() for name in Findings.__dataclass_fields__), strict=True
     ):
         unit = CHANNELS[group.names[s][1]].unit
-        rows[s, d].append(_finding(RULES[rule], pack, start, end, *_texts(RULES[rule], seen, expected, unit)))
+        rows[s, d].append(
+            _finding(RULES[rule], pack, start, end, *finding_texts(RULES[rule], seen, expected, unit))
+        )
     numbers = {name: i for i, name in enumerate(group.names)}
     for address in problems.addresses():
         s, d = numbers.get(address[:2], -1), address[2] - group.facts.grid.first_day
         if s >= 0 and 0 <= d < group.facts.grid.days and wanted[s, d]:
-            rows[s, d] += [problem_finding(problem) for problem in problems.take(address)]
+            rows[s, d] += [problem_finding(problem, pack) for problem in problems.take(address)]
     if not rows:
         return pa.nulls(len(series), pa.list_(FINDING))
     addresses = sorted(rows)
@@ -166,7 +220,7 @@ def _by_rule(finding: dict[str, object]) -> tuple[str, str]:
 def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expected: str) -> dict[str, object]:
     return {
         "rule": rule,
-        "severity": getattr(pack.rules, rule).severity,
+        "severity": pack.rules.severity(rule),
         "start": start * MICRO,
         "end": end * MICRO,
         "seen": seen,
@@ -174,39 +228,13 @@ def _finding(rule: str, pack: RulePack, start: int, end: int, seen: str, expecte
     }
 
 
-def problem_finding(problem: Problem) -> dict[str, object]:
+def problem_finding(problem: Problem, pack: RulePack) -> dict[str, object]:
     """A problem as an element of the ``findings`` list."""
     return {
         "rule": problem.rule,
-        "severity": "info",
+        "severity": pack.rules.severity(problem.rule),
         "start": problem.start * MICRO,
         "end": problem.end * MICRO,
         "seen": problem.seen,
         "expected": problem.expected,
     }
-
-
-def _texts(rule: str, seen: int, expected: int, unit: str) -> tuple[str, str]:
-    """What a rule saw and expected, in words with units."""
-    if rule in NO_QUANTITY:
-        return "different values", "one value a slot"
-    if rule in DAY_COUNTS:
-        return f"{seen} days", f"at most {expected} days"
-    if rule == "missing":
-        return f"{seen} slots without a reading", "a reading in every slot"
-    if rule in SLOT_COUNTS:
-        return f"{seen} slots", f"fewer than {expected} slots"
-    if rule == "read_interval":
-        return quantity(seen, unit), "an advance that can scale and judge"
-    relation = {"negative": "at least ", "low_usage": "about ", "high_usage": "about "}.get(rule, "at most ")
-    if rule == "sum_check":
-        relation = ""
-    return quantity(seen, unit), relation + quantity(expected, unit)
-
-
-def quantity(micro: int, unit: str) -> str:
-    """Micro-units as a decimal with its unit, without trailing zeros."""
-    sign = "-" if micro < 0 else ""
-    whole, rest = divmod(abs(micro), MICRO)
-    decimals = f".{rest:06d}".rstrip("0").rstrip(".")
-    return f"{sign}{whole}{decimals} {unit}"

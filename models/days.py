@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from models.calendar import DayGrid
 from models.series import Bool, Int
 
+RARE = 16
+"""Hits are counted one by one where at most one slot in so many is hit."""
+
 
 def per_day(reduce: Callable[..., Any], slots: NDArray[Any], grid: DayGrid) -> NDArray[Any]:
     """Reduce slots to days with a numpy reduction that takes ``axis``.
@@ -29,6 +32,23 @@ def per_day(reduce: Callable[..., Any], slots: NDArray[Any], grid: DayGrid) -> N
         block = slots[:, grid.offsets[a] : grid.offsets[b]]
         parts.append(reduce(block.reshape(len(slots), b - a, -1), axis=2))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def slots_per_day(hit: Bool, grid: DayGrid) -> Int:
+    """Slots of each day that are hit; quick where few are.
+
+    Args:
+        hit: Shape (n, slots).
+        grid: The days.
+
+    Returns:
+        Shape (n, days).
+    """
+    if np.count_nonzero(hit) * RARE > hit.size:
+        return per_day(np.add.reduce, hit.view(np.int8), grid).astype(np.int64)
+    row, column = np.divmod(np.flatnonzero(hit), grid.slots)
+    cells = len(hit) * grid.days
+    return np.bincount(row * grid.days + grid.day_of_slot[column], minlength=cells).reshape(-1, grid.days)
 
 
 def to_slots(days: NDArray[Any], grid: DayGrid) -> NDArray[Any]:
@@ -88,6 +108,14 @@ def trailing_sum(days: Int, back: int) -> Int:
     np.cumsum(days, axis=1, out=total[:, 1:])
     low = np.maximum(np.arange(days.shape[1]) - back, 0)
     result: Int = total[:, :-1] - total[:, low]
+    return result
+
+
+def trailing_max(days: Int, back: int) -> Int:
+    """Greatest of the ``back`` days before each day, itself excluded, at least 0; (n, days)."""
+    result = np.zeros_like(days)
+    for step in range(1, min(back, days.shape[1] - 1) + 1):
+        np.maximum(result[:, step:], days[:, :-step], out=result[:, step:])
     return result
 
 

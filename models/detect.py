@@ -12,6 +12,7 @@ import pyarrow as pa
 from models.calendar import day_date
 from models.comparison import Comparison, Place, Scored, compare
 from models.device_events import DeviceEvents
+from models.fault_registers import RegisterReads
 from models.reasons import against, change_reasons, state_reasons
 from models.series import Int
 from models.state_queue import WAYS
@@ -38,6 +39,7 @@ def detect(
     places: dict[str, Place],
     as_of: date,
     events: DeviceEvents | None = None,
+    registers: RegisterReads | None = None,
 ) -> DetectResult:
     """Rank every customer meter and name the faults.
 
@@ -47,12 +49,13 @@ def detect(
         places: Service point of each meter; empty in a lake without master data.
         as_of: Last local day the features tell of.
         events: Of the meters that have any of interest.
+        registers: Register reads up to the moment.
 
     Returns:
         The same result for any order of the rows and any sharding. The queues are empty where there are
         fewer than five meters or three weeks: then nothing can be compared.
     """
-    found = compare(pieces, weeks, places, events)
+    found = compare(pieces, weeks, places, events, registers)
     queues = CHANGE_QUEUE.content.empty_table(), STATE_QUEUE.content.empty_table()
     if found.scored is not None:
         queues = _queues(found.scored, against(found, places), as_of, events or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from models.runs import REACH_BACK
 Name = tuple[str, str]
 Days = tuple[int, int]
 """First and last epoch day, inclusive."""
+_PLAIN = (pa.string(), pa.string(), pa.int64())
 EVENT_REACH = 7
 """An event acts as a changed slot on every day this far before and after it."""
 
@@ -38,6 +39,20 @@ class DirtyDays:
     def merged(self) -> dict[Name, list[Days]]:
         """Sorted disjoint ranges."""
         return {name: merge(ranges) for name, ranges in self.ranges.items()}
+
+    def spread(self, linked: Mapping[str, str], names: Collection[Name]) -> None:
+        """Mark what is marked on one series on every series of the meters linked with its own.
+
+        Args:
+            linked: Component of each linked meter.
+            names: Every series there is.
+        """
+        of: dict[str, list[Days]] = defaultdict(list)
+        for name, ranges in self.ranges.items():
+            of[linked.get(name[0], name[0])] += ranges
+        for name in {*names, *self.ranges}:
+            if name[0] in linked:
+                self.ranges[name] = merge(of[linked[name[0]]])
 
     def close_over_reads(self, reads: dict[Name, list[int]], longest: int) -> None:
         """Add every day of each read interval that a dirty day touches.
@@ -106,14 +121,35 @@ def changed_events(dirty: DirtyDays, events: pa.Table, zone: str, channels: dict
 
 
 def changed_reads(dirty: DirtyDays, registers: pa.Table, zone: str, reads: dict[Name, list[int]]) -> None:
-    """Mark the days between the neighbours of fresh register reads."""
+    """Mark the days between the neighbours of fresh register reads in the total register.
+
+    A fresh read that only repeats the clock of an older one speaks of the slots around it (stale snapshot).
+    """
     fresh = registers.filter(registers["fresh"])
-    days = local_days(zone, fresh["read_at"].to_numpy() // MICROS)
-    names = zip(fresh["meter_id"].to_pylist(), fresh["channel"].cast(pa.string()).to_pylist(), strict=True)
-    for name, day in zip(names, days.tolist(), strict=True):
-        all_days = np.array(reads[name], np.int64)
+    if not fresh.num_rows:
+        return
+    days = local_days(zone, fresh["read_at"].to_numpy() // MICROS).tolist()
+    again = _read_twice(registers)
+    columns = (fresh[name].cast(pa.string()).to_pylist() for name in ("meter_id", "channel"))
+    for meter, channel, at, day in zip(*columns, fresh["read_at"].to_pylist(), days, strict=True):
+        name = meter, channel
+        all_days = np.array(reads.get(name, ()), np.int64)
         before, after = all_days[all_days < day], all_days[all_days > day]
         dirty.add(name, int(before.max(initial=day - 1)), int(after.min(initial=day + 1)))
+        if (meter, channel, at) in again:
+            dirty.changed(name, day, day)
+
+
+def _read_twice(registers: pa.Table) -> set[tuple[str, str, int]]:
+    """(meter, channel, moment) of reads of the total register that were received more than once."""
+    names = ["meter_id", "channel", "read_at"]
+    total = registers.filter(pa.compute.is_null(registers["tou_register"])).select(names)
+    plain = pa.table(
+        [total[name].cast(type_) for name, type_ in zip(names, _PLAIN, strict=True)], names=names
+    )
+    counts = plain.group_by(names, use_threads=False).aggregate([([], "count_all")])
+    twice = counts.filter(pa.compute.greater(counts["count_all"], 1))
+    return set(zip(*(twice[name].to_pylist() for name in names), strict=True))
 
 
 def changed_edits(dirty: DirtyDays, edits: pa.Table | None, zone: str) -> None:
@@ -131,7 +167,8 @@ def changed_edits(dirty: DirtyDays, edits: pa.Table | None, zone: str) -> None:
 
 
 def read_days(registers: pa.Table, zone: str) -> dict[Name, list[int]]:
-    """Epoch days of all reads of each series, sorted."""
+    """Epoch days of all reads of the total register of each series, sorted."""
+    registers = registers.filter(pa.compute.is_null(registers["tou_register"]))
     days = local_days(zone, registers["read_at"].to_numpy() // MICROS)
     result: dict[Name, list[int]] = defaultdict(list)
     names = zip(

@@ -139,6 +139,7 @@ def validate_with_edits(facts: SeriesFacts, edits: SlotEdits | None, pack: RuleP
     """
     if edits is None:
         return validate_and_estimate(facts, pack)
+    edits = _in_range(edits, facts)
     rows = slice(0, len(edits.put))
     kept = edits.kept & facts.have[rows]
     decided = edits.put | kept
@@ -157,6 +158,16 @@ def validate_with_edits(facts: SeriesFacts, edits: SlotEdits | None, pack: RuleP
     result = validate_and_estimate(changed, pack)
     _mark(facts, edits, result, edited)
     return result
+
+
+def _in_range(edits: SlotEdits, facts: SeriesFacts) -> SlotEdits:
+    """Edits of expected slots: on others there is nothing to decide, and nothing may follow from them."""
+    rows = slice(0, len(edits.put))
+    inside = np.repeat(facts.expected[rows], facts.grid.lengths, axis=1)
+    if facts.unserved is not None:
+        inside &= ~facts.unserved[rows]
+    decided = {name: getattr(edits, name) & inside for name in ("put", "kept", "dropped")}
+    return replace(edits, **decided, method=np.where(inside, edits.method, 0))
 
 
 def _mark(facts: SeriesFacts, edits: SlotEdits, result: SeriesResult, edited: Bool) -> None:

@@ -1,60 +1,121 @@
-"""Clocks that were set wrong: a meter whose day moved by hours against its own past, and the fleet's did not.
+"""Clocks that were set wrong, or that run too fast or slow: the day of a meter against its own past.
 
-Weekly profiles by hour, laid over those of the weeks before at every lag. What the fleet does (a clock
-change that meters keep, the seasons) is taken out first; a lag that a whole group of meters shares in one
-week is the group's, not a meter's fault.
+A profile by half hour of the weeks before a split is laid over that of the weeks after it, moved back by some
+hours. What counts is how much of the likeness that was lost comes back. Where the weeks after the split move
+on, half hour by half hour, the clock drifts. A step that a whole group of meters makes in one week (a clock
+change that some keep and some do not) is the group's: it is taken back, of each meter that made it, before
+any is judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from models.fault_days import Days, Fault
-from models.series import Bool
+from models.series import Bool, Int
 from models.weekly_features import Float
 
 __all__ = ["clock_faults"]
 
-MOST_HOURS = 4
-LAGS = range(-MOST_HOURS, MOST_HOURS + 1)
+MOST_HOURS, PER_HOUR = 4, 2
 WINDOW = 4
-"""Weeks before and after that are compared, where there are as many."""
+"""Weeks on either side of a step that are compared, where there are as many."""
+FEWEST_WEEKS = 2
+"""Weeks on either side of a step of one meter."""
+REGAINED, UNLIKE = 0.3, 0.1
+"""Share of the lost likeness (1 less a correlation, and a little more) that moving back must return."""
 LIKENESS = 0.6
-GAIN, NOISE = 0.02, 0.33
-"""How like the moved profile must be (a correlation), and how much more so than the unmoved one: by ``GAIN``
-and this share of what the moved one itself lacks of 1."""
+DRIFT_WEEKS, DRIFT_SPAN, DRIFT_LEFT = 3, 2, 0.4
+"""Weeks of a drift, half hours that it grows by, and the share of their variance that a line may leave."""
 GROUP, FEWEST_OF_GROUP = 0.05, 5
-"""Share of the meters that makes one lag in one week a matter of the fleet, and the fewest meters that do."""
+"""Share of the meters, and the fewest, that make one step in one week a matter of the fleet."""
+MOST_EVENTS, MOST_HOURS_OF_GROUP = 4, 2
+"""How many such steps are looked for, and the hours of one."""
+SHAPES, USUAL = 7, 0.3
+"""Components of the fleet's edges, and what it weighs that they explain a meter's."""
+OWN_STEP = 0.04
+"""What a step of its own must add to a meter's likeness, so that a group's is not explained by it."""
+METERS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Step:
+    """A clock that runs some hours late, or early where they are negative, from one week on."""
+
+    week: int
+    hours: int
+
+
+@dataclass(frozen=True)
+class Best:
+    """The step of each meter that gives most back; (m,) each.
+
+    Attributes:
+        step: Number of the step.
+        regained: Share of the lost likeness that it gives back.
+        like: Correlation after it.
+    """
+
+    step: Int
+    regained: Float
+    like: Float
+
+    @property
+    def hit(self) -> Bool:
+        """Whether it is a clock's."""
+        hit: Bool = (self.regained > REGAINED) & (self.like > LIKENESS)
+        return hit
 
 
 def clock_faults(days: Days) -> list[Fault]:
-    """The clearest shift of each meter at most; none where there are fewer than five weeks."""
-    hours = np.maximum(days.table.hours.astype(np.float64), 0)
-    weeks = hours.shape[1]
-    if weeks < 5 or not len(hours):
+    """The clearest fault of each meter at most; none where there are fewer than five weeks."""
+    halves = np.maximum(days.table.halves.astype(np.float64), 0)
+    weeks = halves.shape[1]
+    if weeks <= 2 * FEWEST_WEEKS or not len(halves):
         return []
-    profiles = _unit(_aligned(np.sqrt(hours)))
-    gain, lag, like, at = (np.zeros(len(hours)) for _ in range(4))
-    for week, now in _lagged(profiles):
-        best = now.argmax(axis=1)
-        top = np.take_along_axis(now, best[:, None], axis=1)[:, 0]
-        more = top - now[:, MOST_HOURS]
-        better = more > gain
-        gain[better], lag[better] = more[better], best[better] - MOST_HOURS
-        like[better], at[better] = top[better], week
-    hit = (like > LIKENESS) & (gain > GAIN + NOISE * (1 - like))
-    hit &= ~_shared(hit, lag, at)
+    unit = _without_groups(_unit(np.sqrt(halves)))
+    steps = _steps(weeks, FEWEST_WEEKS, MOST_HOURS)
+    best = _best(unit, steps)
     first = len(days.table.weeks) - weeks
-    return [_fault(days, row, int(lag[row]), float(like[row]), first + int(at[row]))
-            for row in np.flatnonzero(hit).tolist()]  # fmt: skip
+    return [
+        _fault(days, row, steps[int(best.step[row])], float(best.like[row]), unit[row], first)
+        for row in np.flatnonzero(best.hit).tolist()
+    ]
 
 
-def _fault(days: Days, row: int, hours: int, like: float, week: int) -> Fault:
-    told = f"its day runs {abs(hours)} h {'later' if hours > 0 else 'earlier'} than before"
+def _fault(days: Days, row: int, step: Step, like: float, unit: Float, first: int) -> Fault:
+    late = _late_by(unit, step.week)
+    since = int(days.table.weeks[first + step.week])
+    if _grows(late):
+        way = "later" if late[-1] > 0 else "earlier"
+        told = f"its day runs {way} from week to week, {abs(late[-1]) / PER_HOUR:.1f} h in the last"
+        return Fault(row, "clock_drift", since, None, "warning", f"{told}; the fleet's did not move")
+    told = f"its day runs {abs(step.hours)} h {'later' if step.hours > 0 else 'earlier'} than before"
     evidence = f"{told}, and so moved is {like:.0%} like it; the fleet's did not move"
-    return Fault(row, "clock_shift", int(days.table.weeks[week]), None, "warning", evidence)
+    return Fault(row, "clock_shift", since, None, "warning", evidence)
+
+
+def _late_by(unit: Float, week: int) -> Int:
+    """By how many half hours each week from one on runs late against those before, from (w, 48); (k,)."""
+    before = unit[max(week - WINDOW, 0) : week].sum(axis=0)
+    lags = range(-PER_HOUR * MOST_HOURS, PER_HOUR * MOST_HOURS + 1)
+    likeness = np.stack([np.einsum("wi,i->w", unit[week:], np.roll(before, lag)) for lag in lags], axis=1)
+    late: Int = likeness.argmax(axis=1) + lags[0]
+    return late
+
+
+def _grows(late: Int) -> bool:
+    """Whether a line explains the half hours of at least three weeks much better than their mean."""
+    at = np.arange(len(late)) - (len(late) - 1) / 2
+    off = late - late.mean()
+    if len(late) < DRIFT_WEEKS or not off.any():
+        return False
+    slope = float((at * off).sum() / (at**2).sum())
+    left = float(((off - slope * at) ** 2).sum() / (off**2).sum())
+    return left <= DRIFT_LEFT and abs(slope) * (len(late) - 1) >= DRIFT_SPAN
 
 
 def _unit(profiles: Float) -> Float:
@@ -64,31 +125,99 @@ def _unit(profiles: Float) -> Float:
     return unit
 
 
-def _aligned(profiles: Float) -> Float:
-    """Profiles with the fleet's own moves, week by week, taken back."""
-    unit, moved = _unit(profiles), 0
-    result = profiles.copy()
-    for week in range(1, profiles.shape[1]):
-        likeness = [float((unit[:, week - 1] * np.roll(unit[:, week], -lag, axis=1)).sum()) for lag in LAGS]
-        moved += int(np.argmax(likeness)) - MOST_HOURS
-        result[:, week] = np.roll(profiles[:, week], -moved, axis=1)
-    return result
+def _steps(weeks: int, edge: int, most: int) -> list[Step]:
+    lags = [*range(-most, 0), *range(1, most + 1)]
+    return [Step(week, lag) for week in range(edge, weeks - edge + 1) for lag in lags]
 
 
-def _lagged(unit: Float) -> Iterator[tuple[int, Float]]:
-    """Correlation of the weeks from each week on with those before it at each lag; (m, lags)."""
-    for week in range(2, unit.shape[1] - 1):
-        before = unit[:, max(week - WINDOW, 0) : week].sum(axis=1)
-        after = unit[:, week : week + WINDOW].sum(axis=1)
-        length = np.sqrt((before**2).sum(axis=1) * (after**2).sum(axis=1)) + 1e-9
-        moved = [(before * np.roll(after, -lag, axis=1)).sum(axis=1) / length for lag in LAGS]
-        yield week, np.stack(moved, axis=1)
+def _best(unit: Float, steps: list[Step]) -> Best:
+    parts = [
+        _best_of_some(unit[low : low + METERS_AT_ONCE], steps) for low in range(0, len(unit), METERS_AT_ONCE)
+    ]
+    return Best(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _shared(hit: Bool, lag: Float, at: Float) -> Bool:
-    """Meters whose lag in that week is that of a group; (m,)."""
-    keys = at * 2 * len(LAGS) + lag
-    names, place, counts = np.unique(np.where(hit, keys, np.inf), return_inverse=True, return_counts=True)
-    large = (counts > max(GROUP * len(hit), FEWEST_OF_GROUP)) & np.isfinite(names)
-    shared: Bool = large[place]
-    return shared
+def _best_of_some(unit: Float, steps: list[Step]) -> tuple[Int, Float, Float]:
+    count = len(unit)
+    best, regained, like = np.full(count, -1), np.full(count, -np.inf), np.zeros(count)
+    for week, same in groupby(enumerate(steps), key=lambda numbered: numbered[1].week):
+        before = _length_one(unit[:, max(week - WINDOW, 0) : week].sum(axis=1))
+        after = _length_one(unit[:, week : week + WINDOW].sum(axis=1))
+        stayed = _product(before, after)
+        for number, step in same:
+            now = _product(before, np.roll(after, -PER_HOUR * step.hours, axis=1))
+            share = (now - stayed) / (1 + UNLIKE - stayed)
+            better = share > regained
+            best[better], regained[better], like[better] = number, share[better], now[better]
+    return best, regained, like
+
+
+def _length_one(profiles: Float) -> Float:
+    unit: Float = profiles / (np.sqrt(_product(profiles, profiles))[:, None] + 1e-9)
+    return unit
+
+
+def _product(one: Float, other: Float) -> Float:
+    """Of the profiles of each meter: their correlation where they are units; (m,)."""
+    product: Float = np.einsum("mi,mi->m", one, other)
+    return product
+
+
+def _without_groups(unit: Float) -> Float:
+    """Profiles with the steps that groups of meters made taken back, of each meter that made them.
+
+    The weeks before such a step are moved, so that all end in the present's time.
+    """
+    steps = _steps(unit.shape[1], 1, MOST_HOURS_OF_GROUP)
+    for _ in range(MOST_EVENTS):
+        best = _best(unit, steps)
+        made = np.bincount(best.step[best.hit], minlength=len(steps))
+        step = steps[int(made.argmax())]
+        if made.max() <= max(GROUP * len(unit), FEWEST_OF_GROUP):
+            break
+        back = unit.copy()
+        back[:, : step.week] = np.roll(unit[:, : step.week], PER_HOUR * step.hours, axis=2)
+        mine = _made_it(unit, back, step.hours)
+        unit = np.where(mine[:, None, None], back, unit)
+    return unit
+
+
+def _made_it(unit: Float, back: Float, lag: int) -> Bool:
+    """Meters whose weeks are more alike, and their edges more like the fleet's, with a step taken back than
+    without, whatever one step of their own by as many hours, either way, does; (m,).
+    """
+    shapes = _usual_shapes(unit[:, unit.shape[1] // 2 :].mean(axis=1))
+    mine: Bool = _together(back, shapes, lag) > _together(unit, shapes, lag)
+    return mine
+
+
+def _edges(profiles: Float) -> Float:
+    """Rises and falls from one half hour to the next, of length 1; (m, 48)."""
+    return _length_one(profiles - np.roll(profiles, 1, axis=1))
+
+
+def _usual_shapes(profiles: Float) -> Float:
+    """The few shapes of which most meters' edges are made: principal components, (48, ``SHAPES``)."""
+    edges = _edges(profiles)
+    _, vectors = np.linalg.eigh(np.einsum("mi,mj->ij", edges, edges))
+    shapes: Float = vectors[:, -SHAPES:]
+    return shapes
+
+
+def _together(unit: Float, shapes: Float, hours: int) -> Float:
+    """How alike the weeks are, and how usual their edges, after the best step by some hours or none; (m,)."""
+    weeks = unit.shape[1]
+    late = unit[:, ::-1].cumsum(axis=1)[:, ::-1] / weeks
+
+    def score(mean: Float) -> Float:
+        usual = (np.einsum("mi,ik->mk", _edges(mean), shapes) ** 2).sum(axis=1)
+        total: Float = USUAL * usual - np.log(1 + UNLIKE - _product(mean, mean))
+        return total
+
+    best = score(late[:, 0])
+    for week in range(FEWEST_WEEKS, weeks - FEWEST_WEEKS + 1):
+        before = late[:, 0] - late[:, week]
+        for lag in (-hours, hours):
+            moved = before + np.roll(late[:, week], -PER_HOUR * lag, axis=1)
+            best = np.maximum(best, score(moved) - OWN_STEP)
+    return best

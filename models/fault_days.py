@@ -7,13 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
+from models.behaviour import step
 from models.series import Bool, Int
+from models.standing import nan_median
 from models.week_table import WeekTable
 from models.weekly_features import Float
 
 __all__ = ["MICRO", "Days", "Fault", "runs"]
 
 MICRO = 1_000_000
+METERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class Days:
         self.table = table
         self.have, self.total = table.days("day_have"), table.days("day_total")
         self.peak, self.low, self.zero = table.days("day_max"), table.days("day_min"), table.days("day_zeros")
+        self.lone, self.hash = table.days("day_lone"), table.days("day_hash")
         self.seen: Bool = self.have > 0
+        self.whole: Bool = self.seen & (table.days("day_missing") == 0)
         self.used: Bool = (self.total > 0).sum(axis=1) >= 7
         self.count = self.total.shape[1]
 
@@ -56,6 +61,36 @@ class Days:
         share: Float = self.zero / np.maximum(self.have, 1)
         return share
 
+    @cached_property
+    def levels(self) -> list[Float]:
+        """Use, daily peak and base load beside the fleet's own days.
+
+        What the median meter's day did against its own usual one is taken out; NaN where there is none; three
+        of (m, d). [log10 micro]
+        """
+        levels = []
+        for values in (self.total, self.peak, self.low):
+            known = self.seen & (values > 0)
+            level = np.where(known, np.log10(np.maximum(values, 1)), np.nan)
+            levels.append(level - nan_median(level - nan_median(level, 1)[:, None], 0)[None, :])
+        return levels
+
+    @cached_property
+    def change(self) -> tuple[Int, Float]:
+        """Index of the first day after the sharpest lasting change of use or daily peak, −1 without one, and
+        its t statistic; (m,) each.
+        """
+        day, sharp = np.full(len(self.total), -1), np.zeros(len(self.total))
+        for level in self.levels[:2]:
+            usual = _usual_variance(level)
+            for low in range(0, len(level), METERS_AT_ONCE):
+                rows = slice(low, low + METERS_AT_ONCE)
+                for side in (level[rows], -level[rows]):
+                    found, _, at = step(side, usual)
+                    day[rows] = np.where(found > sharp[rows], at, day[rows])
+                    sharp[rows] = np.maximum(sharp[rows], found)
+        return day, sharp
+
     def day(self, index: int) -> int:
         """Epoch day of a column; weeks without a row are skipped over."""
         return int(self.table.weeks[index // 7]) + index % 7
@@ -64,6 +99,15 @@ class Days:
         """Column of a meter's last day with a value, −1 without one."""
         known = np.flatnonzero(self.seen[row])
         return int(known[-1]) if len(known) else -1
+
+
+def _usual_variance(level: Float) -> float:
+    """Variance of the median meter's known days."""
+    known = np.isfinite(level)
+    number = np.maximum(known.sum(axis=1), 1)
+    filled = np.where(known, level, 0)
+    variance = (filled**2).sum(axis=1) / number - (filled.sum(axis=1) / number) ** 2
+    return float(np.median(variance)) if len(level) else 0.0
 
 
 def runs(days: Days, hit: Bool, fault: str, shortest: int, severity: str, evidence: str) -> list[Fault]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from models.behaviour import step
 from models.fault_days import MICRO, Days, Fault, runs
-from models.series import Bool
-from models.standing import nan_median
+from models.series import Bool, Int
+from models.standing import nan_median, nan_quantile
 from models.weekly_features import NAMES, Float
 
 __all__ = ["value_faults"]
@@ -22,6 +22,10 @@ FEWEST_DAYS = 7
 DROPPED_VARIANCE = 0.02
 """Variance of the zero share of a usual meter's days."""
 SHARP_DROPPED = 3.0
+LONE_VARIANCE = 0.0002
+"""Variance of the share of lone zeros of a usual meter's days."""
+SHARP_LONE, FEWEST_LONE, LASTING = 5.0, 0.01, 0.6
+"""t of their rise, the rise itself, and the share of the later days above nine in ten of the earlier ones."""
 NOISIER = 1.5
 """Times its former roughness from which a meter at the same level is called noisy."""
 SILENT = 0.3
@@ -120,28 +124,56 @@ def _spikes(days: Days, usual: Float) -> list[Fault]:
 
 
 def _dropouts(days: Days) -> list[Fault]:
-    """Zeros strewn over the days from one day on; the other slots are as before."""
+    """Zeros strewn over the days from one day on: amid use, or with the other slots as before."""
+    at, before, after = _amid_use(days)
+    strewn, was, now = _strewn(days)
+    found = []
+    for row in np.flatnonzero((at >= 0) | (strewn >= 0)).tolist():
+        day = int(at[row] if at[row] >= 0 else strewn[row])
+        evidence = f"lone zeros amid use rose from {before[row]:.1%} to {after[row]:.1%} of the slots"
+        if at[row] < 0:
+            evidence = (
+                f"zeros rose from {was[row]:.0%} to {now[row]:.0%} of the day, the other slots as before"
+            )
+        until = days.day(days.last_seen(row))
+        found.append(Fault(row, "dropouts", days.day(day), until, "warning", evidence))
+    return found
+
+
+def _amid_use(days: Days) -> tuple[Int, Float, Float]:
+    """Days from which zeros between two slots in use are more common, −1 without; usual share before and from
+    then on; (m,) each.
+    """
+    used = days.seen & (days.total > 0)
+    share = np.where(used, days.lone / np.maximum(days.have, 1), np.nan)
+    sharp, rise, at = step(share, LONE_VARIANCE)
+    index = np.arange(days.count)[None, :] - at[:, None]
+    before, after = np.where(index < 0, share, np.nan), np.where(index >= 0, share, np.nan)
+    higher = (after > nan_quantile(before, 0.9, 1)[:, None]).sum(axis=1)
+    lasts = higher > LASTING * np.isfinite(after).sum(axis=1)
+    hit = (sharp >= SHARP_LONE) & (rise > FEWEST_LONE) & lasts
+    return np.where(hit, at, -1), nan_median(before, 1), nan_median(after, 1)
+
+
+def _strewn(days: Days) -> tuple[Int, Float, Float]:
+    """The same by all zeros of a day, while the other slots keep their level and roughness."""
     share = np.where(days.seen & (days.total > 0), days.zero_share, np.nan)
     sharp, rise, at = step(share, DROPPED_VARIANCE)
     rest = np.where(np.isfinite(share), days.total / np.maximum(days.have - days.zero, 1), np.nan)
     rough = days.table.features[:, :, NAMES.index("roughness")].astype(np.float64)
-    found = []
+    found, was, now = np.full(len(share), -1), np.zeros(len(share)), np.zeros(len(share))
     hit = (sharp >= SHARP_DROPPED) & (rise > FEWEST_DROPPED) & (rise < MOST_DROPPED)
     for row in np.flatnonzero(hit).tolist():
         day = int(at[row])
-        before, after = share[row, :day], share[row, day:]
         level = np.nanmedian(rest[row, day:]) / max(float(np.nanmedian(rest[row, :day])), 1.0)
         former = float(np.nanmedian(rough[row, : day // 7]))
         rougher = float(np.nanmedian(rough[row, -(-day // 7) :])) / max(former, 1e-9)
-        had = float(np.nanmedian(before))
-        strewn = float(np.nanmean(after > had + FEWEST_DROPPED / 2))
-        enough = rougher > (0.8 if had < FEWEST_DROPPED / 2 else 1.1)
-        if had < 0.5 and strewn > 0.8 and 0.6 < level < 1.7 and enough:
-            told = f"zeros rose from {had:.0%} to {np.nanmedian(after):.0%} of the day"
-            evidence = f"{told} and are strewn over it, the other slots as before"
-            until = days.day(days.last_seen(row))
-            found.append(Fault(row, "dropouts", days.day(day), until, "warning", evidence))
-    return found
+        was[row], now[row] = np.nanmedian(share[row, :day]), np.nanmedian(share[row, day:])
+        strewn = float(np.nanmean(share[row, day:] > was[row] + FEWEST_DROPPED / 2))
+        enough = rougher > (0.8 if was[row] < FEWEST_DROPPED / 2 else 1.1)
+        if was[row] < 0.5 and strewn > 0.8 and 0.6 < level < 1.7 and enough:
+            found[row] = day
+    return found, was, now
 
 
 def _noise(days: Days) -> list[Fault]:

@@ -7,6 +7,7 @@ import numpy as np
 from models.fault_clock import clock_faults
 from models.fault_days import Days, Fault
 from models.fault_levels import level_faults
+from models.fault_twins import crossed_series, duplicates
 from models.fault_values import value_faults
 from models.series import Bool
 from models.week_table import WeekTable
@@ -20,33 +21,9 @@ LEAVES_POPULATION = frozenset({"dead_meter", "negative", "duplicate", "multiplie
 def find_faults(table: WeekTable) -> list[Fault]:
     """All faults, sorted by meter, fault and day."""
     days = Days(table)
-    found = [*value_faults(days), *level_faults(days), *clock_faults(days), *_duplicates(table)]
+    found = [*value_faults(days), *level_faults(days), *clock_faults(days)]
+    found += [*duplicates(days), *crossed_series(days)]
     return sorted(found, key=lambda f: (f.meter, f.fault, f.since))
-
-
-def _duplicates(table: WeekTable) -> list[Fault]:
-    """Two meters with the same series, slot by slot, for at least a week."""
-    signature = table.signature
-    used = table.there & (table.lists["day_max"].max(axis=2) > 0) & (signature != 0)
-    row, week = np.nonzero(used)
-    key = signature[row, week]
-    order = np.lexsort((row, key, week))
-    row, week, key = row[order], week[order], key[order]
-    same = (week[1:] == week[:-1]) & (key[1:] == key[:-1])
-    twins: dict[int, tuple[set[int], set[int]]] = {}
-    for i in np.flatnonzero(same).tolist():
-        pair = int(row[i]), int(row[i + 1])
-        for one, other in (pair, pair[::-1]):
-            others, weeks = twins.setdefault(one, (set(), set()))
-            others.add(other)
-            weeks.add(int(week[i]))
-    return [
-        Fault(
-            row, "duplicate", int(table.weeks[min(weeks)]), int(table.weeks[max(weeks)]) + 6, "error",
-            f"{len(weeks)} weeks equal to {', '.join(table.meters[o] for o in sorted(others)[:3])}",
-        )
-        for row, (others, weeks) in sorted(twins.items())
-    ]  # fmt: skip
 
 
 def leaving(faults: list[Fault], count: int) -> Bool:

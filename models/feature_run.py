@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.calendar import day_grid
+from models.days import per_day
 from models.features import MONDAY_OF_EPOCH, ROW, WEEK, WEEK_OF, feature_rows, week_features
 from models.shard_run import Computed
 
@@ -19,7 +20,8 @@ def touched_weeks(computed: Computed, last_closed: int) -> pa.Table | None:
     """Rows of the ``features`` table for every week with a day that was asked for; None where there is none.
 
     Whether that day is expected plays no part: it may have left the range, and the week is another now.
-    Measured values of expected, closed days only; head-end estimates are no measurements.
+    Measured values of expected, closed days that are wholly in service; head-end estimates are no
+    measurements.
     """
     facts, grid = computed.group.facts, computed.group.facts.grid
     days = min(grid.last_day, last_closed) - grid.first_day + 1
@@ -30,6 +32,8 @@ def touched_weeks(computed: Computed, last_closed: int) -> pa.Table | None:
     if facts.external is not None:
         have = have & ~facts.external[:, : cut.slots]
     expected = facts.expected[:, :days] & ~facts.instantaneous[:, None]
+    if facts.unserved is not None:
+        expected &= ~per_day(np.logical_or.reduce, facts.unserved, grid)[:, :days]
     features = week_features(facts.value[:, : cut.slots], have, cut, expected=expected)
     first = monday(grid.first_day)
     wanted = np.full((facts.count, (grid.last_day - first) // WEEK + 1), computed.asked is None)

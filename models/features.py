@@ -17,8 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.calendar import DayGrid
-from models.hour_sums import HOURS, hour_counts, hour_sums
+from models.hour_sums import HOUR_S, HOURS, hour_sums
 from models.series import Bool, Int
+from models.slot_signs import late_sums, lone_zeros
 from schemas.features import FEATURES, LISTS, SCALARS
 
 __all__ = ["feature_rows", "week_features"]
@@ -30,10 +31,12 @@ MOST_THOUSANDTHS = 30_000_000
 """Squares of more would overflow int64 over a week of minutes."""
 NARROW = 1 << 27
 """Values below it [micro] are worked on as int32: half the memory traffic, the same results."""
-CELLS_AT_ONCE = 1 << 17
+CELLS_AT_ONCE = 1 << 18
 MONDAY_OF_EPOCH = 3
 """1970-01-01 was a Thursday: three days after a Monday."""
 ROW, WEEK_OF = "row", "week"
+BY_HOUR = frozenset({"hours", "late"})
+"""Lists that are of the whole week."""
 NUMPY: dict[pa.DataType, type[np.signedinteger]] = {pa.int32(): np.int32, pa.int64(): np.int64}
 
 Features = dict[str, NDArray[np.integer]]
@@ -105,20 +108,22 @@ def _week_days(grid: DayGrid) -> WeekDays:
 class _Chunk:
     """Some meters, all their days.
 
+    Every column is worked out as if no value were missing; the few days with gaps are then corrected.
+
     Attributes:
         value: Values, 0 where there is none, contiguous (n, slots); int32 where all are small.
-        have: Whether there is one; ``full`` if all have.
         small: Values in whole thousandths, rounded down.
+        gaps: Row and column of the slots without a value, in order.
     """
 
     def __init__(self, values: Int, have: Bool, days: Bool, grid: DayGrid, calendar: WeekDays) -> None:
         self.grid, self.days, self.calendar = grid, days, calendar
-        self.have, self.full = have, bool(have.all())
+        self.have = have
+        self.gaps = np.divmod(np.flatnonzero(~have), grid.slots)
         self.lengths: Int = np.diff(grid.offsets)
         self.starts: Int = grid.offsets[:-1][self.lengths > 0]
-        value: NDArray[np.integer] = np.ascontiguousarray(values)
-        if not self.full:
-            value = value * have
+        value: NDArray[np.integer] = np.array(values)
+        value[self.gaps] = 0
         least, most = int(value.min(initial=0)), int(value.max(initial=0))
         self.narrow = max(-least, most) < NARROW * 16 // max(3600 // grid.interval_s, 16)
         self.value = value.astype(np.int32) if self.narrow else value
@@ -128,13 +133,15 @@ class _Chunk:
     def features(self) -> Features:
         """Every column but the address; (n, weeks) and (n, weeks, length)."""
         days = self._extremes() | self._sums() | self._moments()
+        self._correct(days)
+        days |= self._signs(days["day_min"])
         result: Features = {}
         for name, per_day in days.items():
             inside = self.days if per_day.ndim == 2 else self.days[:, :, None]
             placed = self.calendar.placed(per_day * inside)
-            result[name] = placed if name in LISTS and name != "hours" else placed.sum(axis=2)
+            result[name] = placed if name in LISTS and name not in BY_HOUR else placed.sum(axis=2)
         result["parts"] = result["parts"].reshape(*result["parts"].shape[:2], -1)
-        result["near_peak"] = self._near_peak(result["day_max"].max(axis=2))
+        result["near_peak"] = self._near_peak(result["day_max"])
         for name, of_day in (("slots", "day_slots"), ("missing", "day_missing")):
             result[name] = result[of_day].sum(axis=2)
         return result
@@ -143,7 +150,7 @@ class _Chunk:
         reduced: Int = how.reduceat(slots, self.starts, axis=1, dtype=dtype)
         if len(self.starts) == self.grid.days:
             return reduced
-        result = np.zeros(self.days.shape, reduced.dtype)  # a zone may have skipped a day
+        result = np.zeros((len(slots), self.grid.days), reduced.dtype)  # a zone may have skipped a day
         result[:, self.lengths > 0] = reduced
         return result
 
@@ -151,47 +158,33 @@ class _Chunk:
         return self._by_day(np.add, mask.view(np.uint8), np.int64)
 
     def _extremes(self) -> Features:
-        """Highest, lowest, zero and negative values of each day, and how many there are."""
-        shape = self.days.shape
-        slots = np.broadcast_to(self.lengths, shape)
-        have = slots if self.full else self._count(self.have)
-        low, high = self.value, self.value
-        if not self.full:
-            limits = np.iinfo(self.value.dtype)
-            low = np.where(self.have, self.value, limits.max)
-            high = np.where(self.have, self.value, limits.min)
-        any_ = have > 0
-        day_min = np.where(any_, self._by_day(np.minimum, low), 0).astype(np.int64)
-        zeros = np.zeros(shape, np.int64)
-        if (any_ & (day_min <= 0)).any():
-            zero = self.value == 0
-            zeros = self._count(zero if self.full else zero & self.have)
-        negatives = np.zeros(shape, np.int64)
-        below = np.flatnonzero((day_min < 0).any(axis=1))
-        if len(below):
-            negatives[below] = self._count(self.value[below] < 0)
+        """Number, highest and lowest of the slots of each day."""
         return {
-            "day_slots": slots,
-            "day_missing": slots - have,
-            "day_max": np.where(any_, self._by_day(np.maximum, high), 0).astype(np.int64),
-            "day_min": day_min,
-            "day_zeros": zeros,
-            "negatives": negatives,
+            "day_slots": np.broadcast_to(self.lengths, self.days.shape),
+            "day_missing": np.zeros(self.days.shape, np.int64),
+            "day_max": self._by_day(np.maximum, self.value).astype(np.int64),
+            "day_min": self._by_day(np.minimum, self.value).astype(np.int64),
         }
+
+    def _signs(self, day_min: NDArray[np.integer]) -> Features:
+        """How many values of each day are zero, and how many negative."""
+        zeros, negatives = np.zeros((2, *self.days.shape), np.int64)
+        low = np.flatnonzero((day_min <= 0).any(axis=1))
+        if len(low):
+            value, have = self.value[low], self.have[low]
+            zeros[low], negatives[low] = self._count((value == 0) & have), self._count(value < 0)
+        return {"day_zeros": zeros, "negatives": negatives}
 
     def _sums(self) -> Features:
         """Sums by wall-clock hour and by day, and what tells a day from every other."""
         hours = hour_sums(self.value, self.grid)
-        missing = None
-        if not self.full:
-            row, slot = np.nonzero(~self.have)
-            missing = hour_counts(row, slot, len(hours), self.grid)
-        total = self._by_day(np.add, self.value, np.int64)
         return {
             "hours": hours,
+            "late": late_sums(self.value, self.grid),
+            "day_lone": self._count(lone_zeros(self.value, self.have, self.grid)),
             "parts": _parts(hours),
-            "day_total": total,
-            "day_hash": _hash(hours, missing),
+            "day_total": self._by_day(np.add, self.value, np.int64),
+            "day_hash": _hash(hours, self.grid, *self.gaps),
         }
 
     def _moments(self) -> Features:
@@ -202,8 +195,6 @@ class _Chunk:
         np.multiply(exact[:, 1:], exact[:, :-1], out=lagged[:, 1:])
         np.subtract(self.small[:, 1:], self.small[:, :-1], out=step[:, 1:])
         np.abs(step, out=step)
-        if not self.full:
-            step[:, 1:] *= self.have[:, 1:] & self.have[:, :-1]
         lagged[:, self.starts] = 0
         step[:, self.starts] = 0
         return {
@@ -212,14 +203,39 @@ class _Chunk:
             "variation": self._by_day(np.add, step, np.int64),
         }
 
-    def _near_peak(self, week_max: NDArray[np.integer]) -> Int:
-        """Slots within 2 % of the week's highest; (n, weeks)."""
-        least = np.repeat(week_max - week_max // 50, WEEK, axis=1)
-        least = least[:, self.calendar.first : self.calendar.first + self.grid.days]
-        least = np.where(least > 0, least, np.iinfo(self.value.dtype).max).astype(self.value.dtype)
-        near = self._count(self.value >= np.repeat(least, self.lengths, axis=1))
-        counts: Int = self.calendar.placed(near * self.days).sum(axis=2)
-        return counts
+    def _correct(self, columns: Features) -> None:
+        """What a missing value was counted as zero in, once more without it; in place."""
+        if not len(self.gaps[0]):
+            return
+        days = self.grid.days
+        row, day = np.divmod(np.unique(self.gaps[0] * days + self.grid.day_of_slot[self.gaps[1]]), days)
+        place, there = self._slots_of(row, day)
+        there &= self.have[place]
+        some, value, small = there.any(axis=1), self.value[place], self.small[place]
+        limits = np.iinfo(value.dtype)
+        steps = np.abs(np.diff(small, axis=1)) * (there[:, 1:] & there[:, :-1])
+        columns["day_missing"][row, day] = self.lengths[day] - there.sum(axis=1)
+        columns["day_max"][row, day] = np.where(there, value, limits.min).max(axis=1) * some
+        columns["day_min"][row, day] = np.where(there, value, limits.max).min(axis=1) * some
+        columns["variation"][row, day] = steps.sum(axis=1)
+
+    def _near_peak(self, day_max: NDArray[np.integer]) -> Int:
+        """Slots within 2 % of the week's highest; (n, weeks) from (n, weeks, 7)."""
+        highest = day_max.max(axis=2, keepdims=True)
+        least = highest - highest // 50
+        counts = np.zeros(day_max.shape, np.int64)
+        row, week, weekday = np.nonzero((day_max >= least) & (highest > 0))
+        place, there = self._slots_of(row, WEEK * week + weekday - self.calendar.first)
+        near = (self.value[place] >= least[row, week]) & there
+        counts[row, week, weekday] = near.sum(axis=1)
+        total: Int = counts.sum(axis=2)
+        return total
+
+    def _slots_of(self, row: Int, day: Int) -> tuple[tuple[Int, Int], Bool]:
+        """Rows (k, 1) and columns (k, longest day) of the slots of k days, and which of these each has."""
+        slots = self.grid.offsets[day, None] + np.arange(self.lengths.max())
+        there = slots < self.grid.offsets[day + 1, None]
+        return (row[:, None], np.minimum(slots, self.grid.slots - 1)), there
 
 
 def _parts(hours: Int) -> NDArray[np.int32]:
@@ -236,13 +252,17 @@ def _weights() -> NDArray[np.int64]:
     return odd.view(np.int64).reshape(2, HOURS)
 
 
-def _hash(hours: Int, missing: Int | None) -> Int:
-    """Sum modulo 2^64 that tells days apart; (n, days)."""
+def _hash(hours: Int, grid: DayGrid, row: Int, slot: Int) -> Int:
+    """Sum modulo 2^64 that tells days apart, by hours and the slots without a value; (n, days)."""
     sums, gaps = _weights()
     with np.errstate(over="ignore"):
         result: Int = np.einsum("ijk,k->ij", hours, sums)
-        if missing is not None:
-            result = result + np.einsum("ijk,k->ij", missing, gaps) * (result != 0)
+        if len(slot):
+            day = row * grid.days + grid.day_of_slot[slot]
+            first = np.flatnonzero(np.diff(day, prepend=-1))
+            missing = np.zeros(result.size, np.int64)
+            missing[day[first]] = np.add.reduceat(gaps[grid.wall[slot] // HOUR_S], first)
+            result = result + missing.reshape(result.shape) * (result != 0)
     return result ^ (result >> 29)
 
 

@@ -58,22 +58,6 @@ def hour_sums(slots: NDArray[np.integer], grid: DayGrid) -> Int:
     return result
 
 
-def hour_counts(row: Int, slot: Int, rows: int, grid: DayGrid) -> Int:
-    """How many of some slots begin in each wall-clock hour of each day; (rows, days, 24).
-
-    Args:
-        row: Row of each slot, shape (k,).
-        slot: The slots, shape (k,).
-        rows: Number of rows.
-        grid: The days.
-    """
-    cells = grid.days * HOURS
-    hour = grid.wall[slot] // HOUR_S
-    day = np.searchsorted(grid.offsets, slot, side="right") - 1
-    counts = np.bincount(row * cells + day * HOURS + hour, minlength=rows * cells)
-    return counts.reshape(rows, grid.days, HOURS)
-
-
 @lru_cache(maxsize=64)
 def hour_runs(zone: str, interval_s: int, first_day: int, days: int) -> list[HourRun]:
     """Runs of plain days, and every other day by itself."""

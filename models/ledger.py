@@ -24,6 +24,7 @@ from models.bill_prices import Prices
 from models.calendar import local_days, local_midnight
 from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
+from models.linked_days import linked_days
 from models.master import MICROS, MasterData, master_data
 from models.reach import reach_windows
 from models.repeats import without_repeats
@@ -33,11 +34,13 @@ from models.shard_scope import (
     EVER,
     Scope,
     closed_only,
+    join_scopes,
     mark_everything,
     mark_new_facts,
     ranges_of,
     split,
     whole_meters,
+    without,
 )
 from schemas.arrow import RAW
 from schemas.records import Kind
@@ -241,6 +244,8 @@ class ShardLedger:
         touched = whole_meters(self._dirty(inputs, ranges, former), {*ranges, *index.first_readings})
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
+        scope, linked = without(scope, self._linked(scope, inputs))
+        beyond = join_scopes([beyond, linked])
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
         run = ShardRun(inputs, rules.pack, scope, since=index.floor, windows=self._windows(scope, inputs))
         meters = sorted(filter(self.serves, inputs.master.spans))
@@ -261,8 +266,16 @@ class ShardLedger:
 
     def _windows(self, scope: Scope, inputs: ShardInputs) -> dict[Name, Days]:
         longest = self.rules.pack.registers.max_read_gap_days
+        registers = inputs.registers
+        tou = registers["meter_id"].filter(registers["tou_register"].is_valid())
         return reach_windows(
-            scope, inputs.registers, inputs.master, inputs.zone, back=CONTEXT_BACK, longest=longest
+            scope,
+            registers,
+            inputs.master,
+            inputs.zone,
+            back=CONTEXT_BACK,
+            longest=longest,
+            wide={*pc.unique(tou).to_pylist(), *inputs.master.linked},
         )
 
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
@@ -334,6 +347,25 @@ class ShardLedger:
         for (meter, _), day in low.items():
             of_meter[meter] = max(of_meter.get(meter, day), day)
         return {name: (of_meter[name[0]], last) for name in low}
+
+    def _linked(self, wanted: Scope, inputs: ShardInputs) -> dict[Name, list[Days]]:
+        """Days on which a meter is linked with others: they lie in other shards, if anywhere."""
+        master, longest = inputs.master, self.rules.pack.registers.max_read_gap_days
+        meters = {meter for meter, _ in wanted} & master.linked.keys()
+        if not meters:
+            return {}
+        reads = read_days(inputs.registers, inputs.zone)
+        days = {
+            meter: linked_days(
+                meter,
+                {point: c for point, c in master.claims.items() if any(claim[2] == meter for claim in c)},
+                [of_channel for name, of_channel in reads.items() if name[0] == meter],
+                inputs.zone,
+                longest,
+            )
+            for meter in sorted(meters)
+        }
+        return {name: days[name[0]] for name in wanted if name[0] in days}
 
     def _whole_weeks(self, results: ShardResults) -> ShardResults:
         """Features of weeks that lie wholly in state; of others some measured days may be forgotten."""

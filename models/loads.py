@@ -1,50 +1,61 @@
-"""Final slots of many meters, ready to be priced; the energy of each run is summed once."""
+"""Final slots of many loads, ready to be priced; the energy of each run is summed once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.calendar import DayGrid
 from models.series import Bool, Int
 from models.tou import classify, run_sums
 from schemas.tariff import Tariff
 
-__all__ = ["Loads", "contiguous"]
+__all__ = ["Codes", "Loads", "contiguous"]
+
+Codes = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class Loads:
-    """Final slots of n meters of one interval length.
+    """Final slots of n loads of one interval length.
 
     Attributes:
         grid: The days.
-        meters: Meter ids, shape (n,).
+        names: Of the rows: meter ids, or names of loads that several meters make up.
+        units: Of what is drawn: kWh or m3; (n,).
         imported: Shape (n, slots). [micro-unit]
-        exported: Shape (n, slots), None where no meter exports. [micro-unit]
-        exports: Days in the range of a meter's export channel; (n, days).
-        first_day: First epoch day of each meter's range, shape (n,).
-        missing: Slots without a value by day; (n, days).
-        estimated: Estimated and substituted slots by day; (n, days).
+        exported: Shape (n, slots), None where none exports. [micro-unit]
+        exports: Days in the range of a row's export channel; (n, days).
+        first_day: First epoch day of each row's range, shape (n,).
+        quality: ``schemas.quality.Quality`` of each slot, the worse one where it is drawn and fed in;
+            MISSING outside the range; (n, slots).
+        reactive: Reactive energy by channel, and its quality; (n, slots) each. [micro-kvarh]
     """
 
     grid: DayGrid
-    meters: Sequence[str]
+    names: Sequence[str]
+    units: Sequence[str]
     imported: Int
     exported: Int | None
     exports: Bool
     first_day: Int
-    missing: Int
-    estimated: Int
+    quality: Codes
+    reactive: Mapping[str, tuple[Int, Codes]] = field(default_factory=dict)
     _runs: dict[tuple[Tariff, bool], tuple[Int, Bool]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of each name."""
+        return {name: row for row, name in enumerate(self.names)}
+
     def fed_in(self, *, netted: bool) -> Int | None:
-        """Export of all meters, None where it can make no difference; (n, slots).
+        """Export of all rows, None where it can make no difference; (n, slots).
 
         Where import and export are set off, a negative import (failed, or set by an edit) is export, also of
         a meter that has no export channel and whoever is priced beside it.

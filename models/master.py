@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from models.linked_meters import Claim, linked_components
 from models.series import Bool, Int
 
 FOREVER = 1 << 33
 """Second after every date in use; also the width of a meter's range in a lookup key."""
 MICROS = 1_000_000
-DISCONNECTED = frozenset({"disconnected", "inactive", "closed"})
+INACTIVE = frozenset({"inactive", "closed"})
+DISCONNECTED = INACTIVE | {"disconnected"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Version:
         """Whether nothing is expected to flow."""
         return self.status.lower() in DISCONNECTED
 
+    @property
+    def inactive(self) -> bool:
+        """Whether nobody is served at all."""
+        return self.status.lower() in INACTIVE
+
 
 @dataclass(frozen=True)
 class Span:
@@ -71,6 +78,8 @@ class MasterData:
     Attributes:
         spans: Spans of each meter in time order.
         contested: Seconds from which two service points claim a meter.
+        claims: Times of linked meters at each service point by the versions that hold, in time order.
+        linked: The least meter of the component of each linked meter.
     """
 
     def __init__(self, versions: list[tuple[tuple[Any, ...], Version]]) -> None:
@@ -83,6 +92,10 @@ class MasterData:
         self.versions = [version for _, version in sorted(held.values(), key=lambda item: _key(item[1]))]
         self.spans: dict[str, list[Span]] = {}
         self.contested: dict[str, list[int]] = defaultdict(list)
+        self.linked = linked_components(
+            (version.service_point_id, version.meter_id) for _, version in versions
+        )
+        self.claims: dict[str, list[Claim]] = defaultdict(list)
         claims: dict[str, list[tuple[int, int, Version]]] = defaultdict(list)
         for number, here in enumerate(self.versions):
             end = here.valid_to
@@ -91,6 +104,8 @@ class MasterData:
                 end = min(end, following.valid_from)
             if end > here.valid_from and here.meter_id:
                 claims[here.meter_id].append((here.valid_from, end, here))
+                if here.meter_id in self.linked:
+                    self.claims[here.service_point_id].append((here.valid_from, end, here.meter_id))
         for meter, mine in claims.items():
             self.spans[meter] = self._timeline(meter, mine)
 
@@ -142,6 +157,43 @@ class MasterData:
         number = {metering: i for i, metering in enumerate(dict.fromkeys([*of_span, (Fraction(1), 0)]))}
         codes = np.array([number[metering] for metering in [*of_span, (Fraction(1), 0)]], np.int64)
         return list(number), codes
+
+    @cached_property
+    def point_numbers(self) -> dict[str, int]:
+        """Number of each service point."""
+        points = {span.version.service_point_id for span in self.all_spans}
+        return {point: number for number, point in enumerate(sorted(points))}
+
+    @cached_property
+    def points(self) -> Int:
+        """Number of the service point of each span; −1 at the end, for no span."""
+        of_span = [self.point_numbers[span.version.service_point_id] for span in self.all_spans]
+        return np.array([*of_span, -1], np.int64)
+
+    @cached_property
+    def _ends(self) -> dict[tuple[str, int], str]:
+        return {(point, end): meter for point, claims in self.claims.items() for _, end, meter in claims}
+
+    def taken_over(self, span: Span) -> bool:
+        """Whether a span begins where another meter's time at its service point ends."""
+        former = self._ends.get((span.version.service_point_id, span.start))
+        return former is not None and former != span.version.meter_id
+
+    @cached_property
+    def exchanges(self) -> Bool:
+        """Spans whose meter came in another one's place; False at the end, for no span."""
+        return np.array(
+            [*(bool(self.linked) and self.taken_over(s) for s in self.all_spans), False], np.bool_
+        )
+
+    @cached_property
+    def tenures(self) -> dict[str, list[Span]]:
+        """Spans at each service point that linked meters were at, in time order."""
+        found: dict[str, list[Span]] = defaultdict(list)
+        for meter in self.linked:
+            for span in self.spans.get(meter, ()):
+                found[span.version.service_point_id].append(span)
+        return {point: sorted(spans, key=lambda span: span.start) for point, spans in found.items()}
 
     @cached_property
     def interval_lengths(self) -> Int:

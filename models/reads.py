@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
 from models.blocks import NEVER, codes_of, few_unique, series_of
 from models.exact import LIMIT, SLOT_LIMIT, doubles_to_micro, integers_to_micro, micro_factor
 from models.master import MICROS, MasterData
-from models.series import Bool, Int, Reads
+from models.series import Bool, Int, Reads, Repeats, TouReads
 from schemas.units import unit_factor
 
 MOST_DIALS = 18
@@ -17,59 +20,159 @@ DOUBLE_STEPS = 1000
 """A register given as a double counts as read to a thousandth of its unit."""
 
 
-def read_registers(table: pa.Table, master: MasterData, rows: dict[tuple[str, str], int]) -> Reads:
+def read_registers(
+    table: pa.Table, master: MasterData, rows: dict[tuple[str, str, int], int], *, by_point: bool = False
+) -> Reads:
     """Total-register reads of the series that have a row on the grid.
 
     Args:
         table: RAW_REGISTERS.
         master: Versions in force; a multiplier is that of the version just before or at the read.
-        rows: Row of each (meter, channel) on the grid.
+        rows: Row of each (meter, channel, service point) on the grid.
+        by_point: Whether a meter has a row for each service point; the point is −1 where not. A read at the
+            moment of a change of point then stands in both rows.
 
     Returns:
         The reads, sorted by (row, second), one a moment: the greatest (received_at, sequence, value,
         quality). Reads at which no service point was in force are left out.
     """
-    if not table.num_rows:
+    held = _held(table, master, rows, tou=False, by_point=by_point)
+    if held is None:
         return Reads.none()
+    # No span: −1 before a read, −2 after it, so that no interval reaches over a time without master data.
+    metering = master.metering_changes
+    version = np.zeros((len(held.at), 2), np.int64)
+    if not master.empty:
+        version[:, 0] = np.where(held.before < 0, -1, metering[held.before])
+        version[:, 1] = np.where(held.after < 0, -2, metering[held.after])
+    return Reads(held.row, held.at, held.value, held.modulus, held.resolution, version)
+
+
+def tou_reads(
+    table: pa.Table, master: MasterData, rows: dict[tuple[str, str, int], int], *, by_point: bool = False
+) -> TouReads:
+    """Reads of time-of-use registers, as ``read_registers`` gives those of the total register."""
+    held = _held(table, master, rows, tou=True, by_point=by_point)
+    if held is None:
+        return TouReads.none()
+    return TouReads(held.row, held.register, held.at, held.value, held.modulus, held.resolution)
+
+
+def repeated_reads(table: pa.Table, rows: dict[tuple[str, str], int], interval_s: int) -> Repeats:
+    """Moments for which the same read of the total register was received again, a slot or more later.
+
+    Args:
+        table: RAW_REGISTERS.
+        rows: Row of each (meter, channel) on the grid.
+        interval_s: Slot length: by then a new read was due. [s]
+    """
+    if not table.num_rows:
+        return Repeats.none()
     series, names = series_of(table)
-    row_of = np.array([rows.get(name, -1) for name in names], np.int64)
+    order = np.lexsort((table["read_at"].to_numpy(), series))
+    at = table["read_at"].to_numpy()[order]
+    same = np.append(False, (np.diff(series[order]) == 0) & (np.diff(at) == 0))
+    twice = order[same | np.append(same[1:], False)]
+    received: dict[tuple[int, int, object], list[int]] = defaultdict(list)
+    for i, read in zip(twice.tolist(), table.take(pa.array(twice)).to_pylist(), strict=True):
+        row = rows.get(names[series[i]], -1)
+        plain = read["tou_register"] is None and read["read_at"] % MICROS == 0
+        if row >= 0 and plain and read["received_at"] is not None:
+            value = read["value_float"] if read["value_int"] is None else read["value_int"]
+            received[row, read["read_at"] // MICROS, value].append(read["received_at"])
+    late = interval_s * MICROS
+    moments = {key[:2] for key, times in received.items() if max(times) - min(times) >= late}
+    if not moments:
+        return Repeats.none()
+    return Repeats(*np.ascontiguousarray(np.array(sorted(moments), np.int64).T))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Reads that hold, one a (row, register, moment) and sorted by these; (k,) each.
+
+    ``before`` and ``after`` are spans of the master data, −1 for none.
+    """
+
+    row: Int
+    register: Int
+    at: Int
+    value: Int
+    modulus: Int
+    resolution: Int
+    before: Int
+    after: Int
+
+
+def _held(
+    table: pa.Table,
+    master: MasterData,
+    rows: dict[tuple[str, str, int], int],
+    *,
+    tou: bool,
+    by_point: bool,
+) -> _Held | None:
+    """Reads of the total register, or of the time-of-use registers; None where there are none."""
+    chosen = table["tou_register"].is_valid() if tou else table["tou_register"].is_null()
+    table = table.filter(chosen) if table.num_rows and not pa.compute.all(chosen).as_py() else table
+    if not table.num_rows or (tou and not pa.compute.any(chosen).as_py()):
+        return None
+    series, names = series_of(table)
     at = table["read_at"].to_numpy().astype(np.int64) // MICROS
     meters = pa.array([name[0] for name in names], pa.string())
     meter_of_row = pa.DictionaryArray.from_arrays(pa.array(series, pa.int32()), meters)
     before, after = master.in_force(meter_of_row, at - 1), master.in_force(meter_of_row, at)
     span = np.where(before >= 0, before, after)
     homeless = np.zeros(len(at), np.bool_) if master.empty else span < 0
-
-    total = np.array(table["tou_register"].is_null().to_numpy(), np.bool_)
-    kept = np.flatnonzero(total & ~homeless & (row_of[series] >= 0))
+    which = np.arange(len(at))
+    if by_point:
+        which, before, after = _by_point(master, before, after)
+        span = np.where(before >= 0, before, after)
+        series, at, homeless = series[which], at[which], homeless[which]
+    row = _rows(names, series, master.points[span] if by_point else np.full(len(span), -1), rows)
+    kept = np.flatnonzero(~homeless & (row >= 0))
     if not len(kept):
-        return Reads.none()
-    value, modulus, resolution, sound = _micro(
-        table.take(pa.array(kept)), names, series[kept], span[kept], master
-    )
-    row, at = row_of[series[kept]], at[kept]
-    received = table["received_at"].fill_null(NEVER).to_numpy()[kept]
-    sequence = table["sequence"].fill_null(-1).to_numpy()[kept]
-    quality = table["quality"].fill_null(0).to_numpy()[kept]
+        return None
+    table = table.take(pa.array(which[kept]))
+    value, modulus, resolution, sound = _micro(table, names, series[kept], span[kept], master)
     value = np.where(sound, value, -1)
-    order = np.lexsort((quality, value, sequence, received, at, row))
+    row, at, register = row[kept], at[kept], _register_numbers(table)
+    received = table["received_at"].fill_null(NEVER).to_numpy()
+    sequence = table["sequence"].fill_null(-1).to_numpy()
+    quality = table["quality"].fill_null(0).to_numpy()
+    order = np.lexsort((quality, value, sequence, received, at, register, row))
     last = np.ones(len(order), np.bool_)
-    last[:-1] = (np.diff(row[order]) != 0) | (np.diff(at[order]) != 0)
-    chosen = order[last]
-    # No span: −1 before a read, −2 after it, so that no interval reaches over a time without master data.
-    metering = master.metering_changes
-    version = np.zeros((len(kept), 2), np.int64)
-    if not master.empty:
-        version[:, 0] = np.where(before[kept] < 0, -1, metering[before[kept]])
-        version[:, 1] = np.where(after[kept] < 0, -2, metering[after[kept]])
-    return Reads(
-        series=row[chosen],
-        at=at[chosen],
-        value=value[chosen],
-        modulus=modulus[chosen],
-        resolution=resolution[chosen],
-        version=version[chosen],
-    )
+    last[:-1] = np.any([np.diff(key[order]) != 0 for key in (row, register, at)], axis=0)
+    best = order[last]
+    columns = (row, register, at, value, modulus, resolution, before[kept], after[kept])
+    return _Held(*(column[best] for column in columns))
+
+
+def _register_numbers(table: pa.Table) -> Int:
+    """Number of each read's register, by the order of their names; (k,)."""
+    names = table["tou_register"].fill_null("").to_pylist()
+    number = {name: i for i, name in enumerate(sorted(set(names)))}
+    return np.array([number[name] for name in names], np.int64)
+
+
+def _by_point(master: MasterData, before: Int, after: Int) -> tuple[Int, Int, Int]:
+    """Reads once for each service point: which read, and the versions before and after it there."""
+    moved = (before >= 0) & (after >= 0) & (master.points[before] != master.points[after])
+    twice = np.flatnonzero(moved)
+    which = np.concatenate([np.arange(len(before)), twice])
+    none = np.full(len(twice), -1, np.int64)
+    return which, np.concatenate([before, none]), np.concatenate([np.where(moved, -1, after), after[twice]])
+
+
+def _rows(
+    names: list[tuple[str, str]], series: Int, point: Int, rows: dict[tuple[str, str, int], int]
+) -> Int:
+    """Row of each read, −1 for none; (k,)."""
+    low = int(point.min(initial=0))
+    width = int(point.max(initial=0)) - low + 1
+    used, code = np.unique(series * width + point - low, return_inverse=True)
+    found = [rows.get((*names[k // width], k % width + low), -1) for k in used.tolist()]
+    return np.array(found, np.int64)[code]
 
 
 def _micro(

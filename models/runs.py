@@ -1,4 +1,4 @@
-"""Rules over several days: zero runs, flat lines, unusual usage, prolonged estimation (docs/vee.md)."""
+"""Rules about what does not change for days: zero runs, flat lines, prolonged estimation (docs/vee.md)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.calendar import DayGrid
-from models.days import half_away, to_slots, trailing_sum
+from models.days import to_slots
 from models.screen import Screen
 from models.series import Bool, Int, SeriesFacts
-from schemas.rulepack import Averages, RulePack
+from schemas.rules import FlatLineRule, Rules
 
 REACH_BACK = 35
 """Days before a day that its result may look at; one day after (SEMANTICS, The law)."""
@@ -27,18 +27,49 @@ class DayHits:
     seen: Int
     expected: Int
 
+    @staticmethod
+    def none() -> DayHits:
+        """No hit at all."""
+        return DayHits(*np.zeros((6, 0), np.int64))
 
-def equal_runs(
-    facts: SeriesFacts, checked: Screen, *, zero_slots: int, flat_slots: int
-) -> tuple[DayHits, DayHits]:
-    """Zero runs and flat lines, cut at midnight, each judged in the days d − 35 … d + 1.
+    def where(self, kept: Bool) -> DayHits:
+        """Some of the hits; ``kept`` (k,)."""
+        return DayHits(*(getattr(self, name)[kept] for name in DayHits.__dataclass_fields__))
 
-    Args:
-        facts: The series.
-        checked: Their screen.
-        zero_slots: Shortest run of zeros that counts. [slots]
-        flat_slots: Shortest run of another value that counts. [slots]
+
+NEVER = 1 << 40
+"""A length no run reaches."""
+
+
+def equal_runs(facts: SeriesFacts, checked: Screen, rules: Rules) -> dict[str, DayHits]:
+    """Hits of ``zero_run`` and ``flat_line``, cut at midnight, each judged in the days d − 35 … d + 1."""
+    zero, flat = rules.zero_run, rules.flat_line
+    zero_slots = NEVER if zero is None else -(-zero.hours * 3600 // facts.grid.interval_s)
+    flat_slots = NEVER if flat is None else flat.slots
+    zero_runs, flat_lines = _equal_runs(facts, checked, zero_slots, flat_slots)
+    if flat is not None and flat.min_steps > 1:
+        flat_lines = flat_lines.where(_fine_or_long(facts, flat_lines, flat))
+    return {"zero_run": zero_runs, "flat_line": flat_lines}
+
+
+def _fine_or_long(facts: SeriesFacts, hits: DayHits, rule: FlatLineRule) -> Bool:
+    """Flat lines whose value is many steps of the meter, or that are long; (k,).
+
+    The step is the greatest common divisor of the values in the days d − 35 … d + 1.
     """
+    kept = hits.seen >= rule.coarse_slots
+    offsets, days = facts.grid.offsets, facts.grid.days
+    for i in np.flatnonzero(~kept).tolist():
+        row, day = int(hits.series[i]), int(hits.day[i])
+        view = facts.value[row, offsets[max(day - REACH_BACK, 0)] : offsets[min(day + 2, days)]]
+        value = abs(int(facts.value[row, hits.start[i]]))
+        kept[i] = value >= rule.min_steps * int(np.gcd.reduce(view))
+    return kept
+
+
+def _equal_runs(
+    facts: SeriesFacts, checked: Screen, zero_slots: int, flat_slots: int
+) -> tuple[DayHits, DayHits]:
     rows = np.flatnonzero(_may_hold_run(facts, min(zero_slots, flat_slots)))
     value, valid = facts.value[rows], facts.have[rows].copy()
     if checked.touched is not None:
@@ -61,12 +92,14 @@ def equal_runs(
 
 
 def _may_hold_run(facts: SeriesFacts, shortest: int) -> Bool:
-    """Series that may hold a run.
+    """Series that may hold a run of the shortest length that counts; (n,).
 
     A run of N slots holds two neighbouring multiples of N // 2, and everything between them.
     """
     if shortest < 2:
         return ~facts.instantaneous
+    if shortest > facts.grid.slots:
+        return np.zeros(facts.count, np.bool_)
     step = shortest // 2
     samples = facts.value[:, ::step]
     row, index = np.nonzero((samples[:, 1:] == samples[:, :-1]) & facts.have[:, ::step][:, 1:])
@@ -96,29 +129,6 @@ def _judge(series: Int, start: Int, end: Int, grid: DayGrid, shortest: int) -> D
         end=np.minimum(end[index], grid.offsets[day + 1]),
         seen=seen,
         expected=np.full(len(seen), shortest, np.int64),
-    )
-
-
-def unusual_usage(facts: SeriesFacts, checked: Screen, pack: RulePack) -> tuple[DayHits, DayHits]:
-    """Days far above and far below the average usage of the eligible days before them."""
-    averages: Averages = pack.averages
-    days = trailing_sum(checked.eligible.astype(np.int64), averages.days)
-    usage = trailing_sum(np.where(checked.eligible, checked.total, 0), averages.days)
-    judged = facts.expected & checked.complete & (days >= averages.min_days) & ~facts.instantaneous[:, None]
-    high = judged & (checked.total * days > pack.rules.high_usage.factor * usage)
-    low = judged & (checked.total * days * pack.rules.low_usage.divisor < usage)
-    return tuple(_whole_days(hit, checked.total, usage, days, facts.grid) for hit in (high, low))  # type: ignore[return-value]
-
-
-def _whole_days(hit: Bool, total: Int, usage: Int, days: Int, grid: DayGrid) -> DayHits:
-    series, day = np.nonzero(hit)
-    return DayHits(
-        series,
-        day,
-        grid.offsets[day],
-        grid.offsets[day + 1],
-        total[series, day],
-        half_away(usage[series, day], days[series, day]),
     )
 
 

@@ -50,18 +50,17 @@ def settle(
     flat[checked.absent] = 0
     flat[-1] = 0
 
-    suspects = np.union1d(checked.spike, checked.over_capacity)
     pool = _with_externals(facts, estimates) if pack.estimation.scale_external else estimates
     series, column = np.divmod(pool.slot, slots)
     holder = intervals.holding(series, column, facts.grid)
-    suspect = np.isin(pool.slot, suspects, assume_unique=True)
+    suspect = np.isin(pool.slot, checked.suspects, assume_unique=True)
     value, method = pool.value.copy(), pool.method.copy()
     _by_register(facts, checked, intervals, holder, value, method)
 
     standing = (holder < 0) & (method != Method.NONE)
     flat[pool.slot] = 0
     flat[pool.slot[standing]] = value[standing]
-    actual = _whole_sums(flat, intervals, slots) + shared_parts(intervals, final, facts.grid)
+    actual = _whole_sums(flat, intervals, slots) + shared_parts(intervals, final, facts)
     tolerance = intervals.tolerance(int(pack.rules.sum_check.tolerance * 1000))
     doubted = _sums(facts.value.ravel()[pool.slot], suspect, holder, len(actual))
     others = _sums(value, ~suspect, holder, len(actual))
@@ -186,10 +185,10 @@ def _by_register(
 
 
 def _with_externals(facts: SeriesFacts, estimates: Estimates) -> Estimates:
-    """The estimates and the head-end's own, for packs that scale those too."""
+    """The estimates and the head-end's own, for packs that scale those too; not those below zero."""
     if facts.external is None:
         return estimates
-    own = facts.external & facts.have
+    own = facts.external & facts.have & (facts.value >= 0)
     slot = np.flatnonzero(own if facts.edited is None else own & ~facts.edited)
     series, column = np.divmod(slot, facts.grid.slots)
     scalable = facts.expected[series, facts.grid.day_of_slot[column]] & ~facts.instantaneous[series]

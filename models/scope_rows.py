@@ -14,7 +14,7 @@ from models.series import Bool
 from models.shard_run import WHOLE_METER
 from models.shard_scope import Scope
 
-__all__ = ["in_scope", "join_scopes", "weeks_of", "whole_rows"]
+__all__ = ["in_scope", "weeks_of", "whole_rows"]
 
 _WIDTH = 1 << 32
 _MIDDLE = 1 << 31
@@ -52,15 +52,6 @@ def whole_rows(rows: pa.Table, since: int) -> Bool:
     channels = rows["channel"].cast(pa.string()).to_numpy(zero_copy_only=False)
     found: Bool = (channels == WHOLE_METER) & (rows["local_day"].cast(pa.int32()).to_numpy() >= since)
     return found
-
-
-def join_scopes(scopes: Sequence[Mapping[Name, Sequence[Days]]]) -> Scope:
-    """The days of any of the scopes."""
-    joined: Scope = {}
-    for scope in scopes:
-        for name, days in scope.items():
-            joined.setdefault(name, []).extend(days)
-    return {name: merge(days) for name, days in sorted(joined.items())}
 
 
 def weeks_of(scope: Mapping[Name, Sequence[Days]]) -> Scope:

@@ -9,9 +9,10 @@ import numpy as np
 from models.calendar import DayGrid
 from models.days import per_day, to_slots
 from models.series import Bool, Int, Outages, SeriesFacts
-from schemas.rulepack import RulePack, SpikeRule
+from models.slot_marks import micro_rate, slot_marks
+from schemas.rulepack import RulePack
+from schemas.rules import Rules, SpikeRule
 
-MICRO = 1_000_000
 PERMILLE = 1000
 BLOCKS = 8
 """A day is cut into this many blocks to bound its third-highest slot from below."""
@@ -27,9 +28,12 @@ class Screen:
         any_good: Days with at least one good slot; (n, days).
         complete: Days whose every slot has a value; (n, days).
         total: Sum of the values of each day; (n, days). [micro-unit]
-        absent: Slots without a usable value: missing, negative, suspect; not explained ones; flat.
+        peak: Highest value of each day, 0 where there is none; (n, days). [micro-unit]
+        absent: Slots without a usable value: missing, or failed by a rule; not explained ones; flat.
+        suspects: Spikes and values over capacity that fail unless a register confirms them; flat.
         zeroed: Slots without a value that an outage or a disconnection explains; flat.
         negative, spike, over_capacity: Slots the rule hit; flat.
+        marks: Slots each of ``slot_marks.SLOT_RULES`` hit, where it hit any; flat.
         third_peak: p3 of the day of each spike slot. [micro-unit]
         touched: Slots an outage touches; (n, slots), or None without outages.
         dark: Days wholly in outages or disconnected; (n, days), or None.
@@ -40,43 +44,43 @@ class Screen:
     any_good: Bool
     complete: Bool
     total: Int
+    peak: Int
     absent: Int
+    suspects: Int
     zeroed: Int
     negative: Int
     spike: Int
     third_peak: Int
     over_capacity: Int
+    marks: dict[str, Int]
     touched: Bool | None
     dark: Bool | None
 
 
 def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
-    """Judge every day by itself: no register, average, neighbour or estimate is looked at."""
-    grid, have = facts.grid, facts.have
-    total = per_day(np.add.reduce, facts.value, grid)
-    complete = per_day(np.logical_and.reduce, have, grid)
+    """Judge every day by itself: no advance of a register, average, neighbour or estimate is looked at."""
+    grid, have, rules = facts.grid, facts.have, pack.rules
+    peak = per_day(np.maximum.reduce, facts.value, grid)
     negative = negatives(facts)
-    spike, third_peak = spikes(facts, negative, pack.rules.spike)
-    over = over_capacity(facts)
+    spike, third_peak = spikes(facts, negative, rules.spike)
+    over = over_capacity(facts, peak)
     if facts.edited is not None:
         negative, over = (part[~facts.edited.ravel()[part]] for part in (negative, over))
+    marks = slot_marks(facts, rules)
     touched, whole = outage_slots(facts.outages, grid, facts.count)
 
-    usable = have.copy()
-    usable.ravel()[np.concatenate([negative, spike, over])] = False
-    absent_mask, zeroed, dark = ~usable, np.zeros(0, np.int64), facts.disconnected
-    explained = None if whole is None else whole & ~have
-    if facts.disconnected is not None:
-        dead = to_slots(facts.disconnected, grid) & ~have
-        explained = dead if explained is None else explained | dead
-    if whole is not None:
-        blacked_out = per_day(np.logical_and.reduce, whole, grid)
-        dark = blacked_out if dark is None else dark | blacked_out
-    if explained is not None:
-        zeroed = np.flatnonzero(explained)
-        absent_mask &= ~explained
-
-    good = usable
+    outliers = {"negative": negative, "spike": spike, "over_capacity": over}
+    failed = [f for name, f in (outliers | marks).items() if rules.severity(name) == "fail"]
+    good = have.copy()
+    good.ravel()[np.concatenate([*outliers.values(), *failed])] = False
+    usable = good
+    if any(len(flat) and rules.severity(name) != "fail" for name, flat in outliers.items()):
+        usable = have.copy()  # an outlier that does not fail is no reference, and not absent either
+        usable.ravel()[np.concatenate([negative[:0], *failed])] = False
+    if facts.unserved is not None:
+        usable = usable | facts.unserved  # neither a value nor a gap
+    explained = _explained(facts, whole)
+    absent = np.flatnonzero(~usable if explained is None else ~usable & ~explained)
     if facts.external is not None:
         good &= ~facts.external
     if touched is not None:
@@ -88,17 +92,47 @@ def screen(facts: SeriesFacts, pack: RulePack) -> Screen:
         good=good,
         eligible=eligible,
         any_good=per_day(np.logical_or.reduce, good, grid),
-        complete=complete,
-        total=total,
-        absent=np.flatnonzero(absent_mask),
-        zeroed=zeroed,
+        complete=per_day(np.logical_and.reduce, have, grid),
+        total=per_day(np.add.reduce, facts.value, grid),
+        peak=peak,
+        absent=absent,
+        suspects=_suspects(outliers, marks, rules),
+        zeroed=np.zeros(0, np.int64) if explained is None else np.flatnonzero(explained),
         negative=negative,
         spike=spike,
         third_peak=third_peak,
         over_capacity=over,
+        marks=marks,
         touched=touched,
-        dark=dark,
+        dark=_dark(facts, whole),
     )
+
+
+def _suspects(outliers: dict[str, Int], marks: dict[str, Int], rules: Rules) -> Int:
+    """Slots that fail for being high alone: a register may still confirm them."""
+    failing = [name for name in ("spike", "over_capacity") if rules.severity(name) == "fail"]
+    high = np.unique(np.concatenate([np.zeros(0, np.int64), *(outliers[name] for name in failing)]))
+    for name, flat in marks.items():
+        if rules.severity(name) == "fail":
+            high = np.setdiff1d(high, flat, assume_unique=True)
+    return high
+
+
+def _explained(facts: SeriesFacts, whole: Bool | None) -> Bool | None:
+    """Slots without a value that an outage or a disconnection explains; None where there is neither."""
+    explained = None if whole is None else whole & ~facts.have
+    if facts.disconnected is not None:
+        dead = to_slots(facts.disconnected, facts.grid) & ~facts.have
+        explained = dead if explained is None else explained | dead
+    return explained if explained is None or facts.unserved is None else explained & ~facts.unserved
+
+
+def _dark(facts: SeriesFacts, whole: Bool | None) -> Bool | None:
+    """Days wholly in outages or disconnected."""
+    if whole is None:
+        return facts.disconnected
+    blacked_out: Bool = per_day(np.logical_and.reduce, whole, facts.grid)
+    return blacked_out if facts.disconnected is None else blacked_out | facts.disconnected
 
 
 def negatives(facts: SeriesFacts) -> Int:
@@ -116,7 +150,7 @@ def spikes(facts: SeriesFacts, negative: Int, rule: SpikeRule) -> tuple[Int, Int
     """
     grid = facts.grid
     limit = int(rule.max_excess * PERMILLE)
-    smallest = int(rule.min_third_peak_kw * MICRO * grid.interval_s / 3600)
+    smallest = micro_rate(rule.min_third_peak_kw, grid.interval_s)
     exact = np.zeros(facts.count, np.bool_)
     exact[negative // grid.slots] = True
     if facts.external is not None:
@@ -155,11 +189,10 @@ def _may_spike(block: Int, limit: int, smallest: int) -> Bool:
     return result
 
 
-def over_capacity(facts: SeriesFacts) -> Int:
-    """Flat slots above the size of the service."""
+def over_capacity(facts: SeriesFacts, peak: Int) -> Int:
+    """Flat slots above the size of the service; ``peak`` (n, days) as in ``Screen``."""
     if facts.capacity is None:
         return np.zeros(0, np.int64)
-    peak = per_day(np.maximum.reduce, facts.value, facts.grid)
     days = (facts.capacity > 0) & (peak > facts.capacity)
     rows = np.flatnonzero(days.any(axis=1))
     stated = facts.capacity[rows]

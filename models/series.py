@@ -60,6 +60,113 @@ class Reads:
         empty = np.zeros(0, np.int64)
         return Reads(empty, empty, empty, empty, empty, np.zeros((0, 2), np.int64))
 
+    def until(self, second: int) -> Reads:
+        """Those taken up to a second."""
+        kept = self.at <= second
+        return Reads(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Handovers:
+    """Slots within which one meter took another one's place and both said what they saw; (k,) each.
+
+    Attributes:
+        slot: Flat slot, ascending.
+        at: When, UTC. [s]
+        before: What the removed meter saw of the slot. [micro-unit]
+    """
+
+    slot: Int
+    at: Int
+    before: Int
+
+    @staticmethod
+    def none() -> Handovers:
+        """No such slot."""
+        empty = np.zeros(0, np.int64)
+        return Handovers(empty, empty, empty)
+
+    def seen(self, value: Int, slot: Int, second: Int, start: Int, interval_s: int) -> Int:
+        """What slots of some values give to the time before a second within them: by seconds, if not told.
+
+        Args:
+            value: Of each slot, shape (k,). [micro-unit]
+            slot: Flat, shape (k,).
+            second: Within each slot or at its end, UTC, shape (k,). [s]
+            start: Of each slot, UTC, shape (k,). [s]
+            interval_s: Slot length. [s]
+        """
+        part: Int = value * (second - start) // interval_s
+        if len(self.slot):
+            at = np.minimum(np.searchsorted(self.slot, slot), len(self.slot) - 1)
+            part = np.where((self.slot[at] == slot) & (self.at[at] == second), self.before[at], part)
+        return part
+
+
+@dataclass(frozen=True)
+class EventMarks:
+    """What device events say about the slots of their meters, one row a series and event.
+
+    Attributes:
+        rule: Position in ``EVENT_RULES``, shape (k,).
+        series: Row of the series, shape (k,).
+        start, end: First second and first second after, UTC; a single moment has end = start + 1. [s]
+    """
+
+    rule: Int
+    series: Int
+    start: Int
+    end: Int
+
+    @staticmethod
+    def none() -> EventMarks:
+        """No event at all."""
+        empty = np.zeros(0, np.int64)
+        return EventMarks(empty, empty, empty, empty)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Reads that came again with the register and the clock of the read before, long after it.
+
+    Attributes:
+        series: Row of the series, shape (k,).
+        at: The clock they show, UTC, whole seconds, shape (k,). [s]
+    """
+
+    series: Int
+    at: Int
+
+    @staticmethod
+    def none() -> Repeats:
+        """No repeat at all."""
+        empty = np.zeros(0, np.int64)
+        return Repeats(empty, empty)
+
+
+@dataclass(frozen=True)
+class TouReads:
+    """Reads of time-of-use registers, sorted by (series, register, at), one a moment.
+
+    Attributes:
+        series: Row of the series, shape (k,).
+        register: Number of the register among those of the facts, shape (k,).
+        at, value, modulus, resolution: As in ``Reads``; a value that cannot be one is −1.
+    """
+
+    series: Int
+    register: Int
+    at: Int
+    value: Int
+    modulus: Int
+    resolution: Int
+
+    @staticmethod
+    def none() -> TouReads:
+        """No read at all."""
+        empty = np.zeros(0, np.int64)
+        return TouReads(empty, empty, empty, empty, empty, empty)
+
 
 @dataclass(frozen=True)
 class SeriesFacts:
@@ -79,7 +186,17 @@ class SeriesFacts:
         holidays: Epoch days that count as holidays.
         edited: Slots whose value a person decided, also marked external: no rule judges them; (n, slots),
             or None.
+        meter: Number of the meter of each row, rows of one meter side by side; (n,), or None: each row is a
+            meter of its own.
+        channels: Channel of each row; empty where it is not known.
+        inactive: Days on which the service is inactive or closed, disconnected ones all; (n, days), or None.
+        events: What device events say.
+        repeats: Reads that only repeat an earlier one.
+        tou: Reads of time-of-use registers.
         forced: Estimator that a person asked for, ``schemas.quality.Method``, 0 = none; (n, slots), or None.
+        unserved: Slots of expected days that are not expected: no service point is in force; (n, slots), or
+            None.
+        handovers: Exchanges of meters within a slot.
     """
 
     grid: DayGrid
@@ -97,6 +214,14 @@ class SeriesFacts:
     holidays: frozenset[int] = frozenset()
     edited: Bool | None = None
     forced: NDArray[np.int8] | None = None
+    unserved: Bool | None = None
+    handovers: Handovers = field(default_factory=Handovers.none)
+    meter: Int | None = None
+    channels: tuple[str, ...] = ()
+    inactive: Bool | None = None
+    events: EventMarks = field(default_factory=EventMarks.none)
+    repeats: Repeats = field(default_factory=Repeats.none)
+    tou: TouReads = field(default_factory=TouReads.none)
 
     @property
     def count(self) -> int:
@@ -147,8 +272,26 @@ RULES = (
     "prolonged_estimation",
     "read_interval",
     "sum_check",
+    "register_decreased",
+    "tou_registers",
+    "stale_snapshot",
+    "test_mode",
+    "meter_id_mismatch",
+    "pulse_overflow",
+    "reverse_rotation",
+    "clock_changed",
+    "power_failure",
+    "reactive_without_active",
+    "disconnected_usage",
+    "inactive_usage",
+    "sibling_missing",
+    "historical_max",
+    "high_slot",
+    "leak",
 )
 """Rules in the order of their codes."""
+EVENT_RULES = ("test_mode", "meter_id_mismatch", "pulse_overflow", "reverse_rotation", "clock_changed")
+"""Rules about the slots in which device events occur."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from models.bill_parts import PARTS
 from models.bill_prices import Prices, Tariffs
-from models.bill_run import PARTS
 from models.calendar import local_midnight
 from models.feature_run import touched_weeks
 from models.group_bills import bill_group, contracts
+from models.holds import holds_of
 from models.shard_run import ShardRun
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, LakeTable
@@ -54,12 +55,20 @@ def shard_results(run: ShardRun, meters: Sequence[str], prices: Prices, *, bills
             features.append(weeks)
         if not computed.wanted.any():
             continue
-        days.append(run.rows(computed))
+        rows = run.rows(computed)
+        days.append(rows)
         if prices.book and not inputs.master.empty:
-            billed, used = bill_group(computed, inputs.master, inputs.zone, prices, inputs.last_closed)
+            billed, used = bill_group(
+                computed,
+                inputs.master,
+                inputs.zone,
+                prices,
+                inputs.last_closed,
+                holds_of(rows) if bills else None,
+            )
             if used is not None:
                 determinants.append(used)
-            if billed is not None and bills:
+            if billed is not None:
                 shares.append(billed)
     _missing_tariffs(run, meters, prices.book)
     return ShardResults(
@@ -79,10 +88,10 @@ def _missing_tariffs(run: ShardRun, meters: Sequence[str], book: Tariffs) -> Non
     for contract in contracts(inputs.master, [meter for meter in meters if meter in reported], inputs.zone):
         if contract.tariff_id not in book:
             first = inputs.first_readings.items()
-            seconds = [second for (meter, _), (second, _) in first if meter == contract.meter_id]
+            seconds = [second for (meter, _), (second, _) in first if meter == contract.load]
             start = max(local_midnight(inputs.zone, max(contract.first_day, 0)), min(seconds))
             seen = "no tariff" if contract.tariff_id is None else f"tariff {contract.tariff_id}"
-            run.add_problem("no_tariff", contract.meter_id, start, seen, "a known tariff")
+            run.add_problem("no_tariff", contract.load, start, seen, "a known tariff")
 
 
 def _day_rows(pieces: Sequence[pa.Table], addresses: pa.Table) -> pa.Table:

@@ -92,11 +92,17 @@ class ShardRun:
         holidays = frozenset(epoch_day(day) for day in self.pack.holidays)
         edits = edits_in_force(self.inputs.edits)
         for group in assemble(self.inputs, self.assembly):
-            group.facts = replace(group.facts, holidays=holidays)
-            wanted = group.facts.expected & self._in_scope(group)
+            facts = replace(group.facts, holidays=holidays)
+            decided = slot_edits(edits, group.names, facts.grid)
+            if group.join is None:
+                group, result = Group(facts, group.names), validate_with_edits(facts, decided, self.pack)
+            else:
+                result = validate_with_edits(facts, group.join.edits(decided), self.pack)
+                facts, names, result = group.join.part(facts, result)
+                group = Group(facts, names)
+            wanted = facts.expected & self._in_scope(group)
             asked = None if self.scope is None else [self.scope.get(name, []) for name in group.names]
-            decided = slot_edits(edits, group.names, group.facts.grid)
-            yield Computed(group, validate_with_edits(group.facts, decided, self.pack), wanted, asked)
+            yield Computed(group, result, wanted, asked)
 
     def _in_scope(self, group: Group) -> Bool:
         grid = group.facts.grid
@@ -131,7 +137,7 @@ class ShardRun:
                         "meter_id": meter,
                         "channel": channel,
                         "local_day": day,
-                        "findings": [problem_finding(problem) for problem in found],
+                        "findings": [problem_finding(problem, self.pack) for problem in found],
                     }
                 )
         schema = pa.schema([DAYS.schema.field(n) for n in ("meter_id", "channel", "local_day", "findings")])
@@ -208,15 +214,19 @@ class ShardRun:
 
     def series(self) -> pa.Table:
         """Range of results of every series of the shard."""
-        rows = [(row, result_range(row, self.inputs)) for row in series_rows(self.inputs)]
-        kept = [(row, days) for row, days in rows if days is not None]
+        ranges: dict[tuple[Name, int], Days] = {}
+        for row in series_rows(self.inputs):
+            days, key = result_range(row, self.inputs), (row.name, row.interval_s)
+            if days is not None:
+                held = ranges.get(key, days)
+                ranges[key] = min(held[0], days[0]), max(held[1], days[1])
         return pa.table(
             {
-                "meter_id": pa.array([row.name[0] for row, _ in kept], pa.string()),
-                "channel": pa.array([row.name[1] for row, _ in kept], pa.string()),
-                "interval_s": pa.array([row.interval_s for row, _ in kept], pa.int32()),
-                "first_day": pa.array([days[0] for _, days in kept], pa.int32()).cast(pa.date32()),
-                "last_day": pa.array([days[1] for _, days in kept], pa.int32()).cast(pa.date32()),
+                "meter_id": pa.array([name[0] for name, _ in ranges], pa.string()),
+                "channel": pa.array([name[1] for name, _ in ranges], pa.string()),
+                "interval_s": pa.array([interval for _, interval in ranges], pa.int32()),
+                "first_day": pa.array([first for first, _ in ranges.values()], pa.int32()).cast(pa.date32()),
+                "last_day": pa.array([last for _, last in ranges.values()], pa.int32()).cast(pa.date32()),
             }
         )
 

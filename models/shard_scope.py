@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from models.assemble import Name, ShardInputs, result_range, series_rows
 from models.dirty import (
@@ -25,7 +26,13 @@ Scope = dict[Name, list[Days]]
 
 def ranges_of(inputs: ShardInputs) -> dict[Name, Days]:
     """Range of results of every series."""
-    return {row.name: days for row in series_rows(inputs) if (days := result_range(row, inputs)) is not None}
+    ranges: dict[Name, Days] = {}
+    for row in series_rows(inputs):
+        days = result_range(row, inputs)
+        if days is not None:
+            held = ranges.get(row.name, days)
+            ranges[row.name] = min(held[0], days[0]), max(held[1], days[1])
+    return ranges
 
 
 def mark_everything(dirty: DirtyDays, inputs: ShardInputs, ranges: Mapping[Name, Days]) -> None:
@@ -74,21 +81,29 @@ def mark_new_facts(
     for meter in channels.keys() & set(touched):
         for channel in channels[meter]:
             dirty.add((meter, channel), EVER, inputs.last_closed)
+    if inputs.joined:
+        dirty.spread(inputs.master.linked, {*ranges, *inputs.first_readings, *reads})
     dirty.close_over_reads(reads, longest)
 
 
-def whole_meters(scope: Mapping[Name, Sequence[Days]], names: Collection[Name]) -> Scope:
+def whole_meters(
+    scope: Mapping[Name, Sequence[Days]],
+    names: Collection[Name],
+    linked: Mapping[str, str] = MappingProxyType({}),
+) -> Scope:
     """The same days on every channel of a meter: what joins channels (determinants) needs all of them.
 
     Args:
         scope: Days of each series.
         names: Every series there is.
+        linked: Component of the meters that are joined: all of it has the same days.
     """
     by_meter: dict[str, list[Days]] = {}
     for (meter, _), days in scope.items():
-        by_meter.setdefault(meter, []).extend(days)
+        by_meter.setdefault(linked.get(meter, meter), []).extend(days)
     united = {meter: merge(days) for meter, days in by_meter.items()}
-    return {name: united[name[0]] for name in sorted({*names, *scope}) if name[0] in united}
+    of = {name: linked.get(name[0], name[0]) for name in sorted({*names, *scope})}
+    return {name: united[meter] for name, meter in of.items() if meter in united}
 
 
 def closed_only(scope: Mapping[Name, Sequence[Days]], last_closed: int) -> Scope:
@@ -98,6 +113,34 @@ def closed_only(scope: Mapping[Name, Sequence[Days]], last_closed: int) -> Scope
         for name, days in scope.items()
     }
     return {name: days for name, days in sorted(cut.items()) if days}
+
+
+def join_scopes(scopes: Sequence[Mapping[Name, Sequence[Days]]]) -> Scope:
+    """The days of any of the scopes."""
+    joined: Scope = {}
+    for scope in scopes:
+        for name, days in scope.items():
+            joined.setdefault(name, []).extend(days)
+    return {name: merge(days) for name, days in sorted(joined.items())}
+
+
+def without(
+    scope: Mapping[Name, Sequence[Days]], apart: Mapping[Name, Sequence[Days]]
+) -> tuple[Scope, Scope]:
+    """Days of a scope outside and inside other days.
+
+    Args:
+        scope: Sorted disjoint days of each series.
+        apart: Sorted disjoint days of some series.
+    """
+    left = {name: list(days) for name, days in scope.items()}
+    inside: Scope = {}
+    for name in sorted(scope.keys() & apart.keys()):
+        for limits in apart[name]:
+            within, outside = split({name: left.get(name, [])}, limits)
+            inside[name] = inside.get(name, []) + within.get(name, [])
+            left[name] = outside.get(name, [])
+    return {name: days for name, days in left.items() if days}, {n: d for n, d in inside.items() if d}
 
 
 def split(scope: Mapping[Name, Sequence[Days]], limits: Mapping[Name, Days] | Days) -> tuple[Scope, Scope]:

@@ -53,12 +53,13 @@ def similar(gaps: Gaps, left: Int, step: SimilarStep, pack: RulePack) -> tuple[I
     view = View.of(gaps)
     plain = view.plain(gaps.day[at])
     for chunk in _alike(length, context, plain, REACH_BACK * len(offsets)):
-        size = int(length[chunk[0]])
         kind = ShiftedStretches if plain[chunk[0]] else ClockStretches
-        stretches = kind(view, at[chunk], offsets, size)
+        stretches = kind(view, at[chunk], offsets, length[chunk])
         values, made = _estimate(stretches, int(context[chunk[0]]), step.windows)
-        where = first[chunk][made][:, None] + np.arange(size)
-        value[where], found[where] = values[made], True
+        filled = stretches.own & made[:, None]
+        row, place = np.nonzero(filled)
+        where = first[chunk][row] + place
+        value[where], found[where] = values[filled], True
     return value, found
 
 
@@ -70,19 +71,19 @@ def _offsets(step: SimilarStep, interval_s: int) -> Int:
 
 
 def _alike(length: Int, context: Int, plain: Bool, candidates: int) -> Iterator[Int]:
-    """Segments of one length, context and kind, few enough to be compared at once."""
-    shape = (length * (int(context.max(initial=0)) + 1) + context) * 2 + plain
-    order = np.argsort(shape, kind="stable")
+    """Segments of one context and kind, of about the same length, few enough to be compared at once."""
+    shape = context * 2 + plain
+    order = np.lexsort((length, shape))
     edges = np.flatnonzero(np.diff(shape[order], prepend=-1, append=-1))
     for low, high in pairwise(edges.tolist()):
-        one = candidates * int(2 * context[order[low]] + length[order[low]])
+        one = candidates * int(2 * context[order[low]] + length[order[high - 1]])
         size = max(1, CELLS // one)
         for start in range(low, high, size):
             yield order[start : min(start + size, high)]
 
 
 def _estimate(stretches: Stretches, context: int, windows: int) -> tuple[Int, Bool]:
-    """Values of each segment and whether there are enough candidates; (k, length) and (k,)."""
+    """Values of each segment and whether there are enough candidates; (k, longest) and (k,)."""
     apart, compared, own = stretches.distance(context, NEAREST_WEIGHT // np.arange(1, context + 1))
     there = stretches.there & (compared > 0) & (2 * compared >= own[:, None])
     made = there.sum(axis=1) >= windows

@@ -69,19 +69,21 @@ class View:
 
 
 class Stretches(ABC):
-    """Segments of one length with their candidates: one a day back and offset, in that order.
+    """Segments with their candidates: one a day back and offset, in that order.
 
     Attributes:
         view: What may be looked at.
         at: First slot of each segment, positions in the gaps, shape (k,).
+        own: Slots that a segment has, the longest of them long; (k, m).
         there: Candidates that lie in view and are usable throughout; (k, c).
     """
 
     there: Bool
 
-    def __init__(self, view: View, at: Int, offsets: Int, length: int) -> None:
+    def __init__(self, view: View, at: Int, offsets: Int, length: Int) -> None:
         gaps = view.gaps
-        self.view, self.at, self.offsets, self.length = view, at, offsets, length
+        self.view, self.at, self.offsets = view, at, offsets
+        self.own: Bool = np.arange(length.max()) < length[:, None]
         self.series, self.row = gaps.series[at], view.row[gaps.series[at]]
         self.low, self.high = gaps.low[at, None], gaps.high[at, None]
         self.start, self.end, self.column = gaps.start[at, None], gaps.end[at, None], gaps.column[at, None]
@@ -107,7 +109,7 @@ class Stretches(ABC):
             nearest: Positions of candidates, (k, w).
 
         Returns:
-            Shapes (k, w, length) and (k, w, 2), the latter 0 where not both can be used.
+            Shapes (k, w, m) and (k, w, 2), the latter 0 where not both can be used.
         """
 
     def around(self, context: int) -> tuple[Int, Bool, Int]:
@@ -127,11 +129,10 @@ class Stretches(ABC):
 class ClockStretches(Stretches):
     """Each slot's like is looked up by its wall clock."""
 
-    def __init__(self, view: View, at: Int, offsets: Int, length: int) -> None:
+    def __init__(self, view: View, at: Int, offsets: Int, length: Int) -> None:
         super().__init__(view, at, offsets, length)
-        own = self.column + np.arange(length)
-        self.columns, good = self._moved(own, np.ones(own.shape, np.bool_))
-        self.there = np.logical_and.reduce(good, axis=2)
+        self.columns, good = self._moved(self.column + np.arange(self.own.shape[1]), self.own)
+        self.there = np.logical_and.reduce(good | ~self.own[:, None, :], axis=2)
 
     def _moved(self, columns: Int, among: Bool) -> tuple[Int, Bool]:
         """Column of each slot's like in each candidate, and whether it can be used; (k, c, m) from (k, m)."""
@@ -174,7 +175,7 @@ class ClockStretches(Stretches):
 class ShiftedStretches(Stretches):
     """Each slot's like lies a fixed number of columns before it."""
 
-    def __init__(self, view: View, at: Int, offsets: Int, length: int) -> None:
+    def __init__(self, view: View, at: Int, offsets: Int, length: Int) -> None:
         super().__init__(view, at, offsets, length)
         grid = view.gaps.facts.grid
         back = BACK * (DAY_S // grid.interval_s)
@@ -182,9 +183,9 @@ class ShiftedStretches(Stretches):
         self.shift = (offsets - back[:, None]).ravel()
         begin = np.minimum(view.first[at], grid.days)
         self.floor = grid.offsets[begin][:, None]
-        self.there = self._whole(self.column, length)
+        self.there = self._whole(self.column, length[:, None])
 
-    def _whole(self, column: Int, length: int) -> Bool:
+    def _whole(self, column: Int, length: Int | int) -> Bool:
         """Candidates whose likes of ``length`` slots from a column on can all be used; (k, c) from (k, 1)."""
         first = column + self.shift
         inside = (column - self.back >= self.floor) & (first >= self.low) & (first + length <= self.high)
@@ -205,9 +206,9 @@ class ShiftedStretches(Stretches):
             k, c = np.nonzero(whole)
             if len(k):
                 runs = np.lib.stride_tricks.sliding_window_view(self.view.gaps.facts.value, context, axis=1)
-                theirs = runs[self.series[k], first[k, 0] + self.shift[c]]
-                ordered = mine[:, part][:, ::-1] if backwards else mine[:, part]
-                far[k, c] += _weighted(ordered[k] - theirs, weight[::-1] if backwards else weight)
+                apart = runs[self.series[k], first[k, 0] + self.shift[c]]
+                apart -= (mine[:, part][:, ::-1] if backwards else mine[:, part])[k]
+                far[k, c] += _weighted(apart, weight[::-1] if backwards else weight)
                 compared[k, c] += int(weight.sum())
             some = np.logical_or.reduce(own[:, part], axis=1)[:, None]
             k, c = np.nonzero(self.there & ~whole & some)
@@ -231,7 +232,9 @@ class ShiftedStretches(Stretches):
         """See :meth:`Stretches.chosen`."""
         pick = np.arange(len(nearest))[:, None]
         taken = self.there[pick, nearest]
-        columns = np.where(taken, self.column + self.shift[nearest], 0)[:, :, None] + np.arange(self.length)
+        columns = np.where(taken, self.column + self.shift[nearest], 0)[:, :, None] + np.arange(
+            self.own.shape[1]
+        )
         columns = np.minimum(columns, self.view.gaps.facts.grid.slots - 1)
         values = self.view.gaps.facts.value[self.series[:, None, None], columns]
         k, c = np.broadcast_to(pick, nearest.shape).ravel(), nearest.ravel()

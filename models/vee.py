@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calendar import DayGrid
-from models.days import SlotRuns, expected_only, slot_runs, to_slots
+from models.calendar import DAY_S
+from models.days import to_slots
 from models.estimate import estimate
+from models.leaks import leaks
 from models.registers import ReadIntervals, read_intervals
-from models.runs import DayHits, equal_runs, prolonged, unusual_usage
+from models.runs import DayHits, equal_runs, prolonged
 from models.scale import Settled, settle
-from models.screen import MICRO, PERMILLE, Screen, screen
-from models.series import RULES, Findings, Int, SeriesFacts, SeriesResult
+from models.screen import PERMILLE, Screen, screen
+from models.series import RULES, Int, SeriesFacts, SeriesResult
+from models.tou_registers import tou_differences
+from models.usage import SlotHits, unusual_slots, unusual_usage
+from models.vee_findings import all_findings
 from schemas.quality import Flag, Method, Quality
 from schemas.rulepack import RulePack
 
-DAY_S = 86_400
+FLAG_OF = {"power_failure": "OUTAGE"}
+"""Rules whose flag has another name."""
 
 
 def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
@@ -34,51 +41,35 @@ def validate_and_estimate(facts: SeriesFacts, pack: RulePack) -> SeriesResult:
         Values, qualities, methods, flags and findings. Slots of days that are not expected have no
         meaning.
     """
-    rules = pack.rules
     checked = screen(facts, pack)
-    zero_runs, flat_lines = equal_runs(
-        facts,
-        checked,
-        zero_slots=-(-rules.zero_run.hours * 3600 // facts.grid.interval_s),
-        flat_slots=rules.flat_line.slots,
-    )
-    high, low = unusual_usage(facts, checked, pack)
+    days = _day_hits(facts, checked, pack)
+    slots = unusual_slots(facts, checked, pack)
     estimates = estimate(facts, checked, pack)
     intervals = read_intervals(facts, max_gap_s=pack.registers.max_read_gap_days * DAY_S)
     settled = settle(facts, checked, estimates, intervals, pack)
-
-    marks = _Marks(facts, pack)
-    for name, slots in (
-        ("negative", checked.negative),
-        ("spike", checked.spike),
-        ("over_capacity", checked.over_capacity),
-    ):
-        marks.slots(name, slots)
-    if facts.conflict is not None:
-        marks.slots("conflict", np.flatnonzero(facts.conflict))
-    day_hits = {"zero_run": zero_runs, "flat_line": flat_lines, "high_usage": high, "low_usage": low}
-    for name, hits in day_hits.items():
-        marks.days(name, hits)
-    for number in settled.rejected_whole.tolist():
-        marks.columns("sum_check", *_whole(intervals, number))
-    if checked.touched is not None:
-        marks.flags[checked.touched] |= Flag.OUTAGE
-    if facts.disconnected is not None:
-        marks.flags[to_slots(facts.disconnected, facts.grid)] |= Flag.DISCONNECTED
-    if facts.external is not None:
-        marks.flags[facts.external & facts.have] |= Flag.EXTERNAL
-
-    blind = prolonged(facts, checked, rules.prolonged_estimation.days)
+    tou = _tou(facts, intervals, pack)
+    marks = _marks(facts, checked, pack, days, slots, intervals, settled)
     quality, method = _worth(facts, checked, settled, intervals, marks)
-    findings = Findings.join(
-        [
-            *_slot_findings(facts, checked, pack),
-            *(_day_findings(facts, name, hits) for name, hits in day_hits.items()),
-            _day_findings(facts, "prolonged_estimation", blind),
-            *_interval_findings(intervals, settled),
-        ]
-    )
+    findings = all_findings(facts, checked, pack, days, slots, intervals, settled, tou)
     return SeriesResult(settled.final, quality, method, marks.flags, findings)
+
+
+def _day_hits(facts: SeriesFacts, checked: Screen, pack: RulePack) -> dict[str, DayHits]:
+    """Hits of the rules that judge whole days or runs, by rule."""
+    rules = pack.rules
+    hits = equal_runs(facts, checked, rules) | unusual_usage(facts, checked, pack)
+    if rules.leak is not None:
+        hits["leak"] = leaks(facts, checked, rules.leak)
+    hits["prolonged_estimation"] = prolonged(facts, checked, rules.prolonged_estimation.days)
+    return hits
+
+
+def _tou(facts: SeriesFacts, intervals: ReadIntervals, pack: RulePack) -> tuple[Int, Int]:
+    """Intervals whose TOU registers disagree with the total, and the sum of their advances."""
+    rule = pack.rules.tou_registers
+    if rule is None:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return tou_differences(intervals, facts.tou, int(rule.tolerance * PERMILLE))
 
 
 class _Marks:
@@ -88,11 +79,11 @@ class _Marks:
         self.flags = np.zeros(facts.value.shape, np.int32)
         self.doubted: list[Int] = []
         self._slots = facts.grid.slots
-        self._severity = {name: getattr(pack.rules, name).severity for name in RULES}
+        self._severity = {name: pack.rules.severity(name) for name in RULES}
 
     def slots(self, rule: str, flat: Int) -> None:
         """Mark single slots."""
-        self.flags.ravel()[flat] |= Flag[rule.upper()].value
+        self.flags.ravel()[flat] |= Flag[FLAG_OF.get(rule, rule.upper())].value
         if self._severity[rule] != "info":
             self.doubted.append(flat)
 
@@ -104,6 +95,43 @@ class _Marks:
         """Mark the slots of each hit."""
         for hit in zip(hits.series.tolist(), hits.start.tolist(), hits.end.tolist(), strict=True):
             self.columns(rule, *hit)
+
+
+def _marks(
+    facts: SeriesFacts,
+    checked: Screen,
+    pack: RulePack,
+    days: Mapping[str, DayHits],
+    slots: Mapping[str, SlotHits],
+    intervals: ReadIntervals,
+    settled: Settled,
+) -> _Marks:
+    """Flags of every slot, and which slots are doubted."""
+    marks = _Marks(facts, pack)
+    marks.slots("negative", checked.negative)
+    marks.slots("spike", checked.spike)
+    marks.slots("over_capacity", checked.over_capacity)
+    if facts.conflict is not None:
+        marks.slots("conflict", np.flatnonzero(facts.conflict))
+    for name, flat in checked.marks.items():
+        marks.slots(name, flat)
+    for name, hits in days.items():
+        if name != "prolonged_estimation":
+            marks.days(name, hits)
+    for name, hit in slots.items():
+        marks.slots(name, hit.flat)
+    for number in settled.rejected_whole.tolist():
+        marks.columns("sum_check", *_whole(intervals, number))
+    if checked.touched is not None:
+        touched = np.flatnonzero(checked.touched)
+        metered = ~facts.instantaneous[touched // facts.grid.slots]
+        marks.flags.ravel()[touched] |= Flag.OUTAGE
+        marks.slots("power_failure", touched[metered])
+    if facts.disconnected is not None:
+        marks.flags[to_slots(facts.disconnected, facts.grid)] |= Flag.DISCONNECTED
+    if facts.external is not None:
+        marks.flags[facts.external & facts.have] |= Flag.EXTERNAL
+    return marks
 
 
 def _whole(intervals: ReadIntervals, number: int) -> tuple[int, int, int]:
@@ -147,96 +175,4 @@ def _worth(
     return quality.reshape(shape), method.reshape(shape)
 
 
-def _slot_findings(facts: SeriesFacts, checked: Screen, pack: RulePack) -> list[Findings]:
-    """Findings of the rules that hit single slots, one a run within a local day."""
-    grid, value = facts.grid, facts.value.ravel()
-    missing = expected_only(checked.absent, facts.expected, grid)
-    missing = missing[~facts.have.ravel()[missing]]
-    parts = [_of_runs(facts, "missing", slot_runs(missing, grid, by_day=True))]
-    if facts.conflict is not None:
-        conflict = expected_only(np.flatnonzero(facts.conflict), facts.expected, grid)
-        runs = slot_runs(conflict, grid, by_day=True)
-        parts.append(_of_runs(facts, "conflict", runs, seen=np.zeros(len(runs.first), np.int64)))
-
-    negative = expected_only(checked.negative, facts.expected, grid)
-    runs = slot_runs(negative, grid, by_day=True)
-    parts.append(_of_runs(facts, "negative", runs, seen=_reduce(np.add, value[negative], runs)))
-
-    over = expected_only(checked.over_capacity, facts.expected, grid)
-    runs = slot_runs(over, grid, by_day=True)
-    limit = np.zeros(0, np.int64) if facts.capacity is None else facts.capacity[runs.series, runs.day]
-    parts.append(
-        _of_runs(facts, "over_capacity", runs, seen=_reduce(np.maximum, value[over], runs), expected=limit)
-    )
-
-    third = dict(zip(checked.spike.tolist(), checked.third_peak.tolist(), strict=True))
-    spike = expected_only(checked.spike, facts.expected, grid)
-    runs = slot_runs(spike, grid, by_day=True)
-    peaks = np.array([third[slot] for slot in spike[runs.first].tolist()], np.int64)
-    allowed = peaks + peaks * int(pack.rules.spike.max_excess * PERMILLE) // PERMILLE
-    highest = _reduce(np.maximum, value[spike], runs)
-    parts.append(_of_runs(facts, "spike", runs, seen=highest, expected=allowed))
-    return parts
-
-
-def _reduce(how: np.ufunc, value: Int, runs: SlotRuns) -> Int:
-    result: Int = how.reduceat(value, runs.first) if len(runs.first) else value
-    return result
-
-
-def _of_runs(
-    facts: SeriesFacts, rule: str, runs: SlotRuns, *, seen: Int | None = None, expected: Int | None = None
-) -> Findings:
-    grid, count = facts.grid, len(runs.first)
-    return Findings(
-        rule=np.full(count, RULES.index(rule), np.int64),
-        series=runs.series,
-        day=runs.day,
-        start=_second(runs.start, grid),
-        end=_second(runs.end, grid),
-        seen=runs.lengths if seen is None else seen,
-        expected=np.zeros(count, np.int64) if expected is None else expected,
-    )
-
-
-def _day_findings(facts: SeriesFacts, rule: str, hits: DayHits) -> Findings:
-    """Findings of the rules that judge days, of expected days."""
-    kept = facts.expected[hits.series, hits.day]
-    grid = facts.grid
-    return Findings(
-        rule=np.full(int(kept.sum()), RULES.index(rule), np.int64),
-        series=hits.series[kept],
-        day=hits.day[kept],
-        start=_second(hits.start[kept], grid),
-        end=_second(hits.end[kept], grid),
-        seen=hits.seen[kept],
-        expected=hits.expected[kept],
-    )
-
-
-def _interval_findings(intervals: ReadIntervals, settled: Settled) -> list[Findings]:
-    """Unusable read intervals and failed sum checks, on the interval's first expected day."""
-    unusable = np.flatnonzero(~intervals.usable & (intervals.day >= 0))
-    advance = intervals.advance
-    return [
-        Findings(
-            rule=np.full(len(numbers), RULES.index(rule), np.int64),
-            series=intervals.series[numbers],
-            day=intervals.day[numbers],
-            start=intervals.start[numbers],
-            end=intervals.end[numbers],
-            seen=seen[numbers],
-            expected=expected[numbers],
-        )
-        for rule, numbers, seen, expected in (
-            ("read_interval", unusable, advance, np.zeros_like(advance)),
-            ("sum_check", settled.rejected, settled.seen, advance),
-        )
-    ]
-
-
-def _second(column: Int, grid: DayGrid) -> Int:
-    return grid.origin + column * grid.interval_s
-
-
-__all__ = ["MICRO", "validate_and_estimate"]
+__all__ = ["validate_and_estimate"]

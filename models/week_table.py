@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.series import Bool, Int
 from models.weekly_features import NAMES, weekly_features
+from schemas.features import LISTS
 
 WEEK = 7
 DAILY = {
@@ -23,7 +24,10 @@ DAILY = {
     "day_max": np.int64,
     "day_min": np.int64,
     "day_zeros": np.int16,
+    "day_lone": np.int16,
+    "day_hash": np.int64,
     "day_have": np.int16,
+    "day_missing": np.int16,
 }
 """Daily columns that are kept, as small as they can be: a day has at most 1,500 slots of a minute."""
 
@@ -46,10 +50,9 @@ class WeekTable:
         weeks: Epoch days of the Mondays, ascending, shape (w,).
         there: Whether the meter has the week; (m, w).
         negatives: Slots with a value below zero; (m, w).
-        signature: Equal for equal weeks, 0 for a week of zeros; (m, w).
         lists: The columns of ``DAILY``, (m, w, 7) each.
         features: ``models.weekly_features`` of each week, NaN where there is none; (m, w, 12).
-        hours: Energy by hour in the last ``CLOCK_WEEKS``; (m, c, 24). [Wh]
+        halves: Energy by half hour in the last ``CLOCK_WEEKS``; (m, c, 48). [Wh]
         parts: Energy by day and two hours in the last ``RECENT_WEEKS``; (m, r, 84). [Wh]
     """
 
@@ -57,10 +60,9 @@ class WeekTable:
     weeks: Int
     there: Bool
     negatives: NDArray[np.int32]
-    signature: Int
     lists: Columns
     features: NDArray[np.float32]
-    hours: NDArray[np.float32]
+    halves: NDArray[np.float32]
     parts: NDArray[np.int32]
 
     def chosen(self, rows: Int, daily: Sequence[str] = tuple(DAILY)) -> WeekTable:
@@ -72,10 +74,9 @@ class WeekTable:
             self.weeks,
             self.there[rows],
             self.negatives[rows],
-            self.signature[rows],
             {name: self.lists[name][rows] for name in daily},
             self.features[rows],
-            self.hours[rows],
+            self.halves[rows],
             self.parts[rows],
         )
 
@@ -106,10 +107,9 @@ def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") 
         weeks,
         whole["there"],
         whole["negatives"],
-        whole["signature"],
         {name: whole[name] for name in DAILY},
         whole["features"],
-        whole["hours"],
+        whole["halves"],
         whole["parts"],
     )
 
@@ -117,12 +117,12 @@ def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") 
 def _nothing(weeks: Int) -> Columns:
     """The columns of no meters."""
     shape = (0, len(weeks))
-    numbers = {"there": np.bool_, "negatives": np.int32, "signature": np.int64}
+    numbers = {"there": np.bool_, "negatives": np.int32}
     return {
         **{name: np.zeros(shape, kind) for name, kind in numbers.items()},
         **{name: np.zeros((*shape, WEEK), kind) for name, kind in DAILY.items()},
         "features": np.zeros((*shape, len(NAMES)), np.float32),
-        "hours": np.zeros((0, min(CLOCK_WEEKS, len(weeks)), 24), np.float32),
+        "halves": np.zeros((0, min(CLOCK_WEEKS, len(weeks)), 48), np.float32),
         "parts": np.zeros((0, min(RECENT_WEEKS, len(weeks)), PARTS), np.int32),
     }
 
@@ -150,23 +150,33 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
         found[field.name][row, column] = flat
     found["have"] = found["slots"] - found["missing"]
     found["day_have"] = found["day_slots"] - found["day_missing"]
-    with np.errstate(over="ignore"):
-        signature = (found["day_hash"] * np.arange(1, WEEK + 1)).sum(axis=2)
     return meters, {
         "there": there,
         "negatives": found["negatives"],
-        "signature": signature,
         **{name: found[name].astype(kind, copy=False) for name, kind in DAILY.items()},
         "features": weekly_features(there, found).astype(np.float32),
-        "hours": (found["hours"][:, -CLOCK_WEEKS:] / 1000).astype(np.float32),
+        "halves": _halves(found["hours"][:, -CLOCK_WEEKS:], found["late"][:, -CLOCK_WEEKS:]),
         "parts": found["parts"][:, -RECENT_WEEKS:],
     }
 
 
+def _halves(hours: Int, late: Int) -> NDArray[np.float32]:
+    """Energy by half hour, hours cut in two where no more is known; (m, c, 24) to (m, c, 48). [Wh]."""
+    late = np.where(late.any(axis=2, keepdims=True), late, hours // 2)
+    halves = np.stack([hours - late, late], axis=3) / 1000
+    return halves.reshape(*hours.shape[:2], -1).astype(np.float32)
+
+
 def list_column(rows: pa.Table, name: str) -> NDArray[Any]:
-    """A list column of one length; (rows, length)."""
-    flat: NDArray[Any] = _array(rows[name]).flatten().to_numpy()
-    return flat.reshape(rows.num_rows, -1)
+    """A list column of one length, zeros where a lake is older than the column; (rows, length)."""
+    lists = _array(rows[name])
+    length, _ = LISTS[name]
+    flat: NDArray[Any] = lists.flatten().to_numpy().reshape(-1, length)
+    if not lists.null_count:
+        return flat
+    numbers = np.zeros((rows.num_rows, length), flat.dtype)
+    numbers[lists.is_valid().to_numpy(zero_copy_only=False)] = flat
+    return numbers
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

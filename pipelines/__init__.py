@@ -14,5 +14,6 @@ __all__ = ["open_lake"]
 def open_lake(folder: str | Path) -> Lake:
     """A lake: tables as Arrow (``current``, ``table``), SQL through ``pipelines.store.views.connect``."""
     from pipelines.store.lake import Lake
+    from transforms.storage import place
 
-    return Lake.open(Path(folder))
+    return Lake.open(place(folder))

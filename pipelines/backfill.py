@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.bill_run import PARTS
+from models.bill_parts import PARTS
 from models.calendar import day_date, epoch_day, local_days
 from models.sharding import shard_of
 from pipelines.batch.account_bills import (
@@ -29,12 +29,13 @@ from pipelines.batch.ingest_pass import Arrivals, IngestPass, input_files, plann
 from pipelines.batch.shard_job import (
     ProcessJob,
     ShardReceipt,
+    contracts,
     fresh_prices,
     masters,
     prices,
     process_shards,
 )
-from pipelines.batch.shard_ranges import ShardRange, busy_shards, shard_ranges
+from pipelines.batch.shard_ranges import ShardRange, busy_shards, linked_ranges, shard_ranges
 from pipelines.batch.tally import Tally
 from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
@@ -42,11 +43,12 @@ from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
 from pipelines.store.rules_kept import rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
-from schemas.lake import BILLS, DIRTY_DAYS, SERIES
+from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulepack import RulePack, load_rule_pack
 from transforms.ingest import OnError
+from transforms.storage import place
 
 CELLS = 1 << 21
 
@@ -158,7 +160,7 @@ def run_once(
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
-        ranges = shard_ranges(lake.config.shards, _readings(raw), options.cells, options.workers, busy)
+        ranges = _ranges(job, lake, _readings(raw), options, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -167,7 +169,7 @@ def run_once(
         if options.detect and last_closed is not None:
             queues, found = pool.call(_detect, job, parts)
             parts += queues
-        replaced = {**arrivals.replaced, **_replaced(lake, shards)}
+        replaced = {**arrivals.replaced, **_replaced(lake, job, shards)}
         summary = {**tally.summary(whole=len(busy) == lake.config.shards), **found}
         facts = _run_facts(pack, tariffs, last_closed, summary, arrivals.sources)
         run.commit([*parts, *taken.parts()], replaced, facts)
@@ -179,14 +181,29 @@ def run_once(
     }
 
 
-def _replaced(lake: Lake, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
+def _ranges(
+    job: ProcessJob, lake: Lake, readings: int, options: BackfillOptions, busy: Collection[int]
+) -> list[ShardRange]:
+    """All work of a run: the busy shards, and the linked meters that what is new can have changed."""
+    count = lake.config.shards
+    plain = shard_ranges(count, readings, options.cells, options.workers, busy)
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    return plain + linked_ranges(master.linked, len(master.spans), plain, count, readings, options.cells)
+
+
+def _replaced(lake: Lake, job: ProcessJob, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
     """Ranges of all series and dirty days; those of shards that were left alone stay as they are."""
     series = pa.concat_tables([SERIES.schema.empty_table(), *(receipt.series for receipt in shards)])
     dirty = pa.concat_tables([DIRTY_DAYS.schema.empty_table(), *(receipt.dirty for receipt in shards)])
-    worked = {number for receipt in shards for number in receipt.shards.numbers}
+    worked = {number for receipt in shards if not receipt.shards.linked for number in receipt.shards.numbers}
     if len(worked) < lake.config.shards:
         former = lake.table(SERIES.name)
         alone = ~np.isin(shard_of(former["meter_id"], lake.config.shards), sorted(worked))
+        linked = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data.linked
+        if linked:
+            ranges = [receipt.shards for receipt in shards]
+            meters = former["meter_id"].to_pylist()
+            alone = np.array([not any(one.serves(m, linked) for one in ranges) for m in meters], np.bool_)
         series = pa.concat_tables([series, former.filter(pa.array(alone))])
     order = [(name, "ascending") for name in ("meter_id", "channel", "interval_s")]
     return {SERIES.name: series.sort_by(order), DIRTY_DAYS.name: dirty}
@@ -273,6 +290,7 @@ def _job(
         everything=former != _rules_text(pack) or _tariffs_changed(runs, tariffs) or _tariffs_came(names),
         tariffs=None if tariffs is None else str(kept_tariffs(lake.path, tariffs).resolve()),
         limits=limits,
+        frozen=lake.table(RAW_KEPT.name).num_rows > 0,
         cells=options.cells,
     )
 
@@ -314,7 +332,7 @@ def _process(pool: Workers, ranges: list[ShardRange], job: ProcessJob, tally: Ta
             for rule, count in receipt.findings.items():
                 tally.findings[rule] = tally.findings.get(rule, 0) + count
             advance(len(receipt.shards.numbers))
-    return sorted(receipts, key=lambda receipt: receipt.shards.first)
+    return sorted(receipts, key=lambda receipt: receipt.shards.name)
 
 
 def _bills(
@@ -326,16 +344,21 @@ def _bills(
     master = points.data
     if not priced.book or master.empty:
         return []
-    accounts = None
+    book, accounts = contracts(job), None
     if job.whole:
         shares = [receipt.bills for receipt in shards if receipt.bills is not None]
         parts = pa.concat_tables([PARTS.empty_table(), *shares])
+        wanted = book.composed
     else:
         meters = {meter for receipt in shards for meter in receipt.meters}
-        zone = lake.config.timezone
-        accounts = touched_accounts(master, zone, meters, job.former_closed, job.last_closed)
-        accounts |= points.accounts | repriced_accounts(master, zone, priced.book, fresh_prices(job))
-        parts = account_parts(lake, days, master, priced, accounts, job.last_closed)
+        if job.everything and job.frozen:
+            meters |= set(master.spans)  # days that stay as they are may be priced anew
+        accounts = touched_accounts(book, meters, job.former_closed, job.last_closed)
+        accounts |= points.accounts | repriced_accounts(book, priced.book, fresh_prices(job))
+        parts = PARTS.empty_table()
+        wanted = [contract for contract in book.every if contract.account_id in accounts]
+    rest = account_parts(lake, days, master, wanted, priced, job.last_closed)
+    parts = pa.concat_tables([parts, rest])
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows
     return [run.write(BILLS, "accounts", bills)] if bills.num_rows else []
@@ -343,11 +366,13 @@ def _bills(
 
 def _detect(job: ProcessJob, written: list[PartFile]) -> tuple[list[PartFile], dict[str, Any]]:
     """Queues and faults over the lake's features and those just written."""
-    folder = Path(job.lake)
+    folder = place(job.lake)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
     features = FeaturePieces(Lake.open(folder), written)
-    events = [name for name, _ in job.raw.get(Kind.EVENTS, ())]
-    return detect_parts(job.run_no, features, master, job.last_closed, events)
+    events, registers = (
+        [name for name, _ in job.raw.get(kind, ())] for kind in (Kind.EVENTS, Kind.REGISTERS)
+    )
+    return detect_parts(job.run_no, features, master, job.last_closed, events, registers)
 
 
 def _run_facts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,7 +53,7 @@ def framed(function: Callable[..., Any]) -> Callable[..., None]:
 
         load_plugins(options.get("plugin") or ())
         as_json = bool(options.get("summary_as_json"))
-        result = function(**{name: value for name, value in options.items() if name in own})
+        result = function(**{name: _placed(value) for name, value in options.items() if name in own})
         if isinstance(result, Mapping):
             console.show_summary(result, as_json=as_json)
 
@@ -67,6 +68,13 @@ def framed(function: Callable[..., Any]) -> Callable[..., None]:
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = help_text(function)
     return command
+
+
+def _placed(value: Any) -> Any:
+    """A path that names object storage as such; any other value as it is."""
+    from transforms.storage import place
+
+    return place(value) if isinstance(value, Path) else value
 
 
 def help_text(function: Callable[..., Any]) -> str:
@@ -91,7 +99,8 @@ def help_text(function: Callable[..., Any]) -> str:
 def settings_defaults(function: Callable[..., Any], settings: Path | None) -> dict[str, Any]:
     """Typer context settings in which the values of ``meterbeam.yaml`` stand as a command's defaults.
 
-    A key of the file goes to the option of the same name, if the command has it; a flag wins.
+    A key of the file goes to the option of the same name, if the command has it; a flag wins. Where object
+    storage is goes into the environment, unless that says so already.
 
     Raises:
         MeterbeamError: The file cannot be used; see :func:`schemas.settings.load_settings`.
@@ -100,7 +109,10 @@ def settings_defaults(function: Callable[..., Any], settings: Path | None) -> di
         return {}
     from schemas.settings import load_settings
 
-    given = load_settings(settings).given()
+    stated = load_settings(settings)
+    for name, value in (stated.s3.environment() if stated.s3 else {}).items():
+        os.environ.setdefault(name, value)  # where workers find it too
+    given = stated.given()
     names = [*inspect.signature(function).parameters, "plugin"]
     flags = {name: [flag.lstrip("-").replace("-", "_") for flag in _flags(function, name)] for name in names}
     chosen = {name: given[key] for name in names for key in (*flags[name], name.rstrip("_")) if key in given}

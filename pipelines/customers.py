@@ -24,6 +24,7 @@ from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
+from transforms.storage import ObjectPath
 
 __all__ = ["HELD_SPANS", "OF_CUSTOMER", "CustomerTable", "export_customer"]
 
@@ -58,9 +59,18 @@ class CustomerTable:
 
     lake: Path
 
+    def _file(self) -> Path:
+        if isinstance(self.lake, ObjectPath):
+            raise MeterbeamError(
+                f"{self.lake}, customers",
+                "a lake on object storage",
+                "one on disk: what is erased must be overwritten, and a bucket may keep old versions",
+            )
+        return self.lake / FILE
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.lake / FILE)) as connection, connection:
+        with closing(sqlite3.connect(self._file())) as connection, connection:
             # What is deleted is overwritten, and no journal keeps it.
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(
@@ -100,7 +110,7 @@ class CustomerTable:
             return 0
         with self._opened() as connection:
             count = connection.execute("DELETE FROM customers WHERE customer_id = ?", (customer,)).rowcount
-        with closing(sqlite3.connect(self.lake / FILE)) as connection:
+        with closing(sqlite3.connect(self._file())) as connection:
             connection.execute("VACUUM")
         return count
 

@@ -44,10 +44,14 @@ def explained(name: str) -> dict[str, Any]:
     """Rules with severity and parameters, what each does, and the rest of the pack."""
     pack = load_rule_pack(name)
     rules = {}
-    for rule, field in type(pack.rules).model_fields.items():
-        content = getattr(pack.rules, rule).model_dump()
+    for rule in type(pack.rules).model_fields:
+        found = getattr(pack.rules, rule)
+        if found is None:
+            rules[rule] = "not in this pack"
+            continue
+        content = found.model_dump()
         severity = content.pop("severity")
-        doc = (field.annotation.__doc__ or "").strip().splitlines()[0] if field.annotation else ""
+        doc = (type(found).__doc__ or "").strip().splitlines()[0]
         parameters = " ".join(f"{key}={value}" for key, value in content.items())
         rules[rule] = " ".join(
             part for part in (severity, parameters, f"({doc})" if parameters else "") if part

@@ -9,11 +9,14 @@ from typing import Literal
 __all__ = [
     "BILLED",
     "CHANNELS",
+    "REACTIVE",
     "Channel",
     "Quantity",
-    "billed_channel",
     "channel_of_nem12",
     "channel_of_obis",
+    "commodity_name",
+    "load_channel",
+    "measures",
 ]
 
 Quantity = Literal["active energy", "reactive energy", "voltage", "current", "volume", "heat"]
@@ -142,8 +145,9 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
+REACTIVE = ("reactive_import", "reactive_export")
 BILLED = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
-"""Channels whose energy or volume a bill counts; ``export`` stands beside ``import``."""
+"""Channels of what is drawn; ``export`` stands beside ``import``."""
 _OF_COMMODITY = {
     "gas": ("volume",),
     "water": ("volume", "cold_water", "hot_water"),
@@ -153,7 +157,7 @@ _OF_COMMODITY = {
 }
 
 
-def billed_channel(commodity: str, measured: Collection[str]) -> str | None:
+def load_channel(commodity: str, measured: Collection[str]) -> str | None:
     """The one channel of a meter that a service point of a commodity is billed by; None where there is none.
 
     A heat meter measures volume as well: the commodity decides, and only where it has none of its own
@@ -179,3 +183,26 @@ def channel_of_nem12(suffix: str) -> Channel | None:
     """The channel of a NEM12 NMI suffix such as ``E1`` or ``B1``; only the letter decides."""
     letter = suffix.strip()[:1].upper()
     return next((channel for channel in CHANNELS.values() if letter and channel.nem12 == letter), None)
+
+
+_KINDS_OF = {
+    "electricity": ("electricity",),
+    "gas": ("volume", "heat"),
+    "water": ("volume", "water"),
+    "heat": ("heat", "water", "volume"),
+    "cooling": ("cooling", "water", "volume"),
+}
+"""Commodity of a service point → those of the channels that measure it; a heat meter counts its water too."""
+_OTHER_NAMES = {"cold": "cooling", "power": "electricity"}
+
+
+def commodity_name(commodity: str) -> str:
+    """A commodity as the catalogue names it: in lower case, ``cooling`` for cold."""
+    name = commodity.strip().lower()
+    return _OTHER_NAMES.get(name, name)
+
+
+def measures(channel_commodity: str, commodity: str) -> bool:
+    """Whether a channel of one commodity may stand on a service point of another; unknown ones may."""
+    kinds = _KINDS_OF.get(commodity_name(commodity))
+    return kinds is None or channel_commodity in kinds

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
+
+from schemas.yaml_model import Part
 
 
-class Step(BaseModel):
+class Step(Part):
     """One estimator of a pack. Gaps longer than ``max_minutes`` are left to the next one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_minutes: int | None = Field(None, ge=1, description="longest gap it is used for [min]; null: any")
 

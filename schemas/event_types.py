@@ -4,6 +4,10 @@ from __future__ import annotations
 
 POWER_DOWN = "power_down"
 POWER_RESTORED = "power_restored"
+TEST_MODE_ON = "test_mode_on"
+TEST_MODE_OFF = "test_mode_off"
+SINGLE_EVENTS = ("meter_id_mismatch", "pulse_overflow", "reverse_rotation", "clock_changed")
+"""Events that say something about the slot they occur in; each is a rule of that name."""
 
 CIM_EVENT_CODES = {
     "3.26.9.185": POWER_DOWN,
@@ -28,6 +32,16 @@ _SYNONYMS = {
     "power_restore": POWER_RESTORED,
     "restore": POWER_RESTORED,
     "power_on": POWER_RESTORED,
+    "test_mode": TEST_MODE_ON,
+    "test_mode_start": TEST_MODE_ON,
+    "test_mode_started": TEST_MODE_ON,
+    "test_mode_end": TEST_MODE_OFF,
+    "test_mode_stop": TEST_MODE_OFF,
+    "test_mode_stopped": TEST_MODE_OFF,
+    "id_mismatch": "meter_id_mismatch",
+    "reverse_flow": "reverse_rotation",
+    "clock_change": "clock_changed",
+    "time_changed": "clock_changed",
 }
 
 

@@ -33,13 +33,16 @@ LISTS: dict[str, tuple[int, pa.DataType]] = {
     "day_slots": (7, _SMALL),
     "day_missing": (7, _SMALL),
     "day_zeros": (7, _SMALL),
+    "day_lone": (7, _SMALL),
     "day_hash": (7, _INTS),
     "hours": (24, _INTS),
+    "late": (24, _INTS),
     "parts": (84, _SMALL),
 }
 """Length and type of each list column. Days Monday to Sunday, 0 for days out of range [micro]; day_hash
-is equal for equal days and 0 for a day of zeros. hours: sums by wall-clock hour [micro]. parts: sums by day
-and two hours of the wall clock, in whole thousandths, rounded down, cut to what 32 bits hold."""
+is equal for equal days and 0 for a day of zeros; day_lone: zeros between two slots of the day above zero.
+hours: sums by wall-clock hour, late: of these the slots that begin in its second half [micro]. parts: sums
+by day and two hours of the wall clock, in whole thousandths, rounded down, cut to what 32 bits hold."""
 
 FEATURES = register(
     LakeTable(
@@ -56,5 +59,6 @@ FEATURES = register(
             ]
         ),
         ("meter_id", "channel", "week"),
+        ("squares", "lagged", "variation", "day_hash", "parts"),
     )
 )

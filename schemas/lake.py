@@ -24,12 +24,14 @@ class LakeTable:
             ``append``: rows are facts of their run; ``replace``: each run writes the whole content.
         key: Columns of the key of a versioned table.
         content: The other columns.
+        varied: Columns of integers, or lists of them, that hardly repeat: files hold their differences.
     """
 
     name: str
     growth: Growth
     content: pa.Schema
     key: tuple[str, ...] = ()
+    varied: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -260,6 +262,20 @@ SERIES = LakeTable(
     pa.schema([*_ADDRESS, ("interval_s", pa.int32()), ("first_day", pa.date32()), ("last_day", pa.date32())]),
 )
 """Range of results of each series at the end of the last run."""
+RAW_KEPT = LakeTable(
+    "raw_kept",
+    "replace",
+    pa.schema(
+        [
+            *_ADDRESS,
+            ("interval_s", pa.int32()),
+            ("first_reading", pa.int64()),
+            ("kept_from", pa.date32()),
+        ]
+    ),
+)
+"""Series that retention took raw readings from: the second of their first one, and from which local day on
+all are there."""
 DIRTY_DAYS = LakeTable(
     "dirty_days",
     "replace",
@@ -283,6 +299,7 @@ TABLES: dict[str, LakeTable] = {
         FEEDER_BALANCE,
         SERIES,
         DIRTY_DAYS,
+        RAW_KEPT,
         RUNS,
     )
 }

@@ -3,107 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from schemas.errors import MeterbeamError
 from schemas.estimators import AnyStep
-from schemas.yaml_model import parse_yaml, read_yaml
-
-Severity = Literal["info", "questionable", "fail"]
-
-
-def _exact(value: object) -> object:
-    if isinstance(value, float):
-        raise ValueError(f"write the number as text to keep it exact, for example '{value}'")
-    return value
+from schemas.rules import Rules
+from schemas.yaml_model import Part, parse_yaml, read_yaml
 
 
-Exact = Annotated[Decimal, BeforeValidator(_exact)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rule(_Part):
-    """A rule without parameters of its own."""
-
-    severity: Severity
-
-
-class SpikeRule(Rule):
-    """A slot far above the third-highest of its day.
-
-    The Direct Access Standards for Metering and Meter Data (VEE rules) state the limit as 180 %.
-    """
-
-    max_excess: Exact = Field(
-        Decimal("1.8"), ge=0, le=1000, description="(value − p3) / p3 above this is a spike"
-    )
-    min_third_peak_kw: Exact = Field(
-        Decimal("0.1"), ge=0, le=1_000_000, description="days with a lower p3 are skipped [kW]"
-    )
-
-
-class ZeroRunRule(Rule):
-    """Zeros that last."""
-
-    hours: int = Field(48, ge=1, le=24 * 30, description="shortest run that counts [h]")
-
-
-class FlatLineRule(Rule):
-    """Equal non-zero values that last."""
-
-    slots: int = Field(24, ge=3, le=2000, description="shortest run that counts [slots]")
-
-
-class HighUsageRule(Rule):
-    """A day far above the average of the days before."""
-
-    factor: int = Field(3, ge=1, le=1000)
-
-
-class LowUsageRule(Rule):
-    """A day far below the average of the days before."""
-
-    divisor: int = Field(10, ge=1, le=1000)
-
-
-class ProlongedRule(Rule):
-    """Days without a single good slot in a row."""
-
-    days: int = Field(3, ge=1, le=34)
-
-
-class SumCheckRule(Rule):
-    """Intervals against the register's advance."""
-
-    tolerance: Exact = Field(Decimal("0.02"), ge=0, le=1, description="share of the advance")
-
-
-class Rules(_Part):
-    """Every rule of a pack, by name."""
-
-    missing: Rule
-    conflict: Rule
-    negative: Rule
-    over_capacity: Rule
-    spike: SpikeRule
-    zero_run: ZeroRunRule
-    flat_line: FlatLineRule
-    high_usage: HighUsageRule
-    low_usage: LowUsageRule
-    prolonged_estimation: ProlongedRule
-    read_interval: Rule
-    sum_check: SumCheckRule
-
-
-class Averages(_Part):
+class Averages(Part):
     """Window of the average daily usage."""
 
     days: int = Field(28, ge=1, le=35)
@@ -116,20 +28,20 @@ class Averages(_Part):
         return self
 
 
-class Estimation(_Part):
+class Estimation(Part):
     """Estimators in the order they are tried; the first that can be made counts."""
 
     order: tuple[AnyStep, ...] = Field(min_length=1)
     scale_external: bool = False
 
 
-class Registers(_Part):
+class Registers(Part):
     """Read intervals."""
 
     max_read_gap_days: int = Field(62, ge=1, le=366)
 
 
-class Effective(_Part):
+class Effective(Part):
     """First and last local day a version is in force."""
 
     from_: date = Field(alias="from")
@@ -142,7 +54,7 @@ class Effective(_Part):
         return self
 
 
-class RulePack(_Part):
+class RulePack(Part):
     """A named, effective-dated set of rules and estimators.
 
     Attributes:

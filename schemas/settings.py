@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.yaml_model import MisfitError, read_yaml
 
@@ -22,6 +22,42 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+class ObjectStore(BaseModel):
+    """Where ``s3://`` is. A variable that the environment has wins; none of it is ever shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str | None = Field(None, description="Address of an S3-compatible server; AWS without it.")
+    region: str | None = Field(None, description="Region of the bucket.")
+    access_key_id: SecretStr | None = Field(None, description="Key.")
+    secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts(cls, stated: Any) -> Any:
+        """Refuse a wrong value without showing it: it may be a key."""
+        if not isinstance(stated, dict):
+            raise MisfitError((), "one value", "endpoint, region, access_key_id, secret_access_key")
+        for name, value in stated.items():
+            if not isinstance(value, str):
+                raise MisfitError((name,), "another kind of value", "text")
+        return stated
+
+    def environment(self) -> dict[str, str]:
+        """The same as variables that S3 clients read."""
+        stated = {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        return {
+            name: value if isinstance(value, str) else value.get_secret_value()
+            for name, value in stated.items()
+            if value is not None
+        }
+
+
 class Settings(BaseModel):
     """Settings of one lake. A key that is not given leaves the option at its default.
 
@@ -30,7 +66,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    lake: Path | None = Field(None, description="Folder of the lake.")
+    lake: Path | None = Field(None, description="Folder of the lake, or s3://BUCKET/PREFIX.")
+    s3: ObjectStore | None = Field(None, description="Where object storage is, for a lake at s3://….")
     timezone: Annotated[str, AfterValidator(_known_timezone)] | None = Field(
         None, description="The one zone whose midnights end a local day; IANA name."
     )
@@ -68,7 +105,7 @@ class Settings(BaseModel):
         """What the file states, by option name, in the form a command line would give it."""
         return {
             name.rstrip("_"): _as_option(getattr(self, name))
-            for name in sorted(self.model_fields_set)
+            for name in sorted(self.model_fields_set - {"s3"})
             if getattr(self, name) is not None
         }
 
@@ -95,7 +132,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
             moved[name] = folder / value if (folder / str(value)).exists() else value
         elif name == "plugin" and value is not None:
             moved[name] = [str(folder / item) if item.endswith(".py") else item for item in value]
-        elif isinstance(value, Path):
+        elif isinstance(value, Path) and not str(value).startswith("s3:/"):
             moved[name] = folder / value
         elif name == "inputs" and value is not None:
             moved[name] = [item if "://" in item else str(folder / item) for item in value]

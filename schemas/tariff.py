@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from schemas.billing_rules import BillingRules, Holding, Sharing, Supplier, VirtualLoad
 from schemas.tariff_calendar import Calendar, Event, Holidays, Period, Span, stretches
 from schemas.tariff_charges import AnyCharge, Credit, Fixed, Minimum, Percent, Tax
 from schemas.tariff_demand import CoincidentDemand, Demand, Ratchet
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive, Scope, Tiers
 from schemas.tariff_export import Export, TrueUp
 from schemas.tariff_fields import DAY_NAMES, MINUTES, Prorate
-from schemas.tariff_file import load_tariff, load_tariffs, parse_tariff
+from schemas.tariff_file import load_billing_rules, load_tariff, load_tariffs, parse_tariff
 from schemas.tariff_version import Conversion, Effective, Interval, Rounding, Tariff
 from schemas.yaml_model import MisfitError
 
@@ -16,6 +17,7 @@ __all__ = [
     "DAY_NAMES",
     "MINUTES",
     "AnyCharge",
+    "BillingRules",
     "Calendar",
     "CoincidentDemand",
     "Conversion",
@@ -28,6 +30,7 @@ __all__ = [
     "Event",
     "Export",
     "Fixed",
+    "Holding",
     "Holidays",
     "Interval",
     "Minimum",
@@ -39,11 +42,15 @@ __all__ = [
     "Reactive",
     "Rounding",
     "Scope",
+    "Sharing",
     "Span",
+    "Supplier",
     "Tariff",
     "Tax",
     "Tiers",
     "TrueUp",
+    "VirtualLoad",
+    "load_billing_rules",
     "load_tariff",
     "load_tariffs",
     "parse_tariff",

@@ -127,6 +127,15 @@ class Calendar(Part):
                 self._covered(field, periods)
         return self
 
+    @model_validator(mode="after")
+    def _one_season_a_day(self) -> Calendar:
+        for day in _leap_year():
+            held = [name for name, edges in self.seasons.items() if _holds(edges, (day.month, day.day))]
+            if len(held) > 1:
+                found = f"{day:%m-%d}, which {held[0]} has as well"
+                raise MisfitError(("seasons", held[1]), found, "seasons without a common day")
+        return self
+
     def _covered(self, field: str, periods: tuple[Period, ...]) -> None:
         """Every minute has a period, and every time of a period a minute."""
         places = [(i, place) for i, period in enumerate(periods) for place in range(len(period.spans()))]
@@ -159,12 +168,9 @@ class Calendar(Part):
                 )
 
     def season_of(self, day: date) -> str | None:
-        """Season of a day: the first that holds it, None where none does."""
+        """Season of a day, None where there is none."""
         here = day.month, day.day
-        for name, (first, last) in self.seasons.items():
-            if (first <= here <= last) if first <= last else (here >= first or here <= last):
-                return name
-        return None
+        return next((name for name, edges in self.seasons.items() if _holds(edges, here)), None)
 
     def of_demand(self) -> tuple[Period, ...]:
         """The periods that demand charges count by."""
@@ -187,6 +193,12 @@ def _first_of(spans: Sequence[Span], season: str | None, weekday: int) -> list[i
         for low, high in stretches(span.at):
             table[low:high] = [code] * (high - low)
     return table
+
+
+def _holds(edges: tuple[tuple[int, int], tuple[int, int]], here: tuple[int, int]) -> bool:
+    """Whether a season that may run over the year's end holds a month and day."""
+    first, last = edges
+    return first <= here <= last if first <= last else here >= first or here <= last
 
 
 def _address(field: str, position: int, place: int) -> Address:

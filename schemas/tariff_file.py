@@ -1,15 +1,16 @@
-"""Tariffs from YAML files, and all the versions of a folder."""
+"""Tariffs from YAML files, all the versions of a folder, and what it says of bills beside them."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
 
+from schemas.billing_rules import RULES_FILE, BillingRules
 from schemas.errors import MeterbeamError
 from schemas.tariff_version import Tariff
 from schemas.yaml_model import parse_yaml, read_yaml
 
-__all__ = ["load_tariff", "load_tariffs", "parse_tariff"]
+__all__ = ["load_billing_rules", "load_tariff", "load_tariffs", "parse_tariff"]
 
 WHAT = "a tariff"
 
@@ -36,6 +37,16 @@ def load_tariff(path: Path) -> Tariff:
     return read_yaml(path, Tariff, WHAT)
 
 
+def load_billing_rules(folder: Path) -> BillingRules:
+    """What a tariff folder says beside tariffs; empty rules where it has no such file.
+
+    Raises:
+        MeterbeamError: It is wrong; names the line.
+    """
+    path = folder.joinpath(RULES_FILE)
+    return read_yaml(path, BillingRules, "billing rules") if path.is_file() else BillingRules()
+
+
 def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
     """All tariff versions below a folder, by id, each id's in the order they come into force.
 
@@ -46,6 +57,8 @@ def load_tariffs(folder: Path) -> dict[str, list[Tariff]]:
         raise MeterbeamError(str(folder), "no folder", "a folder of tariff YAML files")
     found: dict[str, list[tuple[Tariff, Path]]] = {}
     for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        if path == folder.joinpath(RULES_FILE):
+            continue
         tariff = load_tariff(path)
         found.setdefault(tariff.id, []).append((tariff, path))
     for name, versions in found.items():

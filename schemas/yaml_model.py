@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from schemas.errors import MeterbeamError
 
-__all__ = ["Address", "MisfitError", "parse_yaml", "read_yaml"]
+__all__ = ["Address", "MisfitError", "Part", "parse_yaml", "read_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 Address = tuple[int | str, ...]
 LONGEST = 120
 """Characters shown of a wrong value."""
+
+
+class Part(BaseModel):
+    """A frozen part of a file, without unknown fields, that takes no ``true`` for a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _no_boolean_as_number(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        wrong = [
+            InitErrorDetails(
+                type=PydanticCustomError("boolean", "a number, not true or false"), loc=(name,), input=value
+            )
+            for name, value in (data.items() if isinstance(data, dict) else ())
+            if isinstance(value, bool) and not _takes_boolean(cls, name)
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return handler(data)
+
+
+def _takes_boolean(model: type[BaseModel], name: str) -> bool:
+    """Whether a field is one of true or false; a field that is unknown is refused elsewhere."""
+    fields = {field.alias or key: field for key, field in model.model_fields.items()}
+    return name not in fields or fields[name].annotation is bool
 
 
 class MisfitError(ValueError):

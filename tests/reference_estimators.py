@@ -18,7 +18,7 @@ Values = list[int | None]
 
 def lacks(slot: Slot) -> bool:
     """Whether a slot would be absent if it were expected."""
-    return slot.missing or slot.negative or slot.suspect
+    return slot.missing or slot.failed
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Written from ``docs/vee.md`` with plain loops over Python integers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,7 @@ from fractions import Fraction
 from models.series import RULES, SeriesFacts
 from schemas.quality import Flag, Method
 from schemas.rulepack import RulePack
+from schemas.rules import Rules
 
 REACH = 35
 """Days looked back by like days, runs and prolonged estimation."""
@@ -33,8 +35,14 @@ class Slot:
     expected: bool
     disconnected: bool
     limit: int
+    served: bool = True
+    inactive: bool = False
+    marks: set[str] = field(default_factory=set)
+    void: bool = False
     touched: bool = False
     whole_outage: bool = False
+    high: bool = False
+    failed: bool = False
     negative: bool = False
     over_capacity: bool = False
     spike: bool = False
@@ -49,17 +57,18 @@ class Slot:
     @property
     def missing(self) -> bool:
         """No value, and nothing that explains it; means what it says on expected days only."""
-        return self.value is None and not self.whole_outage and not self.disconnected
+        return self.value is None and self.served and not self.whole_outage and not self.disconnected
 
     @property
     def suspect(self) -> bool:
         """A value that only a register can save."""
-        return self.spike or self.over_capacity
+        return self.high and not self.void
 
     @property
     def good(self) -> bool:
         """A value that others may lean on."""
-        doubtful = self.negative or self.suspect or self.external or self.touched
+        outlier = self.negative or self.spike or self.over_capacity
+        doubtful = outlier or self.failed or self.external or self.touched
         return self.value is not None and not doubtful
 
     @property
@@ -99,7 +108,7 @@ class Series:
 
     def find(self, rule: str, day: int, start: int, end: int, seen: int, expected: int) -> None:
         """Note a finding, if its day is expected."""
-        if self.days[day][0].expected:
+        if any(slot.expected for slot in self.days[day]):
             self.findings.append((RULES.index(rule), self.row, day, start, end, seen, expected))
 
     def averaged(self, day: int) -> list[int]:
@@ -141,6 +150,7 @@ def read_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
     slots = []
     for column in range(grid.slots):
         day, start = int(grid.day_of_slot[column]), int(grid.starts[column])
+        served = facts.unserved is None or not facts.unserved[row, column]
         slot = Slot(
             column=column,
             start=start,
@@ -150,9 +160,11 @@ def read_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
             value=int(facts.value[row, column]) if facts.have[row, column] else None,
             external=facts.external is not None and bool(facts.external[row, column]),
             conflict=facts.conflict is not None and bool(facts.conflict[row, column]),
-            expected=bool(facts.expected[row, day]),
+            expected=bool(facts.expected[row, day]) and served,
+            served=served,
             disconnected=facts.disconnected is not None and bool(facts.disconnected[row, day]),
             limit=0 if facts.capacity is None else int(facts.capacity[row, day]),
+            inactive=facts.inactive is not None and bool(facts.inactive[row, day]),
         )
         slots.append(slot)
     outages = facts.outages
@@ -189,6 +201,13 @@ def screen(series: Series) -> None:
         for slot in slots:
             if slot.value is not None and not slot.negative and not slot.external:
                 slot.spike = (slot.value - third) * 1000 > permille * third
+    fails = {
+        name: getattr(series.pack.rules, name).severity == "fail"
+        for name in ("negative", "spike", "over_capacity")
+    }
+    for slot in series.slots:
+        slot.high = (slot.spike and fails["spike"]) or (slot.over_capacity and fails["over_capacity"])
+        slot.failed = slot.high or slot.void or (slot.negative and fails["negative"])
     series.eligible = [all(slot.good and not slot.disconnected for slot in slots) for slots in series.days]
 
 
@@ -231,8 +250,8 @@ def judge_usage(series: Series) -> None:
         if len(before) < averages.min_days or any(slot.value is None for slot in slots):
             continue
         usual, used = sum(total(series.days[other]) for other in before), total(slots)
-        high = used * len(before) > rules.high_usage.factor * usual
-        low = used * len(before) * rules.low_usage.divisor < usual
+        high = rules.high_usage is not None and used * len(before) > rules.high_usage.factor * usual
+        low = rules.low_usage is not None and used * len(before) * rules.low_usage.divisor < usual
         for hit, rule, flag in ((high, "high_usage", Flag.HIGH_USAGE), (low, "low_usage", Flag.LOW_USAGE)):
             if hit:
                 average = half_away(usual, len(before))
@@ -241,10 +260,16 @@ def judge_usage(series: Series) -> None:
                     slot.flags |= flag
 
 
+def run_length(rules: Rules, *, zero: bool, interval_s: int) -> int | None:
+    """Shortest run that counts, in slots; None where the pack has no such rule."""
+    if zero:
+        return None if rules.zero_run is None else -(-rules.zero_run.hours * HOUR_S // interval_s)
+    return None if rules.flat_line is None else rules.flat_line.slots
+
+
 def judge_runs(series: Series) -> None:
     """Zero runs and flat lines, as each day sees them."""
-    interval = series.facts.grid.interval_s
-    zero_slots = -(-series.pack.rules.zero_run.hours * HOUR_S // interval)
+    interval, rules = series.facts.grid.interval_s, series.pack.rules
     for day in range(len(series.days)):
         seen = [slot for slots in series.days[max(0, day - REACH) : day + 2] for slot in slots]
         runs: list[list[Slot]] = []
@@ -258,7 +283,14 @@ def judge_runs(series: Series) -> None:
                 runs.append([slot])
         for run in runs:
             zero = run[0].value == 0
-            least = zero_slots if zero else series.pack.rules.flat_line.slots
+            least = run_length(rules, zero=zero, interval_s=interval)
+            if least is None:
+                continue
+            flat = rules.flat_line
+            if not zero and flat is not None and len(run) < flat.coarse_slots:
+                step = math.gcd(*(slot.value or 0 for slot in seen))
+                if abs(run[0].value or 0) < flat.min_steps * step:
+                    continue
             today = [slot for slot in run if slot.day == day]
             if len(run) < least or not today:
                 continue
@@ -274,7 +306,8 @@ def judge_prolonged(series: Series) -> None:
     def in_row(day: int) -> bool:
         slots = series.days[day]
         explained = slots[0].disconnected or all(slot.whole_outage for slot in slots)
-        return slots[0].expected and not explained and not any(slot.good for slot in slots)
+        expected = any(slot.expected for slot in slots)
+        return expected and not explained and not any(slot.good for slot in slots)
 
     allowed = series.pack.rules.prolonged_estimation.days
     for day, slots in enumerate(series.days):

@@ -2,7 +2,8 @@
 
 Slow and obvious on purpose: the vectorised kernels are compared with it bit by bit. It shares nothing with
 them but the facts, the result and the calendar. ``reference_validation.py`` is its first half,
-``reference_estimators.py`` holds the estimators.
+``reference_rules.py`` holds rules of events, siblings and history,
+``reference_estimators.py`` the estimators.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from models.series import Findings, SeriesFacts, SeriesResult
 from schemas.quality import SCALED, Flag, Method, Quality
 from schemas.rulepack import RulePack
 from tests.reference_estimators import ESTIMATORS, Gap, lacks
+from tests.reference_rules import judge_history, judge_leaks, judge_tou, mark_findings, mark_slots
 from tests.reference_validation import (
     Interval,
     Series,
@@ -66,7 +68,9 @@ def read_intervals(series: Series) -> None:
         series.intervals.append(Interval(start, end, advance, resolution, usable, overlapping, whole))
         expected = [slot for slot in overlapping if slot.expected]
         if not usable and expected:
-            series.find("read_interval", expected[0].day, start, end, advance, 0)
+            one_meter = int(reads.version[first, 1]) == int(reads.version[last, 0])
+            rule = "register_decreased" if one_meter and advance < 0 else "read_interval"
+            series.find(rule, expected[0].day, start, end, advance, 0)
 
 
 # Estimates --------------------------------------------------------------------------------------------------
@@ -138,7 +142,7 @@ def settle(series: Series, interval: Interval) -> None:
     for slot in suspects:
         slot.kept = slot not in others
 
-    externals = [slot for slot in actual if slot.external]
+    externals = [slot for slot in actual if slot.external and slot.final >= 0]
     if series.pack.estimation.scale_external:
         fixed -= total(externals)
         others = sorted(others + externals, key=lambda slot: slot.column)
@@ -184,14 +188,10 @@ def scale(slots: list[Slot], target: int) -> None:
 def worth(series: Series, slot: Slot) -> tuple[Quality, Method]:
     """Quality and method of a slot's final value."""
     rules = series.pack.rules
-    severities = {
-        Flag.CONFLICT: rules.conflict,
-        Flag.ZERO_RUN: rules.zero_run,
-        Flag.FLAT_LINE: rules.flat_line,
-        Flag.HIGH_USAGE: rules.high_usage,
-        Flag.LOW_USAGE: rules.low_usage,
-        Flag.SUM_CHECK: rules.sum_check,
-    }
+    names = [str(flag.name).lower() for flag in Flag if slot.flags & flag]
+    if not series.facts.instantaneous[series.row]:
+        names = ["power_failure" if name == "outage" else name for name in names]
+    judged = [getattr(rules, name) for name in names if name in type(rules).model_fields]
     if slot.zero:
         return Quality.VALIDATED, Method.ZERO
     if slot.absent and not slot.kept:
@@ -203,7 +203,7 @@ def worth(series: Series, slot: Slot) -> tuple[Quality, Method]:
     if slot.external:
         scaled = slot.method is Method.EXTERNAL_SCALED
         return Quality.ESTIMATED, Method.EXTERNAL_SCALED if scaled else Method.EXTERNAL
-    doubted = any(slot.flags & flag and rule.severity != "info" for flag, rule in severities.items())
+    doubted = any(rule is not None and rule.severity != "info" for rule in judged)
     if slot.kept or doubted:
         return Quality.QUESTIONABLE, Method.NONE
     return (Quality.VERIFIED if slot.verified else Quality.VALIDATED), Method.NONE
@@ -212,13 +212,17 @@ def worth(series: Series, slot: Slot) -> tuple[Quality, Method]:
 def run_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
     """Every step for one series."""
     series = read_series(facts, pack, row)
+    mark_slots(series)
     screen(series)
     screen_findings(series)
+    mark_findings(series)
     if facts.instantaneous[row]:
         for slot in series.slots:
-            slot.absent = slot.expected and (slot.value is None or slot.negative or slot.suspect)
+            slot.absent = slot.expected and (slot.value is None or slot.failed)
         return series
     judge_usage(series)
+    judge_history(series)
+    judge_leaks(series)
     judge_runs(series)
     judge_prolonged(series)
     read_intervals(series)
@@ -226,6 +230,7 @@ def run_series(facts: SeriesFacts, pack: RulePack, row: int) -> Series:
     for interval in series.intervals:
         if interval.usable:
             settle(series, interval)
+            judge_tou(series, interval)
     return series
 
 

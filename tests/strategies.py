@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.calendar import DAY_S, DayGrid, day_date, epoch_day
-from models.series import Outages, Reads, SeriesFacts
+from models.series import EVENT_RULES, EventMarks, Outages, Reads, Repeats, SeriesFacts, TouReads
 from schemas.rulepack import RulePack, load_rule_pack
 
 CLOCK_CHANGES = {
@@ -24,7 +24,8 @@ CLOCK_CHANGES = {
 
 INTERVALS = (900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 
-Severity = st.sampled_from(["info", "questionable"])
+Severity = st.sampled_from(["info", "questionable", "hold-billing"])
+AnySeverity = st.sampled_from(["info", "questionable", "fail", "hold-billing"])
 
 
 @st.composite
@@ -37,16 +38,26 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
     rules: dict[str, Any] = pack["rules"]
     for name in ("missing", "conflict", "zero_run", "flat_line", "high_usage", "low_usage", "sum_check"):
         rules[name]["severity"] = draw(Severity)
+    for name in ("negative", "spike", "over_capacity"):
+        rules[name]["severity"] = draw(st.sampled_from(["fail", "fail", "fail", "questionable", "info"]))
     rules["spike"] |= {
         "max_excess": draw(st.sampled_from(["1.8", "0.5", "0", "2.345"])),
         "min_third_peak_kw": draw(st.sampled_from(["0.1", "0", "0.333"])),
     }
     rules["zero_run"]["hours"] = draw(st.sampled_from([48, 1, 7, 24]))
-    rules["flat_line"]["slots"] = draw(st.sampled_from([24, 3, 5]))
+    rules["flat_line"] |= {
+        "slots": draw(st.sampled_from([24, 3, 5])),
+        "min_steps": draw(st.sampled_from([1, 1, 2, 5])),
+        "coarse_slots": draw(st.sampled_from([240, 6, 12])),
+    }
     rules["high_usage"]["factor"] = draw(st.sampled_from([3, 1, 2]))
     rules["low_usage"]["divisor"] = draw(st.sampled_from([10, 1, 2]))
     rules["prolonged_estimation"]["days"] = draw(st.sampled_from([3, 1, 5]))
     rules["sum_check"]["tolerance"] = draw(st.sampled_from(["0.02", "0", "0.1255", "1"]))
+    for name in ("zero_run", "flat_line", "high_usage", "low_usage"):
+        if draw(st.integers(0, 9)) == 9:
+            rules[name] = None
+    rules |= draw(_later_rules())
     pack["averages"] = {
         "days": draw(st.sampled_from([28, 5, 35])),
         "min_days": draw(st.sampled_from([5, 1, 3])),
@@ -68,6 +79,39 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
     gaps = st.sampled_from([62, 3, 10])
     pack["registers"] = {"max_read_gap_days": max_read_gap_days or draw(gaps)}
     return RulePack.model_validate(pack)
+
+
+@st.composite
+def _later_rules(draw: st.DrawFn) -> dict[str, Any]:
+    """Rules that a pack may leave out, with parameters that short series already reach."""
+    rules: dict[str, Any] = {
+        name: {"severity": draw(AnySeverity)}
+        for name in (
+            "stale_snapshot", "test_mode", "meter_id_mismatch", "pulse_overflow", "reverse_rotation",
+            "clock_changed", "power_failure", "sibling_missing",
+        )
+    }  # fmt: skip
+    rules |= {
+        "tou_registers": {"severity": "info", "tolerance": draw(st.sampled_from(["0", "0.02"]))},
+        "reactive_without_active": {"severity": draw(AnySeverity), "min_rate": draw(_amount)},
+        "disconnected_usage": {"severity": draw(AnySeverity), "min_usage": draw(_amount)},
+        "inactive_usage": {"severity": draw(AnySeverity), "min_usage": draw(_amount)},
+        "historical_max": {
+            "severity": draw(Severity), "max_excess": draw(st.sampled_from(["0", "0.1", "0.5"])),
+            "min_rate": draw(_amount),
+        },
+        "high_slot": {"severity": draw(Severity), "factor": draw(st.sampled_from([1, 2, 5]))},
+        "leak": {
+            "severity": draw(Severity), "days": draw(st.sampled_from([1, 2, 4])), "min_rate": draw(_amount),
+        },
+    }  # fmt: skip
+    for name in rules:
+        if draw(st.integers(0, 9)) == 9:
+            rules[name] = None
+    return rules
+
+
+_amount = st.sampled_from(["0", "0", "0.1", "1.5"])
 
 
 @st.composite
@@ -94,10 +138,15 @@ class _Meter:
     expected: NDArray[np.bool_]
     disconnected: NDArray[np.bool_]
     capacity: NDArray[np.int64]
+    inactive: NDArray[np.bool_]
     one_directional: bool
     level: int
+    unserved: NDArray[np.bool_]
     outages: list[tuple[int, int]] = field(default_factory=list)
     reads: list[tuple[int, ...]] = field(default_factory=list)
+    events: list[tuple[int, int, int]] = field(default_factory=list)
+    repeats: list[int] = field(default_factory=list)
+    tou: list[tuple[int, ...]] = field(default_factory=list)
 
 
 @st.composite
@@ -123,8 +172,10 @@ def _meters(draw: st.DrawFn, grid: DayGrid) -> _Meter:
         np.ones(days, np.bool_),
         np.zeros(days, np.bool_),
         np.zeros(days, np.int64),
+        np.zeros(days, np.bool_),
         one_directional,
         level,
+        never.copy(),
     )
 
 
@@ -145,8 +196,20 @@ KINDS = (
     "outage_gap",
     "disconnected",
     "unexpected",
+    "part_day",
     "capacity",
+    "inactive",
+    "event",
+    "event",
+    "repeat",
+    "idle",
 )
+
+
+def _part_of_day(draw: st.DrawFn, grid: DayGrid, slot: int) -> slice:
+    """A day up to a slot of it, or from it on; never the whole day."""
+    begin, end = grid.offsets[grid.day_of_slot[slot] : grid.day_of_slot[slot] + 2].tolist()
+    return slice(begin, slot) if slot > begin and draw(st.booleans()) else slice(max(slot, begin + 1), end)
 
 
 @st.composite
@@ -189,10 +252,24 @@ def _incidents(draw: st.DrawFn, meter: _Meter) -> None:
         meter.disconnected[days] = True
         if draw(st.booleans()):
             meter.have[here] = False
+    elif kind == "inactive":
+        meter.disconnected[days] = meter.inactive[days] = True
+    elif kind == "event":
+        rule = draw(st.integers(0, len(EVENT_RULES) - 1))
+        meter.events.append((rule, *_outage(draw, grid, first, draw(st.sampled_from([0, 1, length])))))
+    elif kind == "repeat":
+        second = min(first + 1, grid.slots - 1)
+        meter.value[second] += meter.value[first]
+        meter.value[first] = draw(st.sampled_from([0, 0, 0, 1]))
+        meter.repeats.append(int(grid.starts[first]) + draw(st.sampled_from([0, 0, 0, 1])))
+    elif kind == "idle":
+        meter.value[here] = meter.truth[here] = 0
     elif kind == "unexpected":
         meter.expected[days] = False
         if draw(st.booleans()):
             meter.have[here] = False
+    elif kind == "part_day":
+        meter.unserved[_part_of_day(draw, grid, first)] = True
     else:
         meter.capacity[days] = (
             int(np.quantile(np.abs(meter.value), draw(st.sampled_from([0.5, 0.9, 0.98])))) + 1
@@ -262,6 +339,34 @@ def _read_rows(draw: st.DrawFn, meter: _Meter) -> list[tuple[int, ...]]:
 
 
 @st.composite
+def _tou_rows(draw: st.DrawFn, meter: _Meter) -> list[tuple[int, ...]]:
+    """Reads of two TOU registers beside those of the total: (register, at, value, modulus, resolution)."""
+    if not draw(st.booleans()):
+        return []
+    rows: list[tuple[int, ...]] = []
+    for at, value, modulus, resolution, *_ in meter.reads:
+        day = max(value, 0) * 2 // 3
+        parts = [day, max(value, 0) - day]
+        mishap = draw(st.integers(0, 9))
+        if mishap == 9:
+            parts[1] += draw(st.sampled_from([1, meter.level, 100 * meter.level]))
+        for register, part in enumerate(parts):
+            if mishap != 8 or register:
+                rows.append((register, at, -1 if mishap == 7 else part, modulus, resolution))
+        if mishap == 6:
+            rows.append((0, at + 1, day, modulus, resolution))
+    return sorted(rows)
+
+
+CHANNEL_SETS = (
+    ("cold_water", "volume", "export", "heat"),
+    ("import", "reactive_import", "export", "volume"),
+    ("volume", "import", "reactive_export", "net"),
+)
+"""Channels of four series: any of them may belong to one meter."""
+
+
+@st.composite
 def series_facts(
     draw: st.DrawFn,
     *,
@@ -269,6 +374,7 @@ def series_facts(
     max_series: int = 4,
     max_incidents: int = 12,
     instantaneous: bool = True,
+    channels: bool = False,
 ) -> SeriesFacts:
     """Series on one grid with gaps, spikes, runs, outages, registers and all that, in any mixture."""
     laid = draw(grids() if grid is None else grid)
@@ -278,10 +384,16 @@ def series_facts(
         for _ in range(draw(st.integers(0, max_incidents))):
             draw(_incidents(meter))
         meter.reads = draw(_read_rows(meter))
+        meter.tou = draw(_tou_rows(meter))
         meters.append(meter)
     holidays = draw(st.sets(st.integers(laid.first_day, laid.last_day), max_size=3))
     at_all = instantaneous and draw(st.integers(0, 5)) == 5
-    return assemble(meters, laid, frozenset(holidays), [at_all and i % 2 == 0 for i in range(len(meters))])
+    facts = assemble(meters, laid, frozenset(holidays), [at_all and i % 2 == 0 for i in range(len(meters))])
+    if not channels and draw(st.booleans()):
+        return facts
+    names = draw(st.sampled_from(CHANNEL_SETS)) * 2
+    numbers = sorted(draw(st.lists(st.integers(0, 1), min_size=len(meters), max_size=len(meters))))
+    return replace(facts, meter=np.array(numbers, np.int64), channels=names[: len(meters)])
 
 
 def assemble(
@@ -293,26 +405,38 @@ def assemble(
         table = np.stack(rows)
         return table if table.any() else None
 
-    have = np.stack([m.have for m in meters])
+    expected = np.stack([m.expected for m in meters])
+    unserved = np.stack([m.unserved for m in meters]) & np.repeat(expected, grid.lengths, axis=1)
+    whole = np.array([[day.all() for day in np.split(row, grid.offsets[1:-1])] for row in unserved])
+    expected, unserved = expected & ~whole, unserved & ~np.repeat(whole, grid.lengths, axis=1)
+    have = np.stack([m.have for m in meters]) & ~unserved
     outages = [(i, *outage) for i, m in enumerate(meters) for outage in sorted(m.outages)]
     reads = [(i, *row) for i, m in enumerate(meters) for row in m.reads]
     gone = np.array(outages, np.int64).reshape(len(outages), 3)
     read = np.array(reads, np.int64).reshape(len(reads), 7)
     row, at, register, modulus, resolution = np.ascontiguousarray(read[:, :5].T)
+    events = sorted((rule, i, start, end) for i, m in enumerate(meters) for rule, start, end in m.events)
+    repeats = sorted({(i, at) for i, m in enumerate(meters) for at in m.repeats})
+    tou = [(i, *row) for i, m in enumerate(meters) for row in m.tou]
     return SeriesFacts(
         grid=grid,
         value=np.where(have, np.stack([m.value for m in meters]), 0),
         have=have,
-        expected=np.stack([m.expected for m in meters]),
+        expected=expected,
         one_directional=np.array([m.one_directional for m in meters], np.bool_),
         instantaneous=np.array(instantaneous, np.bool_),
-        external=some([m.external & m.have for m in meters]),
+        external=some([m.external & here for m, here in zip(meters, have, strict=True)]),
         conflict=some([m.conflict for m in meters]),
         disconnected=some([m.disconnected for m in meters]),
         capacity=some([m.capacity for m in meters]),
+        inactive=some([m.inactive for m in meters]),
+        events=EventMarks(*np.ascontiguousarray(np.array(events, np.int64).reshape(len(events), 4).T)),
+        repeats=Repeats(*np.ascontiguousarray(np.array(repeats, np.int64).reshape(len(repeats), 2).T)),
+        tou=TouReads(*np.ascontiguousarray(np.array(tou, np.int64).reshape(len(tou), 6).T)),
         outages=Outages(*np.ascontiguousarray(gone.T)),
         reads=Reads(row, at, register, modulus, resolution, version=read[:, 5:]),
         holidays=holidays,
+        unserved=unserved if unserved.any() else None,
     )
 
 

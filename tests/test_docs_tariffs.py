@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.tariff import parse_tariff
+from schemas.billing_rules import RULES_FILE
+from schemas.tariff import load_billing_rules, parse_tariff
 from schemas.tariff_charges import STAGE
 
 PAGE = (Path(__file__).parent.parent / "docs" / "tariffs.md").read_text("utf-8")
@@ -26,9 +27,14 @@ charges:
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_examples_are_tariffs(number: int) -> None:
+def test_examples_are_tariffs(number: int, tmp_path: Path) -> None:
     """Whole files stand alone; charges stand in a tariff with the periods and events of the page."""
     example = EXAMPLES[number]
+    if example.startswith("loads:"):
+        (tmp_path / RULES_FILE).write_text(example)
+        rules = load_billing_rules(tmp_path)
+        assert all(getattr(rules, field) for field in type(rules).model_fields)
+        return
     whole = example.startswith("id:")
     parse_tariff(example if whole else BASE + example, f"example {number + 1}")
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from schemas.arrow import DEAD_LETTERS
 from transforms.avro_container import Block, Buffer, Damage, Header
 from transforms.avro_decode import Decoded, Decoder
+from transforms.storage import whole_file
 
 __all__ = ["MAX_INLINE", "DeadLetters"]
 
@@ -65,9 +66,8 @@ class DeadLetters:
             data = path.read_bytes()
         else:
             keep_in.mkdir(parents=True, exist_ok=True)
-            draft = keep_in / f"{name}.tmp"
-            shutil.copyfile(path, draft)
-            draft.replace(keep_in / name)
+            with path.open("rb") as file, whole_file(keep_in / name) as out:
+                shutil.copyfileobj(file, out)
             reason = f"{reason} (kept as {keep_in.name}/{name})"
         self._add(offset, None, "file", reason, data, 0, 0)
         self.undecodable_rows += rows

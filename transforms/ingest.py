@@ -30,6 +30,7 @@ from transforms.dead_letters import DeadLetters
 from transforms.ingest_plan import FileSplit, decoder_for, opened, plan_splits
 from transforms.raw_codec import write_raw_file
 from transforms.raw_stats import NEVER_LATE, RawStats, raw_stats
+from transforms.storage import place
 
 __all__ = ["FileSplit", "IngestReceipt", "OnError", "RawFile", "RawWriter", "ingest_split", "plan_splits"]
 
@@ -180,7 +181,7 @@ def ingest_split(
         MeterbeamError: The file cannot be read, or changed since it was planned.
     """
     letters = DeadLetters(split.path)
-    raw = Path(raw_dir)
+    raw = place(raw_dir)
     if split.refused is not None:
         if on_error == "stop":
             raise split.error()

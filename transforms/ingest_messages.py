@@ -18,6 +18,7 @@ from transforms.datums import DatumCount, DecodedDatums, decode_datums
 from transforms.ingest import IngestReceipt, OnError, RawWriter
 from transforms.ingest_plan import FileSplit
 from transforms.raw_stats import NEVER_LATE
+from transforms.storage import place
 
 __all__ = ["MessageBatch", "ingest_messages"]
 
@@ -106,7 +107,7 @@ def ingest_messages(
     split = batch.split()
     receipts = []
     for kind, count in sorted(found.counts.items()):
-        writer = RawWriter(Path(raw_dir) / kind.value, kind, _stem(split), shards, arrived_by)
+        writer = RawWriter(place(raw_dir) / kind.value, kind, _stem(split), shards, arrived_by)
         if kind in found.tables:
             writer.add(found.tables[kind], count.readings - count.dead_readings)
             writer.flush()

@@ -2,14 +2,13 @@
 
 Interval files are Arrow IPC, lz4. The values of a batch are narrowed to the fewest bytes that hold all of
 the file's (1, 2, 4 or 8, two's complement) and stored a byte plane a column: high bytes hardly change
-from slot to slot and compress to almost nothing. Doubles take eight planes. Other kinds are Parquet with
-one row group a shard. Both name their shards, in batch order, in the schema metadata ``shards``.
+from slot to slot and compress to almost nothing. Doubles take eight planes. Other kinds are Parquet, lz4,
+with one row group a shard. Both name their shards, in batch order, in the schema metadata ``shards``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from schemas.arrow import RAW, RAW_INTERVALS
 from schemas.errors import MeterbeamError
 from schemas.records import Kind
+from transforms.storage import ObjectPath, place, source, whole_file
 
 __all__ = ["decode_raw_intervals", "encode_raw_intervals", "raw_shards", "read_raw_shards", "write_raw_file"]
 
@@ -43,6 +43,8 @@ _ROW_COLUMNS = (
 )
 _WIDTHS = (1, 2, 4, 8)
 _SHARDS = b"shards"
+FEW_RUNS = 8
+"""Rows are moved run by run where a run has this many rows or more on average."""
 _BYTES = pa.list_(pa.uint8())
 
 
@@ -73,26 +75,22 @@ def _narrowest(items: list[pa.Array]) -> int:
 
 
 def _gather(counts: Int, items: list[pa.Array], order: Int, kind: Any) -> NDArray[Any]:
-    """All items as one array of ``kind``, their rows (of ``counts`` items) in ``order``; nulls as zero."""
-    total = int(counts.sum())
-    out = np.empty(total, kind)
-    if total == 0:
-        return out
-    width = int(counts[0])
-    if width and bool((counts == width).all()):
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        table, row = out.reshape(-1, width), 0
-        for array in items:
-            block = _plain(array).reshape(-1, width)
-            table[place[row : row + len(block)]] = block
-            row += len(block)
-        return out
-    flat = np.concatenate([_plain(array).astype(kind, copy=False) for array in items])
-    first = np.cumsum(counts) - counts
+    """All items as one array of ``kind``, their rows (of ``counts`` items) in ``order``; nulls as zero.
+
+    Rows that stay side by side move together: a file written meter by meter moves a meter at a time.
+    """
+    plain = [_plain(array) for array in items]
+    flat = plain[0] if len(plain) == 1 else np.concatenate(plain, dtype=kind, casting="same_kind")
+    first = np.concatenate([[0], np.cumsum(counts)])
+    heads = np.flatnonzero(np.diff(order, prepend=-2) != 1)
+    lasts = np.append(heads[1:], len(order)) - 1
+    if len(heads) * FEW_RUNS < len(order):
+        bounds = zip(first[order[heads]].tolist(), first[order[lasts] + 1].tolist(), strict=True)
+        return np.concatenate([flat[low:high] for low, high in bounds], dtype=kind, casting="same_kind")
     taken = counts[order]
     ends = np.cumsum(taken)
-    return flat[np.repeat(first[order] - (ends - taken), taken) + np.arange(total)]
+    places = np.repeat(first[order] - (ends - taken), taken) + np.arange(int(taken.sum()))
+    return flat.astype(kind, copy=False)[places]
 
 
 def _plain(items: pa.Array) -> NDArray[Any]:
@@ -233,20 +231,12 @@ def write_raw_file(path: Path, kind: Kind, table: pa.Table, shard: NDArray[np.in
     starts = np.cumsum(counts) - counts
     bounds = list(zip(starts.tolist(), counts.tolist(), strict=True))
     metadata = {_SHARDS: json.dumps(present.tolist()).encode()}
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as out:
-            if kind is Kind.INTERVALS:
-                _write_ipc(out, encode_raw_intervals(table, order), metadata, bounds)
-            else:
-                _write_parquet(out, table.take(pa.array(order)), metadata, bounds)
-            out.flush()
-            os.fsync(out.fileno())
-        size = draft.stat().st_size
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return size
+    with whole_file(path) as out:
+        if kind is Kind.INTERVALS:
+            _write_ipc(out, encode_raw_intervals(table, order), metadata, bounds)
+        else:
+            _write_parquet(out, table.take(pa.array(order)), metadata, bounds)
+        return out.tell()
 
 
 def _write_ipc(
@@ -262,8 +252,18 @@ def _write_ipc(
 def _write_parquet(
     out: Any, table: pa.Table, metadata: dict[bytes, bytes], bounds: list[tuple[int, int]]
 ) -> None:
+    """Times and counts as differences, the rest by dictionaries: small, and small row groups stay cheap."""
     table = table.replace_schema_metadata(metadata)
-    with pq.ParquetWriter(out, table.schema, compression="zstd", compression_level=1) as writer:
+    numbers = [field.name for field in table.schema if field.type == pa.int64()]
+    others = [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in table.schema
+        if field.type != pa.int64()
+    ]
+    encoding = dict.fromkeys(numbers, "DELTA_BINARY_PACKED")
+    with pq.ParquetWriter(
+        out, table.schema, compression="lz4", use_dictionary=others, column_encoding=encoding
+    ) as writer:
         for start, rows in bounds:
             writer.write_table(table.slice(start, rows), row_group_size=max(rows, 1))
 
@@ -284,10 +284,9 @@ def raw_shards(path: Path, kind: Kind) -> list[int]:
     Raises:
         MeterbeamError: It is not a file of the raw zone.
     """
-    if kind is Kind.INTERVALS:
-        with pa.memory_map(str(path)) as source:
-            return _shards(path, pa.ipc.open_file(source).schema)
-    return _shards(path, pq.read_schema(path))
+    with source(path) as file:
+        schema = pa.ipc.open_file(file).schema if kind is Kind.INTERVALS else pq.read_schema(file)
+        return _shards(path, schema)
 
 
 def read_raw_shards(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) -> tuple[pa.Table, Int]:
@@ -303,8 +302,7 @@ def read_raw_shards(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) ->
     rows = np.zeros(len(paths), np.int64)
     pieces: list[Any] = []
     for number, path in enumerate(paths):
-        status = path.stat()
-        file = _opened(str(path), kind, status.st_mtime_ns, status.st_size)
+        file = _opened(str(path), kind, *_mark(path))
         for at in sorted(file.batch_of[shard] for shard in shards if shard in file.batch_of):
             piece = (
                 file.reader.get_batch(at)
@@ -324,15 +322,23 @@ class _RawFile:
     batch_of: dict[int, int]
 
 
+def _mark(path: Path) -> tuple[int, int]:
+    """What changes with a file. One request a file and call would be dear: an object is never rewritten."""
+    if isinstance(path, ObjectPath):
+        return 0, 0
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @lru_cache(maxsize=256)
 def _opened(path: str, kind: Kind, _changed: int, _size: int) -> _RawFile:
     """An open raw file: every shard reads every file, and opening costs as much as reading."""
     if kind is Kind.INTERVALS:
         options = pa.ipc.IpcReadOptions(use_threads=False)
         # Read, not mapped: mapped pages of the whole raw zone would count as this process's memory.
-        reader = pa.ipc.open_file(pa.OSFile(path), options=options)
+        reader = pa.ipc.open_file(source(place(path)), options=options)
         shards = _shards(Path(path), reader.schema)
     else:
-        reader = pq.ParquetFile(path)
+        reader = pq.ParquetFile(source(place(path)))
         shards = _shards(Path(path), reader.schema_arrow)
     return _RawFile(reader, {shard: batch for batch, shard in enumerate(shards)})

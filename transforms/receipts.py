@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
+
+from transforms.storage import place, whole_file
 
 __all__ = ["SUFFIX", "WriteReceipts", "read_receipt"]
 
@@ -43,6 +43,5 @@ def read_receipt(file: Path) -> Any:
 
 def _write(receipt: Any, folder: str) -> None:
     name = sha256(repr(receipt.work).encode()).hexdigest()
-    new = Path(folder) / f"{name}.{uuid4().hex}.new"
-    new.write_bytes(pickle.dumps(receipt))
-    os.replace(new, Path(folder) / (name + SUFFIX))
+    with whole_file(place(folder) / (name + SUFFIX)) as out:
+        out.write(pickle.dumps(receipt))

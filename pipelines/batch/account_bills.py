@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from models.bill_cycles import contracts_of
+from models.account_bills import merge_account_bills
+from models.bill_cycles import Contract
+from models.bill_parts import PARTS
 from models.bill_prices import Prices, Tariffs
-from models.bill_run import PARTS, bill_loads, merge_account_bills
-from models.calendar import day_grid
-from models.group_bills import BILLED, contracts
-from models.loads import Loads
+from models.bill_run import bill_loads
+from models.composed_loads import compose
+from models.contracts import ContractBook
+from models.holds import holds_of
 from models.master import MasterData
+from pipelines.batch.day_loads import day_loads
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile
 from pipelines.store.revise import revise
 from schemas.lake import BILLS, DAYS
-from schemas.quality import Quality
 from schemas.tariff import EnergySeries
 
 
@@ -45,26 +44,24 @@ def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None) -> pa.
 
 
 def touched_accounts(
-    master: MasterData, zone: str, meters: set[str], former_closed: int, last_closed: int
+    contracts: ContractBook, meters: set[str], former_closed: int, last_closed: int
 ) -> set[str]:
     """Accounts of meters whose days changed, and of contracts that ended since the last run."""
     accounts = set()
-    for meter, spans in master.spans.items():
-        for contract in contracts_of(meter, spans, zone):
-            ended = contract.last_day is not None and former_closed <= contract.last_day + 1 <= last_closed
-            if meter in meters or ended:
-                accounts.add(contract.account_id)
+    for contract in contracts.every:
+        ended = contract.last_day is not None and former_closed <= contract.last_day + 1 <= last_closed
+        if ended or not meters.isdisjoint(contracts.meters(contract)):
+            accounts.add(contract.account_id)
     return accounts
 
 
 def repriced_accounts(
-    master: MasterData, zone: str, book: Tariffs, fresh: Sequence[tuple[str, int, int]]
+    contracts: ContractBook, book: Tariffs, fresh: Sequence[tuple[str, int, int]]
 ) -> set[str]:
     """Accounts with a tariff that charges by a series, on days on which new prices of it are in force.
 
     Args:
-        master: Service points.
-        zone: Of the lake.
+        contracts: Of the lake.
         book: Tariffs.
         fresh: (series, first, last epoch day).
     """
@@ -75,12 +72,11 @@ def repriced_accounts(
         if touched:
             days[tariff_id] = min(first for first, _ in touched), max(last for _, last in touched)
     accounts = set()
-    for meter, spans in master.spans.items() if days else ():
-        for contract in contracts_of(meter, spans, zone):
-            first, last = days.get(str(contract.tariff_id), (0, -1))
-            ends = last if contract.last_day is None else contract.last_day
-            if first <= last and contract.first_day <= last and first <= ends:
-                accounts.add(contract.account_id)
+    for contract in contracts.every if days else ():
+        first, last = days.get(str(contract.tariff_id), (0, -1))
+        ends = last if contract.last_day is None else contract.last_day
+        if first <= last and contract.first_day <= last and first <= ends:
+            accounts.add(contract.account_id)
     return accounts
 
 
@@ -88,102 +84,41 @@ def account_parts(
     lake: Lake,
     written: list[PartFile],
     master: MasterData,
+    contracts: Collection[Contract],
     prices: Prices,
-    accounts: set[str],
     last_closed: int,
 ) -> pa.Table:
-    """Shares of every due bill of some accounts, from the day rows of the lake and of this run.
+    """Shares of every due bill of some contracts, from the day rows of the lake and of this run.
 
     Args:
         lake: Read at its last complete run.
         written: Day parts of this run, not yet published.
         master: Service points.
+        contracts: All of their chains, so that states are handed on: they are priced from the first day.
         prices: Tariffs, events and series.
-        accounts: Their meters are priced from the first day on, so that states chain.
         last_closed: Last closed epoch day.
     """
-    zone = lake.config.timezone
-    mine = {
-        meter
-        for meter, spans in master.spans.items()
-        if any(contract.account_id in accounts for contract in contracts_of(meter, spans, zone))
-    }
-    days = _days(lake, written, sorted(mine))
-    tables = [PARTS.empty_table()]
-    for loads in _loads(days, zone):
-        chosen = contracts(master, list(loads.meters), zone)
-        tables.append(bill_loads(loads, chosen, prices, last_closed))
-    table = pa.concat_tables(tables)
-    return table.filter(pc.is_in(table["account_id"], pa.array(sorted(accounts), pa.string())))
+    if not contracts:
+        return PARTS.empty_table()
+    plain = [contract for contract in contracts if not contract.terms]
+    composed = [contract for contract in contracts if contract.terms]
+    meters = {contract.load for contract in plain} | {term.meter_id for c in composed for term in c.terms}
+    days = _days(lake, written, sorted(meters))
+    loads, holds = day_loads(days, lake.config.timezone, master), holds_of(days)
+    tables = [bill_loads([each], plain, prices, last_closed, holds) for each in loads]
+    joined = [compose(each, composed) for each in loads]
+    tables.append(bill_loads(joined, composed, prices, last_closed, holds))
+    return pa.concat_tables(tables)
 
 
 def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
     rows = [lake.current(DAYS.name, meters=meters)]
     for part in written:
         if part.table == DAYS.name:
-            table = pq.read_table(Path(lake.path) / "tables" / DAYS.name / part.path, use_threads=False)
+            table = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema).to_table(
+                use_threads=False
+            )
             rows.append(
                 table.filter(pc.is_in(table["meter_id"], pa.array(meters, pa.string()))).cast(DAYS.schema)
             )
     return latest(pa.concat_tables(rows), DAYS).filter(~pc.field("withdrawn"))
-
-
-def _loads(days: pa.Table, zone: str) -> list[Loads]:
-    """Dense loads of day rows, one a length of interval."""
-    found = []
-    for interval in sorted(pc.unique(days["interval_s"]).to_pylist()):
-        rows = days.filter(pc.equal(days["interval_s"], interval))
-        meters = sorted(set(rows.filter(pc.is_in(rows["channel"], pa.array(BILLED)))["meter_id"].to_pylist()))
-        if meters:
-            found.append(_dense(rows, meters, interval, zone))
-    return found
-
-
-def _dense(rows: pa.Table, meters: list[str], interval: int, zone: str) -> Loads:
-    numbers = rows["local_day"].cast(pa.int32()).to_numpy().astype(np.int64)
-    first, last = int(numbers.min()), int(numbers.max())
-    grid = day_grid(zone, interval, first, last - first + 1)
-    shape = (len(meters), grid.slots)
-    sold = bool(pc.any(pc.equal(rows["channel"], "export")).as_py())
-    imported, exported = np.zeros(shape, np.int64), np.zeros(shape, np.int64) if sold else None
-    missing = np.repeat(grid.lengths[None, :], len(meters), axis=0)
-    estimated = np.zeros((len(meters), grid.days), np.int64)
-    first_day = np.full(len(meters), last + 1, np.int64)
-    sells = np.zeros((len(meters), grid.days), np.bool_)
-    row_of = {meter: row for row, meter in enumerate(meters)}
-    by_channel: dict[str, list[int]] = defaultdict(list)
-    for i, channel in enumerate(rows["channel"].to_pylist()):
-        by_channel[channel].append(i)
-    for channel, at in by_channel.items():
-        if channel not in (*BILLED, "export"):
-            continue
-        part = rows.take(pa.array(at))
-        row = np.array([row_of.get(m, -1) for m in part["meter_id"].to_pylist()], np.int64)
-        day = numbers[at] - first
-        part, row, day = part.filter(pa.array(row >= 0)), row[row >= 0], day[row >= 0]
-        target = exported if channel == "export" else imported
-        lists = part["values"].combine_chunks()
-        flat = pc.fill_null(lists.flatten(), 0).to_numpy()
-        length = grid.lengths[day]
-        base = row * grid.slots + grid.offsets[day]
-        assert target is not None
-        target.ravel()[np.repeat(base - (np.cumsum(length) - length), length) + np.arange(len(flat))] = flat
-        if channel == "export":
-            sells[row, day] = True
-        if channel in BILLED:
-            missing[row, day] = _lost(part, length)
-            estimated[row, day] = part["estimated_slots"].to_numpy()
-            np.minimum.at(first_day, row, day + first)
-    return Loads(grid, meters, imported, exported, sells, first_day, missing, estimated)
-
-
-def _lost(
-    part: pa.Table, length: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """Missing and failed slots of each day row."""
-    worst = (Quality.MISSING, Quality.FAILED)
-    uniform = pc.fill_null(part["quality"], int(Quality.VALIDATED)).to_numpy()
-    lost = np.where(np.isin(uniform, worst), length, 0)
-    for i in np.flatnonzero(part["qualities"].is_valid().to_numpy()).tolist():
-        lost[i] = sum(quality in worst for quality in part["qualities"][i].as_py())
-    return lost.astype(np.int64)

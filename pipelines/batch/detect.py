@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from models.calendar import day_date
+from models.calendar import day_date, local_days
 from models.comparison import Place
 from models.detect import detect
-from models.master import MasterData
+from models.master import FOREVER, MasterData
 from pipelines.batch.detect_events import device_events
+from pipelines.batch.detect_registers import register_reads
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
 from schemas.features import FEATURES
@@ -41,28 +42,45 @@ READ = (
     "day_max",
     "day_min",
     "day_zeros",
+    "day_lone",
     "day_hash",
     "hours",
+    "late",
     "parts",
 )
 """Columns of ``features`` that detection reads."""
 
 
-def places_of(master: MasterData) -> dict[str, Place]:
-    """Latest service-point version of each meter."""
+def places_of(master: MasterData, zone: str) -> dict[str, Place]:
+    """Latest service-point version of each meter, and what any version says of export.
+
+    Args:
+        master: Service points.
+        zone: IANA name of the zone of the local days.
+    """
+    starts = {spans[-1].start for spans in master.spans.values()}
+    since = {start: int(local_days(zone, np.array([min(max(start, 0), FOREVER)]))[0]) for start in starts}
+    generating = {version.account_id for version in master.versions if version.role == "generation"}
     return {
         meter: Place(
             role=spans[-1].version.role,
             feeder_id=spans[-1].version.feeder_id,
             status=spans[-1].version.status.lower(),
-            since=spans[-1].start // 86_400,
+            since=since[spans[-1].start],
+            channels=frozenset(channel for span in spans for channel in span.version.channels),
+            generates=spans[-1].version.account_id in generating,
         )
         for meter, spans in master.spans.items()
     }
 
 
 def detect_parts(
-    run_no: int, features: FeaturePieces, master: MasterData, as_of: int, events: Sequence[str] = ()
+    run_no: int,
+    features: FeaturePieces,
+    master: MasterData,
+    as_of: int,
+    events: Sequence[str] = (),
+    registers: Sequence[str] = (),
 ) -> tuple[list[PartFile], dict[str, Any]]:
     """Run detection and write its parts.
 
@@ -72,13 +90,16 @@ def detect_parts(
         master: Service points.
         as_of: Last closed epoch day.
         events: Raw files of device events.
+        registers: Raw files of register reads.
 
     Returns:
         Parts and the summary.
     """
     moment: date = day_date(max(as_of, 0))
-    lake, places = features.lake, places_of(master)
-    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of))
+    lake = features.lake
+    places = places_of(master, lake.config.timezone)
+    reads = register_reads(lake, registers, master, as_of)
+    result = detect(features, features.weeks, places, moment, device_events(lake, events, as_of), reads)
     tables = (
         (CHANGE_QUEUE, result.change_queue),
         (STATE_QUEUE, result.state_queue),
@@ -134,8 +155,7 @@ class FeaturePieces:
 
     @staticmethod
     def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        rows = ds.dataset(list(paths), schema=FEATURES.schema)
-        return rows.to_table(columns=list(columns), use_threads=False)
+        return dataset(paths, FEATURES.schema).to_table(columns=list(columns), use_threads=False)
 
 
 def _of_same_shards(paths: Sequence[str]) -> list[list[str]]:

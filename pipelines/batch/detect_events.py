@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +29,7 @@ def device_events(lake: Lake, names: Sequence[str], as_of: int) -> DeviceEvents:
         as_of: Last epoch day that counts.
     """
     folder = lake.path / "raw" / Kind.EVENTS.value
-    rows, _ = read_raw_shards([Path(folder / name) for name in names], Kind.EVENTS, range(lake.config.shards))
+    rows, _ = read_raw_shards([folder / name for name in names], Kind.EVENTS, range(lake.config.shards))
     types = pc.unique(rows["event_type"]).to_pylist()
     wanted = [text for text in types if text is not None and event_name(text) in OF_INTEREST]
     rows = rows.filter(pc.is_in(rows["event_type"], pa.array(wanted, rows["event_type"].type)))

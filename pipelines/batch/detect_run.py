@@ -32,8 +32,11 @@ def detect_lake(folder: Path) -> dict[str, Any]:
         files = lake.table("raw_files", ["kind", "name"]).to_pylist()
         names = tuple((row["name"], False) for row in files if row["kind"] == Kind.SERVICE_POINTS)
         master = masters(str(folder), names).data
-        events = [row["name"] for row in files if row["kind"] == Kind.EVENTS]
-        parts, found = detect_parts(run.run_no, FeaturePieces(lake), master, epoch_day(closed), events)
+        events, registers = (
+            [row["name"] for row in files if row["kind"] == kind] for kind in (Kind.EVENTS, Kind.REGISTERS)
+        )
+        features, as_of = FeaturePieces(lake), epoch_day(closed)
+        parts, found = detect_parts(run.run_no, features, master, as_of, events, registers)
         last = runs.slice(runs.num_rows - 1).to_pylist()[0]
         facts = {name: last[name] for name in ("rules", "tariffs", "last_closed")}
         run.commit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -24,6 +24,7 @@ from pipelines.batch.kafka_source import KafkaSource
 from pipelines.batch.landing import landed_files
 from pipelines.batch.workers import Workers, workers
 from pipelines.console import note
+from pipelines.downstream.targets import Push, Pushes
 from pipelines.store.lake import Lake
 from pipelines.store.lock import LakeBusyError
 from schemas.errors import MeterbeamError
@@ -64,11 +65,13 @@ class FollowOptions:
         every: Time between two looks at the source. [s]
         detect_every: Least time between two detect runs. [s]
         once: Stop when everything that has arrived is in.
+        push: Stores to bring up to date after each round.
     """
 
     every: float = 10.0
     detect_every: float = 86_400.0
     once: bool = False
+    push: Sequence[Push] = ()
 
 
 class Source(Protocol):
@@ -236,14 +239,18 @@ def follow(
         MeterbeamError: A round cannot be published; the rounds before it stay.
     """
     follower = _Follower(source, lake, pool, options, how, clock)
+    pushes = Pushes(lake.path, how.push)
     while not stop.asked:
-        if follower.round():
+        took = follower.round()
+        pushes.after_round()
+        if took:
             continue
         if how.once and not source.waiting and not follower.again:
             follower.detect(clock.now())
             if not follower.again:
                 break
         clock.wait(min(how.every, source.patience) if source.waiting else how.every, stop)
+    pushes.finish()
     account = follower.account
     return {
         "lake": str(options.lake),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.assemble import Name, ShardInputs, first_readings
 from models.bill_prices import Events, Prices, PriceSeries
 from models.calendar import day_date, epoch_day
+from models.contracts import ContractBook, contract_book
 from models.dirty import Days, DirtyDays
 from models.master import MasterData, master_data
 from models.place import Account
@@ -29,17 +30,19 @@ from models.shard_scope import (
     whole_meters,
 )
 from models.sharding import shard_of_id
+from pipelines.batch.retired import Retired, retired
 from pipelines.batch.shard_ranges import ShardRange
 from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, write_part
 from pipelines.store.revise import current_days, current_rows, revise
 from pipelines.tariffs.price_records import price_series, priced_days
-from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
+from pipelines.tariffs.tariff_book import billing_rules, event_days, received_tariffs, tariff_book
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, DIRTY_DAYS, SERIES, LakeTable
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 from transforms.raw_codec import read_raw_shards
+from transforms.storage import place
 
 RawNames = tuple[tuple[str, bool], ...]
 """Names of raw files, and whether each came with this run."""
@@ -60,6 +63,7 @@ class ProcessJob:
         limits: Epoch days first … last to process now (``--from``, ``--to``); other dirty days stay so.
         cells: Most slots held densely at once.
         tariffs: Folder of tariff files, named by their content.
+        frozen: Whether raw readings have left the lake, so that there are days that stay as they are.
     """
 
     lake: str
@@ -72,11 +76,12 @@ class ProcessJob:
     limits: Days | None
     cells: int
     tariffs: str | None = None
+    frozen: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether every day of every meter is computed: then bills are priced on the way."""
-        return self.everything and self.limits is None
+        return self.everything and self.limits is None and not self.frozen
 
 
 @dataclass(frozen=True)
@@ -117,22 +122,21 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     inputs = _inputs(shards, job, lake)
     scope, left = _scope(shards, inputs, job, lake)
     shard_run = ShardRun(inputs, job.pack, None if job.whole else scope)
-    of_shard = master_meters(job, lake)
-    meters = sorted(meter for shard in shards.numbers for meter in of_shard.get(shard, ()))
+    meters = _meters(shards, job, lake)
     made = shard_results(shard_run, meters, prices(job), bills=job.whole)
     rows = made.days
     if lake.files(DAYS.name):
-        rows = revise(rows, current_days(lake, scope, shards.__contains__), DAYS)
+        linked = inputs.master.linked
+        rows = revise(rows, current_days(lake, scope, partial(shards.serves, linked=linked)), DAYS)
     written = (
         (DAYS, rows),
         (DETERMINANTS, _changed(DETERMINANTS, made.determinants, lake, scope)),
         (FEATURES, _changed(FEATURES, made.features, lake, weeks_of(scope))),
     )
-    name = f"{shards.first:04d}"
     return ShardReceipt(
         shards=shards,
         parts=tuple(
-            write_part(Path(job.lake), table, job.run_no, name, changed)
+            write_part(place(job.lake), table, job.run_no, shards.name, changed)
             for table, changed in written
             if changed.num_rows
         ),
@@ -152,13 +156,20 @@ def prices(job: ProcessJob) -> Prices:
         book=tariff_book(job.tariffs, _received_tariffs(job.lake, job.raw.get(Kind.TARIFFS, ()))),
         events=_events(job.lake, job.raw.get(Kind.TARIFF_EVENTS, ())),
         series=_series(job.lake, job.raw.get(Kind.PRICES, ())),
+        rules=billing_rules(job.tariffs),
     )
+
+
+def contracts(job: ProcessJob) -> ContractBook:
+    """Who is billed for what, as of a run."""
+    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    return contract_book(master, prices(job).rules, _lake(job.lake, job.run_no).config.timezone)
 
 
 def fresh_prices(job: ProcessJob) -> list[tuple[str, int, int]]:
     """(series, first, last epoch day) that prices which came with this run are in force on."""
     names = tuple(item for item in job.raw.get(Kind.PRICES, ()) if item[1])
-    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(Path(job.lake)).config.timezone)
+    return priced_days(_read(job.lake, Kind.PRICES, names), Lake.open(place(job.lake)).config.timezone)
 
 
 @lru_cache(maxsize=1)
@@ -186,12 +197,12 @@ def _changed(table: LakeTable, content: pa.Table, lake: Lake, scope: Scope) -> p
 
 @lru_cache(maxsize=1)
 def _lake(path: str, run_no: int) -> Lake:
-    return Lake.open(Path(path))
+    return Lake.open(place(path))
 
 
 def _read(lake: str, kind: Kind, names: RawNames, shards: Sequence[int] = (0,)) -> pa.Table:
     """Rows of some shards of raw files of a kind, with a ``fresh`` column; kinds without meters lie in 0."""
-    folder = Path(lake) / "raw" / kind.value
+    folder = place(lake) / "raw" / kind.value
     table, rows = read_raw_shards([folder / name for name, _ in names], kind, shards)
     fresh = np.repeat(np.array([fresh for _, fresh in names], np.bool_), rows)
     return table.append_column("fresh", pa.array(fresh))
@@ -242,22 +253,56 @@ def _by_shard(lake: str, names: RawNames, shards: int) -> dict[int, list[str]]:
     return found
 
 
+def _meters(shards: ShardRange, job: ProcessJob, lake: Lake) -> list[str]:
+    """Meters of a range that master data name, sorted."""
+    of_shard, linked = master_meters(job, lake), _master(job).linked
+    if shards.linked:
+        return sorted(
+            meter for meter in linked if meter in _master(job).spans and shards.serves(meter, linked)
+        )
+    return sorted(m for shard in shards.numbers for m in of_shard.get(shard, ()) if m not in linked)
+
+
+def _master(job: ProcessJob) -> MasterData:
+    return masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+
+
+def _records(shards: ShardRange, job: ProcessJob, kind: Kind, linked: Mapping[str, str]) -> pa.Table:
+    """Rows of the meters of a range."""
+    of_range = [meter for meter in linked if shards.serves(meter, linked)]
+    numbers, apart = shards.numbers, set(linked)
+    if shards.linked:
+        numbers, apart = tuple(sorted({shard_of_id(m, shards.count) for m in of_range})), set(of_range)
+    table = _read(job.lake, kind, job.raw.get(kind, ()), numbers)
+    if not apart or not table.num_rows:
+        return table
+    column = table["meter_id"].combine_chunks()
+    chosen = pc.is_in(column.cast(pa.string()), pa.array(sorted(apart), pa.string()))
+    return table.filter(chosen if shards.linked else pc.invert(chosen))
+
+
 def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
-    intervals = _read(job.lake, Kind.INTERVALS, job.raw.get(Kind.INTERVALS, ()), shards.numbers)
-    master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
+    master = _master(job)
+    intervals = _records(shards, job, Kind.INTERVALS, master.linked)
     history = lake.config.history_from
     return ShardInputs(
         intervals=intervals,
-        registers=_read(job.lake, Kind.REGISTERS, job.raw.get(Kind.REGISTERS, ()), shards.numbers),
-        events=_read(job.lake, Kind.EVENTS, job.raw.get(Kind.EVENTS, ()), shards.numbers),
+        registers=_records(shards, job, Kind.REGISTERS, master.linked),
+        events=_records(shards, job, Kind.EVENTS, master.linked),
         master=master,
         zone=lake.config.timezone,
         last_closed=job.last_closed,
-        first_readings=first_readings(intervals),
+        first_readings=_retired(job.lake, job.run_no).first_readings(first_readings(intervals)),
         history_from=None if history is None else epoch_day(history),
         cells=job.cells,
         edits=_edits(job.lake, job.raw.get(Kind.EDITS, ())),
+        joined=shards.linked,
     )
+
+
+@lru_cache(maxsize=1)
+def _retired(lake: str, run_no: int) -> Retired:
+    return retired(_lake(lake, run_no))
 
 
 @lru_cache(maxsize=1)
@@ -267,35 +312,45 @@ def _edits(lake: str, names: RawNames) -> pa.Table:
 
 def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:
     """Dirty days to compute now, and those that stay dirty."""
-    ranges = ranges_of(inputs)
+    ranges, linked = ranges_of(inputs), inputs.master.linked
     dirty = DirtyDays()
     if job.everything:
         mark_everything(dirty, inputs, ranges)
     else:
+        if inputs.joined:  # first, so that they spread to the meters that are joined
+            _still_dirty(dirty, lake, shards, linked)
         points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
         longest = job.pack.registers.max_read_gap_days
         mark_new_facts(
             dirty,
             inputs,
             ranges,
-            _former(lake, shards),
+            _former(lake, shards, linked),
             points.meters,
             longest,
             closed_since=job.former_closed,
             first_master=points.first,
         )
-        for row in lake.table(DIRTY_DAYS.name).to_pylist():
-            if row["meter_id"] in shards:
-                name = (row["meter_id"], row["channel"])
-                dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
+        if not inputs.joined:
+            _still_dirty(dirty, lake, shards, linked)
     names = {*ranges, *inputs.first_readings}
     for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
-    closed = closed_only(whole_meters(dirty.merged(), names), max(inputs.last_closed, job.former_closed))
+    whole = whole_meters(dirty.merged(), names, linked if inputs.joined else {})
+    closed = closed_only(whole, max(inputs.last_closed, job.former_closed))
+    closed = _retired(job.lake, job.run_no).open_days(closed, job.pack)
     if job.limits is None:
         return closed, DIRTY_DAYS.schema.empty_table()
     now, left = split(closed, job.limits)
     return now, dirty_rows(left)
+
+
+def _still_dirty(dirty: DirtyDays, lake: Lake, shards: ShardRange, linked: Mapping[str, str]) -> None:
+    """Mark the days that earlier runs left."""
+    for row in lake.table(DIRTY_DAYS.name).to_pylist():
+        if shards.serves(row["meter_id"], linked):
+            name = (row["meter_id"], row["channel"])
+            dirty.add(name, epoch_day(row["from_day"]), epoch_day(row["to_day"]))
 
 
 def dirty_rows(scope: Scope) -> pa.Table:
@@ -314,13 +369,18 @@ def dirty_rows(scope: Scope) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=DIRTY_DAYS.schema)
 
 
-def _former(lake: Lake, shards: ShardRange) -> dict[Name, Days]:
+def _former(lake: Lake, shards: ShardRange, linked: Mapping[str, str]) -> dict[Name, Days]:
     """Ranges at the end of the last run."""
-    return {
-        (row["meter_id"], row["channel"]): (epoch_day(row["first_day"]), epoch_day(row["last_day"]))
-        for row in lake.table(SERIES.name).to_pylist()
-        if row["meter_id"] in shards
-    }
+    ranges: dict[Name, Days] = {}
+    for row in lake.table(SERIES.name).to_pylist():
+        if shards.serves(row["meter_id"], linked):
+            name, days = (
+                (row["meter_id"], row["channel"]),
+                (epoch_day(row["first_day"]), epoch_day(row["last_day"])),
+            )
+            held = ranges.get(name, days)
+            ranges[name] = min(held[0], days[0]), max(held[1], days[1])
+    return ranges
 
 
 def _count(rows: pa.Table) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from pipelines.cluster.flink import beam_services, embedded_flink
 from pipelines.cluster.flink_rest import FlinkRest, root_cause
 from pipelines.plugins import load_plugins
 from schemas.errors import MeterbeamError
+from transforms.storage import remove_tree
 
 if TYPE_CHECKING:
     from pipelines.cluster.beam_options import JobService  # at run time later: Beam warns as it is imported
@@ -79,7 +79,7 @@ class FlinkWorkers(Workers):
             heaviest_first = sorted(elements, key=weight, reverse=True)
             yield from self._job(label, transform(), heaviest_first, folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)  # a worker that lives on may still write
+            remove_tree(folder)  # a worker that lives on may still write
 
     def _job(self, label: str, transform: Any, elements: list[Any], folder: Path) -> Iterator[Any]:
         import apache_beam as beam
@@ -184,6 +184,6 @@ def flink_workers(
             service = stack.enter_context(beam_services(logs, rest.address))
         managers, slots = rest.size()
         used = min(parallelism, slots)
-        stack.callback(shutil.rmtree, shared, ignore_errors=True)
+        stack.callback(remove_tree, shared)
         local = stack.enter_context(workers(1, plugins))
         yield FlinkWorkers(local, service, shared, used, -(-used // managers))

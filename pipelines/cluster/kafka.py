@@ -33,7 +33,8 @@ class KafkaBroker:
         self._port = port
         self.address = f"127.0.0.1:{port}"
         self._settings.write_text(_properties(folder / "data", port, controller), encoding="utf-8")
-        identity = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        # The first character is fixed: an id that begins with a dash would be read as an option.
+        identity = "M" + base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")[1:]
         self._tool("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._settings), "-g")
         self._process = self._start()
 

@@ -63,6 +63,17 @@ def backfill(
     kafka_config: Annotated[
         Path | None, typer.Option(help="Kafka: file of client settings, name=value a line (log-in, TLS).")
     ] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --follow: bring this up to date after each round: kafka://HOST:PORT, postgresql://…, "
+            "or postgres (METERBEAM_DSN). Repeatable.",
+        ),
+    ] = None,
+    push_config: Annotated[
+        Path | None, typer.Option(help="Settings of the Kafka client of --push, name=value a line.")
+    ] = None,
     on_error: Annotated[
         str | None,
         typer.Option(
@@ -95,6 +106,7 @@ def backfill(
     from pipelines.batch.follow import FollowOptions, follow_folders, follow_kafka
     from pipelines.batch.kafka_address import is_kafka, kafka_address, kafka_settings
     from pipelines.console import note
+    from pipelines.downstream.targets import target_of
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
     from schemas.writers import WriterSchemas, load_writers
@@ -105,6 +117,8 @@ def backfill(
         raise UsageError("--dirty", "--follow beside it", "one of them (a follower processes dirty days too)")
     if once and not follow:
         raise UsageError("--once", "no --follow", "--follow beside it")
+    if push and not follow:
+        raise UsageError("--push", "no --follow", "--follow beside it (else: meterbeam push)")
     if not inputs and not dirty:
         raise UsageError("IN…", "nothing", "Avro files, folders of them, or --dirty")
     if runner not in ("local", "flink"):
@@ -138,7 +152,8 @@ def backfill(
         flink=flink,
     )
     if follow:
-        how = FollowOptions(every=every, detect_every=detect_every * 3600, once=once)
+        targets = [target_of(text, kafka_settings(push_config)) for text in push or ()]
+        how = FollowOptions(every=every, detect_every=detect_every * 3600, once=once, push=targets)
         if not topics:
             return follow_folders(options, how, settle=settle, patience=patience)
         settings = kafka_settings(kafka_config)

@@ -22,6 +22,9 @@ def explain(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the customer's page: one HTML file.")
     ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="And as PDF, printed by a Chromium on the path.")
+    ] = None,
     slots: Annotated[bool, typer.Option("--slots", help="List every slot, not only days.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
@@ -31,7 +34,7 @@ def explain(
 
     Example:
         meterbeam bill explain 5d41402abc4b2a76 --lake town
-        meterbeam bill explain 5d41402abc4b2a76 --lake town --json --html bill.html
+        meterbeam bill explain 5d41402abc4b2a76 --lake town --json --html bill.html --pdf bill.pdf
 
     Raises:
         MeterbeamError: There is no such lake, bill or moment, or the page cannot be written.
@@ -42,11 +45,14 @@ def explain(
     from pipelines.store.parts import whole_file
     from pipelines.tariffs.bill_page import bill_page
     from pipelines.tariffs.explain_bill import explain_bill
+    from pipelines.tariffs.print_page import print_page
 
     found = explain_bill(Lake.open(lake), bill, parse_as_of(as_of), each=slots)
     if html is not None:
         with whole_file(html) as out:
             out.write(bill_page(found).encode())
+    if pdf is not None:
+        print_page(bill_page(found), pdf)
     sys.stdout.write(json.dumps(found) + "\n" if as_json else _told(found))
 
 

@@ -51,8 +51,9 @@ def retain(
 ) -> dict[str, Any]:
     """Remove rows older than a rule file allows, by table and commodity, from every past run too.
 
-    Tables: days, determinants, features, bills, change_queue, state_queue, faults, dead_letters. The raw
-    zone keeps what was received. The removed files leave the disk with the next `lake maintain`.
+    Tables: days, determinants, features, bills, change_queue, state_queue, faults, dead_letters, and raw
+    for interval readings as received: days that need removed ones stay as they are from then on. The
+    removed files leave the disk with the next `lake maintain`.
 
     Example:
         meterbeam lake retain --lake lake --keep retention.yaml --dry-run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +43,7 @@ def report(
     from pipelines.report import report as page_of
     from pipelines.store.lake import Lake
     from pipelines.store.views import connect
+    from transforms.storage import whole_file
 
     given = parse_as_of(as_of)
     opened = Lake.open(lake)
@@ -59,17 +59,7 @@ def report(
         )
     finally:
         connection.close()
-    size = write_whole(out, page)
-    return {"report": str(out), "bytes": size, "as of": moment.isoformat() if moment else "now"}
-
-
-def write_whole(file: Path, text: str) -> int:
-    """Write a file so that a reader sees the old one or the new one, never half; returns its bytes."""
-    data = text.encode("utf-8")
-    half = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        half.write_bytes(data)
-        half.replace(file)
-    finally:
-        half.unlink(missing_ok=True)
-    return len(data)
+    data = page.encode()
+    with whole_file(out) as file:
+        file.write(data)
+    return {"report": str(out), "bytes": len(data), "as of": moment.isoformat() if moment else "now"}

@@ -47,6 +47,14 @@ def stream(
         bool, typer.Option("--replay", help="Begin with nothing: the topics hold all that the lake holds.")
     ] = False,
     alerts: Annotated[str | None, typer.Option(metavar="TOPIC", help="Send alerts to this topic.")] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Bring this up to date with each status line: kafka://HOST:PORT, postgresql://…, or "
+            "postgres (METERBEAM_DSN). Repeatable.",
+        ),
+    ] = None,
     kafka_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Setting of the Kafka clients; repeatable.")
     ] = None,
@@ -64,6 +72,7 @@ def stream(
         meterbeam stream --kafka localhost:9092 --lake lake --timezone Europe/Zurich --tariffs tariffs
     """
     from pipelines.cluster.beam_options import Streaming
+    from pipelines.downstream.targets import target_of
     from pipelines.stream import StreamOptions
     from pipelines.streaming.stream_run import StreamRun, run_stream
     from schemas.errors import UsageError
@@ -104,6 +113,7 @@ def stream(
         status_s=status_interval,
         stop_after_s=stop_after,
         settings=settings,
+        push=tuple(target_of(text, settings) for text in push or ()),
     )
     return run_stream(options, run)
 

@@ -18,10 +18,12 @@ _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 @app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A tariff in YAML.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A tariff in YAML, or billing.yaml.")],
     as_json: _Json = False,
 ) -> None:
     """Check a tariff: total cover of the calendar, no hidden period, no undefined name. Prints its calendar.
+
+    Of billing.yaml, which says what bills need beside tariffs, it checks every entry and counts them.
 
     Example:
         meterbeam tariff check home-tou.yaml
@@ -30,8 +32,15 @@ def check(
         MeterbeamError: Names the line, what stands there and what was expected.
     """
     from pipelines.tariffs.tariff_picture import calendar_picture
-    from schemas.tariff import load_tariff
+    from schemas.billing_rules import RULES_FILE
+    from schemas.tariff import load_billing_rules, load_tariff
 
+    if file.name == RULES_FILE and file.is_file():
+        rules = load_billing_rules(file.parent)
+        counts = {field: len(getattr(rules, field)) for field in type(rules).model_fields}
+        said = ", ".join(f"{count} {field}" for field, count in counts.items())
+        typer.echo(json.dumps(counts) if as_json else f"{file}: {said}")
+        return
     tariff = load_tariff(file)
     if as_json:
         content = {

@@ -7,7 +7,6 @@ table that readers see. A run that was killed leaves tables ahead of that row; t
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,9 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.schema import Schema
 from deltalake.transaction import AddAction, RemoveAction
 
-from pipelines.store.lock import held
+from pipelines.store.files import delta_options, delta_table, is_delta_table
+from pipelines.store.lease import Lease
+from pipelines.store.lock import LakeLock, held
 from pipelines.store.parts import PartFile, fsync_folder, write_part
 from schemas.errors import MeterbeamError
 from schemas.lake import RUNS, LakeTable, lake_table
@@ -73,7 +74,7 @@ def begun(lake: Lake) -> Iterator[Run]:
         run_no = max(last, lock.last_attempt) + 1
         lock.note(run_no)
         reached("begun")
-        yield Run(lake, run_no)
+        yield Run(lake, run_no, lock)
 
 
 class Run:
@@ -86,12 +87,13 @@ class Run:
         started: When it began, UTC.
     """
 
-    def __init__(self, lake: Lake, run_no: int) -> None:
+    def __init__(self, lake: Lake, run_no: int, lock: LakeLock | Lease) -> None:
         self.lake = lake
+        self._lock = lock
         self.run_no = run_no
         self.run_id = str(uuid.uuid4())
         self.started = datetime.now(UTC)
-        self._runs = _delta(lake.path, RUNS)
+        self._runs = _delta(lake, RUNS)
         self._done = False
 
     def write(self, table: LakeTable, name: str, rows: pa.Table) -> PartFile:
@@ -128,14 +130,15 @@ class Run:
             table = lake_table(name)
             if name not in versions or not self.lake.table(name).equals(rows.cast(table.schema)):
                 part = self.write(table, "all", rows)
-                versions[name] = self._publish(_delta(self.lake.path, table), table, [part], "overwrite")
+                versions[name] = self._publish(_delta(self.lake, table), table, [part], "overwrite")
         by_table: dict[str, list[PartFile]] = {name: [] for name in removed or {}}
         for part in parts:
             by_table.setdefault(part.table, []).append(part)
         for name, mine in sorted(by_table.items()):
             table = lake_table(name)
             gone = (removed or {}).get(name)
-            versions[name] = self._publish(_delta(self.lake.path, table), table, mine, "append", gone)
+            delta = self._runs if name == RUNS.name else _delta(self.lake, table)
+            versions[name] = self._publish(delta, table, mine, "append", gone)
         self._publish_root(versions, facts)
         self._done = True
         self.lake.refresh()
@@ -156,9 +159,7 @@ class Run:
         try:
             self._publish(self._runs, RUNS, [part], "append")
         except CommitFailedError as error:
-            raise MeterbeamError(
-                str(self.lake.path), "a run committed by another process", "one run at a time"
-            ) from error
+            raise _overtaken(self.lake.path) from error
 
     def _publish(
         self,
@@ -169,6 +170,7 @@ class Run:
         removed: Removal | None = None,
     ) -> int:
         reached(f"{table.name} written")
+        self._lock.confirm()
         now = int(time.time() * 1000)
         changed = removed is None or not removed.same_rows
         actions: list[AddAction | RemoveAction] = [
@@ -198,13 +200,25 @@ def _note_end_of_use(lake: Path, removed: Mapping[str, Removal]) -> None:
     """A file's time says since when it is out of use: readers at work keep it for some days."""
     for name, removal in removed.items():
         for path in removal.paths:
-            os.utime(lake / "tables" / name / path)
+            (lake / "tables" / name / path).touch()
 
 
-def _delta(lake: Path, table: LakeTable) -> DeltaTable:
-    """A table to write to: made where it is new, widened where the schema has more columns now."""
-    folder = str(lake / "tables" / table.name)
-    delta = DeltaTable.create(folder, table.schema, mode="ignore", configuration=SETTINGS)
+def _delta(lake: Lake, table: LakeTable) -> DeltaTable:
+    """A table to write to: made where it is new, widened where the schema has more columns now.
+
+    Raises:
+        MeterbeamError: It is ahead of the run that this one follows: another process is at work.
+    """
+    folder = lake.path / "tables" / table.name
+    delta = DeltaTable.create(
+        str(folder),
+        table.schema,
+        mode="ignore",
+        configuration=SETTINGS,
+        storage_options=delta_options(folder),
+    )
+    if delta.version() > lake.versions.get(table.name, 0):
+        raise _overtaken(lake.path)
     known = {field.name for field in delta.schema().fields}
     wanted: list[Field] = list(Schema.from_arrow(table.schema).fields)
     missing = [field for field in wanted if field.name not in known]
@@ -212,6 +226,10 @@ def _delta(lake: Path, table: LakeTable) -> DeltaTable:
         delta.alter.add_columns(missing)
         delta.update_incremental()
     return delta
+
+
+def _overtaken(lake: Path) -> MeterbeamError:
+    return MeterbeamError(str(lake), "a run committed by another process", "one run at a time")
 
 
 def _write_views(lake: Lake) -> None:
@@ -223,20 +241,22 @@ def _write_views(lake: Lake) -> None:
 def _set_back(lake: Lake) -> None:
     """Undo what a killed run committed to tables before it came to ``runs``."""
     tables = lake.path / "tables"
-    for folder in sorted(tables.iterdir()) if tables.exists() else ():
+    for folder in sorted(tables.iterdir()) if tables.is_dir() else ():
         name = folder.name
-        if name == RUNS.name or not DeltaTable.is_deltatable(str(folder)):
+        if name == RUNS.name or not is_delta_table(folder):
             continue
-        delta = DeltaTable(str(folder))
+        delta = delta_table(folder)
         known = lake.versions.get(name, 0)  # version 0 is the empty table it was made as
         if delta.version() > known:
-            if sorted(delta.file_uris()) != sorted(DeltaTable(str(folder), version=known).file_uris()):
+            if sorted(delta.file_uris()) != sorted(delta_table(folder, known).file_uris()):
                 delta.restore(known)
-            lake.versions[name] = DeltaTable(str(folder)).version()
+            lake.versions[name] = delta_table(folder).version()
 
 
 def _sweep(lake: Path, last: int) -> None:
-    """Remove parts of runs that never committed; no reader can know them."""
+    """Remove parts and raw drafts of runs that never committed; no reader can know them."""
+    for path in (lake / "raw").glob("*/*.tmp"):
+        path.unlink(missing_ok=True)
     for path in (lake / "tables").glob("*/*part-*"):
         number = path.name.lstrip(".").split("-")[1]
         if number.isdecimal() and int(number) > last:

@@ -21,9 +21,11 @@ from deltalake import DeltaTable
 from models.calendar import day_date
 from models.sharding import shard_of_id
 from pipelines.store.commit import Run, begun
+from pipelines.store.files import dataset, delta_table, is_delta_table
 from pipelines.store.parts import shards_of_part, whole_file
 from schemas.errors import MeterbeamError
 from schemas.lake import RUNS, LakeTable, lake_table
+from transforms.storage import place
 
 __all__ = ["AsOf", "DataFile", "Lake", "LakeConfig", "Run", "latest"]
 
@@ -93,6 +95,7 @@ class Lake:
             raise MeterbeamError("--timezone", repr(timezone), expected) from error
         if not 1 <= shards <= 1024:
             raise MeterbeamError("--shards", str(shards), "a count from 1 to 1024")
+        path = place(path)
         if (path / CONFIG).exists():
             raise MeterbeamError(str(path), "a lake", "a folder without one")
         path.mkdir(parents=True, exist_ok=True)
@@ -102,8 +105,11 @@ class Lake:
             "shards": shards,
             "history_from": None if history_from is None else history_from.isoformat(),
         }
-        with whole_file(path / CONFIG) as out:
-            out.write((json.dumps(content, indent=1) + "\n").encode())
+        try:
+            with whole_file(path / CONFIG, new=True) as out:
+                out.write((json.dumps(content, indent=1) + "\n").encode())
+        except FileExistsError as error:
+            raise MeterbeamError(str(path), "a lake made just now", "a folder without one") from error
         return cls.open(path)
 
     @classmethod
@@ -117,6 +123,7 @@ class Lake:
         Raises:
             MeterbeamError: There is none, or it is of a format this version does not know.
         """
+        path = place(path)
         try:
             content = json.loads((path / CONFIG).read_text("utf-8"))
             history = content["history_from"]
@@ -147,6 +154,7 @@ class Lake:
         Raises:
             MeterbeamError: A new lake needs a time zone; an old one has another.
         """
+        path = place(path)
         if not (path / CONFIG).exists():
             if timezone is None:
                 raise MeterbeamError(
@@ -155,24 +163,24 @@ class Lake:
             return cls.create(path, timezone=timezone, shards=shards, history_from=history_from)
         lake = cls.open(path)
         if timezone not in (None, lake.config.timezone):
-            raise MeterbeamError(
-                "--timezone", str(timezone), f"{lake.config.timezone}, as the lake was made with"
-            )
+            expected = f"{lake.config.timezone}, as the lake was made with"
+            if not lake.run_no:
+                expected += f"; no run is complete in it yet: remove {path} to begin anew"
+            raise MeterbeamError("--timezone", str(timezone), expected)
         return lake
 
     def refresh(self) -> None:
         """Read as of the last complete run from now on."""
         self.run_no, self.finished, self.versions = 0, datetime(1970, 1, 1, tzinfo=UTC), {}
         self._snapshots: dict[tuple[str, int], list[DataFile]] = {}
-        folder = self.path / "tables" / RUNS.name
-        if not DeltaTable.is_deltatable(str(folder)):
+        if not is_delta_table(self.path / "tables" / RUNS.name):
             return
         self.versions = {RUNS.name: self._delta(RUNS.name).version()}
         files = self._snapshot(RUNS.name, self.versions[RUNS.name])
         if not files:
             return
         newest = max(files, key=lambda file: file.last_run)
-        rows = ds.dataset([newest.path], schema=RUNS.schema).to_table().sort_by("run_no").to_pylist()
+        rows = dataset([newest.path], RUNS.schema).to_table().sort_by("run_no").to_pylist()
         self._pin(rows[-1])
 
     def _pin(self, row: dict[str, Any]) -> None:
@@ -215,7 +223,7 @@ class Lake:
         return past
 
     def _delta(self, table: str, version: int | None = None) -> DeltaTable:
-        return DeltaTable(str(self.path / "tables" / table), version=version)
+        return delta_table(self.path / "tables" / table, version)
 
     def _snapshot(self, table: str, version: int) -> list[DataFile]:
         """Files of a table at a version, in the order in which runs wrote them: their names say so."""
@@ -281,7 +289,7 @@ class Lake:
         if max(file.last_run for file in files) > self.run_no:
             in_time = ds.field("run_no") <= self.run_no
             wanted = in_time if wanted is None else wanted & in_time
-        rows = ds.dataset([file.path for file in files], schema=schema)
+        rows = dataset([file.path for file in files], schema)
         return rows.to_table(columns=names, filter=wanted, use_threads=False)
 
     def current(

@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import MeterbeamError
+from pipelines.store.lease import LakeBusyError, Lease, leased
+from transforms.storage import ObjectPath
 
 __all__ = ["LOCK", "LakeBusyError", "LakeLock", "held"]
 
 LOCK = "lock"
 _WIDTH = 512
-
-
-class LakeBusyError(MeterbeamError):
-    """Another process holds the lake."""
 
 
 class LakeLock:
@@ -36,6 +33,9 @@ class LakeLock:
         self._handle = handle
         self.last_attempt = int(_content(handle).get("run_no", 0))
 
+    def confirm(self) -> None:
+        """Nothing: the kernel keeps the lock for as long as the process lives."""
+
     def note(self, run_no: int) -> None:
         """Say who holds the lake, for which run."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -46,12 +46,16 @@ class LakeLock:
 
 
 @contextmanager
-def held(lake: Path) -> Iterator[LakeLock]:
+def held(lake: Path) -> Iterator[LakeLock | Lease]:
     """Hold a lake; the lock ends with the process, however that ends.
 
     Raises:
         LakeBusyError: Another process holds it; says which one, since when.
     """
+    if isinstance(lake, ObjectPath):
+        with leased(lake / LOCK) as lease:
+            yield lease
+        return
     handle = os.open(lake / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:

@@ -17,19 +17,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from deltalake import DeltaTable
 
 from pipelines.backfill import code_version
 from pipelines.store.commit import Removal, Run
+from pipelines.store.files import dataset, delta_table
 from pipelines.store.lake import Lake
 from pipelines.store.parts import PartFile, shards_of_part
 from schemas.errors import MeterbeamError
 from schemas.lake import RAW_FILES, RUNS, LakeTable, lake_tables
+from transforms.storage import place
 
 __all__ = ["MaintainOptions", "carried_facts", "in_order", "maintain"]
 
 DAY_S = 86_400
+RUNS_AT_ONCE = 16
+"""Packing is a run itself and leaves a file of ``runs``: fewer are not worth it."""
 _NEVER = 1 << 20
 
 
@@ -77,9 +79,11 @@ def maintain(options: MaintainOptions) -> dict[str, Any]:
 
 def _groups(lake: Lake, table: LakeTable, options: MaintainOptions) -> list[list[Path]]:
     """Small files of a table, neighbours in shards together, each list to become one file."""
-    if table.growth == "replace" or table.name == RUNS.name:
+    if table.growth == "replace":
         return []
-    small = [path for path in map(Path, lake.files(table.name)) if path.stat().st_size < options.small_bytes]
+    small = [path for path in map(place, lake.files(table.name)) if path.stat().st_size < options.small_bytes]
+    if table.name == RUNS.name and len(small) < RUNS_AT_ONCE:
+        return []
     groups: list[list[Path]] = []
     size = 0
     for path in sorted(small, key=_place):
@@ -102,7 +106,7 @@ def _pack(run: Run, groups: dict[str, list[list[Path]]]) -> None:
     for table in lake_tables():
         mine = groups[table.name]
         for number, group in enumerate(mine):
-            rows = ds.dataset([str(path) for path in group], schema=table.schema).to_table(use_threads=False)
+            rows = dataset(group, table.schema).to_table(use_threads=False)
             parts.append(run.write(table, f"packed{number:04d}", in_order(rows, table)))
         if mine:
             paths = tuple(path.name for group in mine for path in group)
@@ -155,7 +159,7 @@ def _used(lake: Lake) -> set[Path]:
         used.update(folder / Path(path).name for path in lake.files(table.name))
         if table.growth == "replace":
             for version in {each[table.name] for each in versions if table.name in each}:
-                files = DeltaTable(str(folder), version=version).file_uris()
+                files = delta_table(folder, version).file_uris()
                 used.update(folder / Path(uri).name for uri in files)
     return used
 

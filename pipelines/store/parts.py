@@ -6,11 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from models.sharding import shard_of_id
 from schemas.lake import LakeTable
+from transforms.storage import ObjectPath, whole_file
 
 __all__ = ["PartFile", "fsync_folder", "shards_of_part", "whole_file", "write_part"]
 
@@ -71,13 +71,14 @@ def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Ta
             out,
             compression="zstd",
             compression_level=1,
-            use_dictionary=True,
             row_group_size=ROW_GROUP,
-            write_statistics=True,
+            write_batch_size=ROW_GROUP,
+            write_statistics=[field.name for field in table.schema if not pa.types.is_nested(field.type)],
             store_schema=False,
             bloom_filter_options=_bloom(table),
+            **_encodings(table),
         )
-    size = (folder / path).stat().st_size
+        size = out.tell()
     return PartFile(table.name, path, stored.num_rows, size, _statistics(stored))
 
 
@@ -87,22 +88,10 @@ def shards_of_part(path: str) -> range | None:
     return range(int(found[1]), int(found[2]) + 1) if found else None
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there complete and on disk, or not at all (temporary name, fsync, rename)."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder last a loss of power."""
+    """Make the names in a folder last a loss of power; object storage does so by itself."""
+    if isinstance(folder, ObjectPath):
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -131,6 +120,27 @@ def _bloom(table: LakeTable) -> dict[str, dict[str, float]] | None:
     if "meter_id" not in table.key:
         return None
     return {"meter_id": {"ndv": METERS_A_GROUP, "fpp": 0.01}}
+
+
+def _encodings(table: LakeTable) -> dict[str, Any]:
+    """Dictionaries, but for what hardly repeats: hashing it would cost most of the time."""
+    if not table.varied:
+        return {"use_dictionary": True}
+    leaves = {field.name: list(_leaves(field.name, field.type)) for field in table.schema}
+    varied = [leaf for name in table.varied for leaf in leaves[name]]
+    others = {leaf for found in leaves.values() for leaf in found} - set(varied)
+    return {"use_dictionary": sorted(others), "column_encoding": dict.fromkeys(varied, "DELTA_BINARY_PACKED")}
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    """Paths of the plain columns that a column is stored as."""
+    if pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path
 
 
 def _as_stored(table: LakeTable, rows: pa.Table, run_no: int) -> pa.Table:

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipelines.store.files import serve, stored_schema
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.raw_view import RawReadings
+from pipelines.store.settlement import settlement_view, suppliers_view
 from pipelines.store.view_sql import CONTRACT, RECORD_KINDS, view_of_records
 from schemas.arrow import RAW
 from schemas.lake import RAW_FILES, LakeTable, lake_tables
 from schemas.records import Kind
+from transforms.storage import ObjectPath
 
 __all__ = ["VIEWS", "connect", "statements", "write_views"]
 
-VIEWS = (*CONTRACT, "raw", *(kind.value for kind in RECORD_KINDS))
+VIEWS = (*CONTRACT, "settlement", "raw", *(kind.value for kind in RECORD_KINDS))
 """Names of all views of the output contract."""
 SETTINGS = """
 SET autoinstall_known_extensions = false;  -- nothing is ever fetched from the network
@@ -43,6 +45,7 @@ def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
     past = lake if as_of is None else lake.at(as_of)
     connection = duckdb.connect()
     connection.execute(SETTINGS)
+    serve(connection, past.path)
     for statement in statements(past):
         connection.execute(statement)
     connection.register("raw", RawReadings(past))
@@ -54,16 +57,18 @@ def statements(lake: Lake, *, relative: bool = False) -> list[str]:
 
     Args:
         lake: Names the files, and the run to which they count.
-        relative: Paths from the lake's folder instead of whole ones.
+        relative: Paths from the lake's folder instead of whole ones; of a lake on disk only.
     """
-    base = lake.path.resolve() if relative else None
+    base = lake.path.resolve() if relative and not isinstance(lake.path, ObjectPath) else None
     made = ["CREATE SCHEMA IF NOT EXISTS stored"]
     for table in lake_tables():
         made += _table_views(lake, table, base)
     for kind in RECORD_KINDS:
         made.append(_view(f"stored.{kind.value}_received", _received(lake, kind, base)))
         made.append(_view(kind.value, view_of_records(kind)))
-    return made + [_view(name, select) for name, select in CONTRACT.items()]
+    made.append(_view("stored.suppliers", suppliers_view(lake)))
+    made += [_view(name, select) for name, select in CONTRACT.items()]
+    return [*made, _view("settlement", settlement_view())]
 
 
 def write_views(lake: Lake) -> None:
@@ -121,7 +126,7 @@ def _source(files: Sequence[str], schema: pa.Schema, base: Path | None) -> str:
     paths = (path if base is None else str(Path(path).relative_to(base)) for path in files)
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     # Columns are only ever added, so the first file, the oldest, lacks most; to look at each takes its time.
-    narrow = set(schema.names) - set(pq.read_schema(files[0]).names)
+    narrow = set(schema.names) - set(stored_schema(files[0]).names)
     return f"read_parquet([{listed}]{', union_by_name = true' if narrow else ''})"
 
 

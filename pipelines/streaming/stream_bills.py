@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from models.bill_cycles import billing_periods, contracts_of
+from models.bill_cycles import billing_periods
 from models.bill_prices import Prices
 from models.calendar import epoch_day
-from models.master import MasterData
+from models.contracts import ContractBook
 from pipelines.batch.account_bills import account_parts, repriced_accounts, revised_bills
-from pipelines.batch.shard_job import ProcessJob, fresh_prices, masters, prices
+from pipelines.batch.shard_job import ProcessJob, contracts, fresh_prices, masters, prices
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
 from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
@@ -83,19 +83,19 @@ def bill_part(
     repriced = any(fresh for kind in (Kind.TARIFFS, Kind.TARIFF_EVENTS) for _, fresh in job.raw.get(kind, ()))
     changed = dict.fromkeys(master.spans, -1) if repriced else _first_changed(days)
     changed |= dict.fromkeys(points.meters, -1)
-    accounts = due_accounts(master, lake.config.timezone, changed, _first_days(series), former, last)
-    accounts |= points.accounts
-    accounts |= repriced_accounts(master, lake.config.timezone, priced.book, fresh_prices(job))
+    book = contracts(job)
+    accounts = due_accounts(book, changed, _first_days(series), former, last) | points.accounts
+    accounts |= repriced_accounts(book, priced.book, fresh_prices(job))
     if not accounts:
         return None
-    parts = account_parts(lake, written, master, priced, accounts, last)
+    wanted = [contract for contract in book.every if contract.account_id in accounts]
+    parts = account_parts(lake, written, master, wanted, priced, last)
     bills = revised_bills(parts, lake, accounts)
     return run.write(BILLS, "stream", bills) if bills.num_rows else None
 
 
 def due_accounts(
-    master: MasterData,
-    zone: str,
+    contracts: ContractBook,
     changed: Mapping[str, int],
     first_days: Mapping[str, int],
     former: int,
@@ -104,22 +104,21 @@ def due_accounts(
     """Accounts with a bill that became due, or with a due bill whose days changed.
 
     Args:
-        master: Service points.
-        zone: Time zone of the lake.
+        contracts: Of the lake.
         changed: First changed epoch day of each meter.
         first_days: First epoch day of each meter's range.
         former: Last closed epoch day before.
         last: And now.
     """
     accounts: set[str] = set()
-    for meter, spans in master.spans.items():
-        if meter not in first_days or (meter not in changed and former == last):
+    for contract in contracts.every:
+        meters = [meter for meter in contracts.meters(contract) if meter in first_days]
+        since = min((changed[meter] for meter in meters if meter in changed), default=last + 1)
+        if not meters or (since > last and former == last):
             continue
-        since = changed.get(meter, last + 1)
-        for contract in contracts_of(meter, spans, zone):
-            periods = billing_periods(contract, first_days[meter], last)
-            if any(period.last >= since or period.last + 1 > former for period in periods):
-                accounts.add(contract.account_id)
+        periods = billing_periods(contract, min(first_days[meter] for meter in meters), last)
+        if any(period.last >= since or period.last + 1 > former for period in periods):
+            accounts.add(contract.account_id)
     return accounts
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from models.scope_rows import in_scope, join_scopes, weeks_of, whole_rows
+from models.scope_rows import in_scope, weeks_of, whole_rows
 from models.shard_results import DAY_ROWS, first_revisions
 from models.shard_run import WHOLE_METER
-from models.shard_scope import Scope
+from models.shard_scope import Scope, join_scopes
 from models.sharding import shard_of
 from pipelines.store.lake import Lake, latest
 from pipelines.store.revise import current_rows, revise

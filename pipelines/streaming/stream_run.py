@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from pipelines.cluster.beam_options import Streaming, streaming_options
 from pipelines.cluster.flink import BeamServices, FlinkCluster, beam_services, embedded_flink
 from pipelines.cluster.flink_rest import FlinkRest
 from pipelines.console import note
+from pipelines.downstream.targets import Push, Pushes
 from pipelines.store.lake import Lake
 from pipelines.store.parts import whole_file
 from pipelines.stream import Stream, StreamOptions, build
@@ -27,6 +28,7 @@ from pipelines.streaming.stream_job import note_job, running_job
 from pipelines.streaming.stream_seed import begins_with, begun_with
 from pipelines.streaming.stream_status import ENDED, StreamStatus, lake_totals
 from schemas.errors import MeterbeamError
+from transforms.storage import ObjectPath
 
 __all__ = ["StreamRun", "newest_state", "run_stream"]
 
@@ -55,6 +57,7 @@ class StreamRun:
         status_s: Time between status lines. [s]
         stop_after_s: Stop by itself after this time, or None. [s]
         settings: More settings of Kafka clients.
+        push: Stores to bring up to date with each status line.
     """
 
     kafka: str
@@ -68,6 +71,7 @@ class StreamRun:
     status_s: float = 30.0
     stop_after_s: float | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    push: Sequence[Push] = ()
 
 
 def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
@@ -86,6 +90,12 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
         MeterbeamError: Kafka, Flink, the lake or the savepoint cannot be used, or the job failed.
     """
     topics = known_topics(run.kafka, run.settings)
+    if isinstance(options.lake, ObjectPath):
+        raise MeterbeamError(
+            "--lake",
+            str(options.lake),
+            "a folder: a stream keeps its savepoints in it (a backfill needs none)",
+        )
     state = (options.lake / "stream").resolve()
     if run.flink != "embedded":
         rest = FlinkRest(run.flink)
@@ -124,6 +134,7 @@ def _attend(lake: Path, run: StreamRun, rest: FlinkRest, job: str) -> dict[str, 
         _watch(lake, run, rest, job)
     finally:
         savepoint = _stop(rest, job, (lake / "stream").resolve())
+    Pushes(lake, run.push).finish()
     return {
         "job": job,
         "savepoint": savepoint,
@@ -206,11 +217,13 @@ def _watch(lake: Path, run: StreamRun, rest: FlinkRest, job: str) -> None:
     former = {name: signal.signal(name, lambda *_: asked.set()) for name in (signal.SIGINT, signal.SIGTERM)}
     end = None if run.stop_after_s is None else time.monotonic() + run.stop_after_s
     status = StreamStatus(lake, rest, job, run.kafka, run.settings)
+    pushes = Pushes(lake, run.push)
     try:
         while not asked.is_set() and (end is None or time.monotonic() < end):
             left = run.status_s if end is None else min(run.status_s, max(end - time.monotonic(), 0))
             asked.wait(left)
             status.show()
+            pushes.after_round()
     finally:
         for name, handler in former.items():
             signal.signal(name, handler)

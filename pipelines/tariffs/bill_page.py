@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from html import escape
 from typing import Any
 
@@ -21,6 +22,9 @@ tr + tr { border-top: 1px solid #ddd }
 tr.total { font-weight: 600; border-top: 2px solid #222 }
 .key span { margin-right: 1rem }
 .note { color: #555 }
+.beside td:last-child { width: 60% }
+.bar { height: 1rem; background: #2f6690 }
+@page { size: A4; margin: 15mm }
 @media print { body { margin: 0 } }
 """
 
@@ -40,11 +44,29 @@ def bill_page(bill: Mapping[str, Any]) -> str:
 <title>{escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
 <p>Account {escape(bill["account_id"])}, bill {escape(bill["bill_id"])}, revision {bill["revision"]}</p>
-{correction}{note}{_picture(bill["lines"])}
+{correction}{note}{_picture(bill["lines"])}{_beside(bill)}
 <table><tr><th>Charge<th class=n>Quantity<th><th class=n>Rate<th class=n>{escape(bill["currency"] or "")}</tr>
 {rows}<tr class=total><td>Total<td><td><td><td class=n>{escape(total)}</tr></table>
 </body></html>
 """
+
+
+def _beside(bill: Mapping[str, Any]) -> str:
+    """Own use beside the mean of the neighbours, and how much of the bill is estimated."""
+    said = ""
+    if bill["estimated_share"]:
+        said = f"<p class=note>{bill['estimated_share']:.1%} of the readings are estimated.</p>"
+    others = bill["neighbours"]
+    if others is None:
+        return said
+    most = max(Decimal(others["own"]), Decimal(others["mean"]), Decimal(1))
+    names = ("You", others["own"]), (f"Mean of {others['customers']} neighbours", others["mean"])
+    bars = "".join(
+        f"<tr><td>{name}<td class=n>{value}<td><div class=bar style='width:"
+        f"{int(100 * max(Decimal(value), Decimal(0)) / most)}%'></div></tr>"
+        for name, value in names
+    )
+    return f"{said}<table class=beside>{bars}</table>"
 
 
 def _row(line: Mapping[str, Any]) -> str:

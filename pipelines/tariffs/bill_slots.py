@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +12,13 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from models.bill_cycles import Contract, Term
 from models.calendar import DayGrid, day_date
+from models.composed_loads import share_of
 from models.line_slots import LineSlots
 from models.series import Int
-from schemas.channels import BILLED
+from schemas.channels import BILLED, load_channel
+from schemas.quality import Quality
 
 __all__ = ["Slot", "Slots", "by_day", "read_slots"]
 
@@ -55,38 +58,72 @@ class Slots:
 
 
 def read_slots(
-    connection: duckdb.DuckDBPyConnection, point: str, zone: str, first: int, days: int
+    connection: duckdb.DuckDBPyConnection, contract: Contract, zone: str, first: int, days: int
 ) -> Slots | None:
-    """Readings of the meters that were at a service point; None where there are none.
+    """Readings behind a contract's load; None where there are none.
+
+    A slot that several meters make up has their sum, and the worst quality among them.
 
     Args:
         connection: With the views of a lake.
-        point: Service point.
+        contract: Names the meters.
         zone: Of the local days.
         first: Epoch day.
         days: How many.
     """
     whole = DayGrid(zone, 3600, first, days)
     low, high = int(whole.starts[0]), int(whole.starts[-1]) + 3600
+    terms = contract.terms or (Term(contract.service_point_id, contract.load, low, high),)
     rows = connection.execute(
         """
-        WITH spans AS (
-            SELECT meter_id, valid_from, least(valid_to, lead(valid_from) OVER (ORDER BY valid_from)) AS until
-            FROM service_points WHERE service_point_id = ?)
-        SELECT channel, epoch(start)::BIGINT, interval_s, r.meter_id, value, quality, method
-        FROM readings r JOIN spans s ON r.meter_id = s.meter_id AND start >= valid_from
-             AND (until IS NULL OR start < until)
-        WHERE start >= ? AND start < ? AND (channel = 'export' OR list_contains(?, channel))
+        SELECT meter_id, channel, interval_s, epoch(start)::BIGINT, value, quality, method FROM readings
+        WHERE list_contains(?, meter_id) AND start >= ? AND start < ?
+              AND (channel = 'export' OR list_contains(?, channel))
         """,
-        [point, datetime.fromtimestamp(low, UTC), datetime.fromtimestamp(high, UTC), list(BILLED)],
+        [
+            sorted({term.meter_id for term in terms}),
+            datetime.fromtimestamp(low, UTC),
+            datetime.fromtimestamp(high, UTC),
+            list(BILLED),
+        ],
     ).fetchall()
     if not rows:
         return None
+    interval = Counter(row[2] for row in rows).most_common(1)[0][0]
+    of_series: dict[tuple[str, str], dict[int, Slot]] = defaultdict(dict)
+    for meter, channel, length, second, *slot in rows:
+        if length == interval:
+            of_series[meter, channel][second] = Slot(meter, *slot)
     drawn: dict[int, Slot] = {}
     fed: dict[int, Slot] = {}
-    for channel, second, _, *slot in rows:
-        (fed if channel == "export" else drawn)[second] = Slot(*slot)
-    return Slots(DayGrid(zone, rows[0][2], first, days), drawn, fed)
+    for term in terms:
+        bought = load_channel(contract.commodity, [c for meter, c in of_series if meter == term.meter_id])
+        if bought is not None and term.share is None:
+            _count(drawn, of_series[term.meter_id, bought], term)
+        _count(fed, of_series.get((term.meter_id, "export"), {}), term)
+    return Slots(DayGrid(zone, interval, first, days), drawn, fed)
+
+
+def _count(found: dict[int, Slot], slots: Mapping[int, Slot], term: Term) -> None:
+    """Add a term's slots to a load."""
+    for second, slot in slots.items():
+        if not term.start <= second < term.end:
+            continue
+        value = None if slot.value is None else _signed(slot.value, term)
+        before = found.get(second)
+        if before is None:
+            found[second] = Slot(slot.meter_id, value, slot.quality, slot.method)
+            continue
+        known = [each for each in (before.value, value) if each is not None]
+        worst = min(before, slot, key=lambda each: Quality[each.quality])
+        total = sum(known, Decimal(0)) if known else None
+        found[second] = Slot(f"{before.meter_id} {slot.meter_id}", total, worst.quality, worst.method)
+
+
+def _signed(value: Decimal, term: Term) -> Decimal:
+    if term.share is None:
+        return term.sign * value
+    return Decimal(share_of(int(value.scaleb(MICRO_DP)), *term.share)).scaleb(-MICRO_DP)
 
 
 def by_day(line: LineSlots, grid: DayGrid, of: Mapping[int, Slot], *, each: bool) -> list[dict[str, Any]]:

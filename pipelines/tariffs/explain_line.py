@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bill_prices import Prices, prices_on
-from models.bill_run import version_stretches
+from models.bill_prices import Prices, prices_on, version_stretches
 from models.bill_window import UnpriceableError, Window
 from models.calendar import DayGrid, epoch_day
 from models.line_slots import LineSlots, line_slots

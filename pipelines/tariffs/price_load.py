@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from models.bill_lines import BillLine, decimal_bills
-from models.bill_prices import prices_on
-from models.bill_run import version_stretches
+from models.bill_prices import prices_on, version_stretches
 from models.bill_state import month_number
 from models.billing import BillState, MissingPriceError, UnpriceableError, Window, price_window
 from models.calendar import DAY_S, DayGrid, epoch_day, utc_text

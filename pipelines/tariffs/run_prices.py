@@ -1,19 +1,21 @@
-"""The tariffs, events and price series that a run billed by."""
+"""What a run billed by: tariffs, events, price series, and who was billed for which load."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 from models.bill_prices import Prices
+from models.contracts import ContractBook, contract_book
+from models.master import master_data
 from pipelines.store.lake import Lake
 from pipelines.tariffs.price_records import price_series
-from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
+from pipelines.tariffs.tariff_book import billing_rules, event_days, received_tariffs, tariff_book
 from pipelines.tariffs.tariff_store import kept_tariffs
 from schemas.lake import RAW_FILES
 from schemas.records import Kind
 from transforms.raw_codec import read_raw_shards
 
-__all__ = ["run_prices"]
+__all__ = ["run_contracts", "run_prices"]
 
 
 def run_prices(lake: Lake, run_no: int) -> Prices:
@@ -29,7 +31,15 @@ def run_prices(lake: Lake, run_no: int) -> Prices:
         book=tariff_book(folder, received_tariffs(_records(past, Kind.TARIFFS))),
         events=event_days(_records(past, Kind.TARIFF_EVENTS)),
         series=price_series(_records(past, Kind.PRICES)),
+        rules=billing_rules(folder),
     )
+
+
+def run_contracts(lake: Lake, run_no: int, prices: Prices) -> ContractBook:
+    """Contracts as of a run."""
+    past = lake.at(run_no)
+    master = master_data(_records(past, Kind.SERVICE_POINTS))
+    return contract_book(master, prices.rules, lake.config.timezone)
 
 
 def _records(lake: Lake, kind: Kind) -> pa.Table:

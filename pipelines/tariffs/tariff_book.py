@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 
 from models.bill_prices import Events
 from models.blocks import NEVER
 from models.calendar import epoch_day
-from schemas.tariff import Tariff, load_tariffs, parse_tariff
+from schemas.tariff import BillingRules, Tariff, load_billing_rules, load_tariffs, parse_tariff
+from transforms.storage import place
 
 TariffBook = dict[str, list[Tariff]]
 
@@ -24,14 +24,24 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
         received: (tariff_id, version, yaml) that hold.
 
     Raises:
-        MeterbeamError: A tariff is wrong; names it.
+        MeterbeamError: A tariff is wrong; names it and the line.
     """
-    book = {} if folder is None else load_tariffs(Path(folder))
+    book = {} if folder is None else load_tariffs(place(folder))
     for name, version, text in received:
         tariff = parse_tariff(text, f"TariffVersion {name} {version}")
         versions = [t for t in book.get(name, []) if t.version != tariff.version]
         book[name] = sorted([*versions, tariff], key=lambda t: (t.effective.from_, t.version))
     return book
+
+
+@lru_cache(maxsize=4)
+def billing_rules(folder: str | None) -> BillingRules:
+    """What the tariff folder says beside tariffs; empty without one.
+
+    Raises:
+        MeterbeamError: It is wrong; names the line.
+    """
+    return BillingRules() if folder is None else load_billing_rules(place(folder))
 
 
 def received_tariffs(rows: pa.Table) -> tuple[tuple[str, str, str], ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.store.lake import Lake
 from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
-from schemas.tariff import load_tariffs
+from schemas.tariff import load_billing_rules, load_tariffs
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -23,6 +23,7 @@ def keep_tariffs(lake: Path, folder: Path) -> str:
     Raises:
         MeterbeamError: There is no such folder, it holds no tariff, or one is wrong; names it.
     """
+    load_billing_rules(folder)
     if not load_tariffs(folder):
         raise MeterbeamError(str(folder), "no .yaml file", "a folder of tariff YAML files")
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
@@ -48,6 +49,11 @@ def kept_tariffs(lake: Path, text: str) -> Path:
             str(folder / missing[0]), "no such file", "a tariff of the last run, or --tariffs DIR"
         )
     return folder
+
+
+def kept_folder(lake: Path, text: str) -> Path:
+    """Folder in which the lake keeps the files that a run named."""
+    return _folder(lake, text)
 
 
 def tariffs_in_force(lake: Lake, folder: Path | None) -> str | None:

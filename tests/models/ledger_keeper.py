@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from models.assemble import ShardInputs, first_readings
 from models.bill_prices import Prices
+from models.dirty import DirtyDays, read_days
 from models.ledger import Flushed
 from models.master import master_data
-from models.shard_results import ShardResults, shard_results
+from models.shard_results import DAY_ROWS, ShardResults, shard_results
 from models.shard_run import WHOLE_METER, ShardRun
-from models.shard_scope import Scope
+from models.shard_scope import Scope, closed_only, ranges_of, whole_meters
 from pipelines.tariffs.tariff_book import tariff_book
 from schemas.arrow import RAW
 from schemas.records import Kind
@@ -27,35 +28,62 @@ TABLES = {"days": "local_day", "determinants": "local_day", "features": "week"}
 Key = tuple[str, str, int]
 
 
-def inputs_of(records: list[Record], last_closed: int) -> ShardInputs:
-    """Everything at once, as a backfill of one shard reads it."""
+def inputs_of(records: list[Record], last_closed: int, *, linked: bool) -> ShardInputs:
+    """All records of the linked meters, or of the others, as a backfill of one shard reads them."""
     found = tables(records)
+    master = master_data(found.get(Kind.SERVICE_POINTS))
 
     def table(kind: Kind) -> pa.Table:
         rows = found.get(kind, RAW[kind].empty_table())
-        return rows.append_column("fresh", pa.repeat(pa.scalar(True), rows.num_rows))
+        rows = rows.append_column("fresh", pa.repeat(pa.scalar(True), rows.num_rows))
+        chosen = [(meter in master.linked) == linked for meter in rows["meter_id"].to_pylist()]
+        return rows.filter(pa.array(chosen, pa.bool_()))
 
     intervals = table(Kind.INTERVALS)
     return ShardInputs(
         intervals=intervals,
         registers=table(Kind.REGISTERS),
         events=table(Kind.EVENTS),
-        master=master_data(found.get(Kind.SERVICE_POINTS)),
+        master=master,
         zone=ZONE,
         last_closed=last_closed,
         first_readings=first_readings(intervals),
         history_from=None,
         cells=1 << 16,
         edits=table(Kind.EDITS),
+        joined=linked,
     )
 
 
 def computed(records: list[Record], last_closed: int, scope: Scope | None = None) -> ShardResults:
     """What a backfill computes for all days, or for some."""
-    inputs = inputs_of(records, last_closed)
-    return shard_results(
-        ShardRun(inputs, PACK, scope), sorted(inputs.master.spans), PRICES, bills=scope is None
-    )
+    made = []
+    for linked in (False, True):
+        inputs = inputs_of(records, last_closed, linked=linked)
+        meters = sorted(m for m in inputs.master.spans if (m in inputs.master.linked) == linked)
+        mine = scope
+        if scope is not None:
+            mine = {name: days for name, days in scope.items() if (name[0] in inputs.master.linked) == linked}
+        made.append(shard_results(ShardRun(inputs, PACK, mine), meters, PRICES, bills=scope is None))
+    days = pa.concat_tables([part.days.cast(DAY_ROWS) for part in made])
+    determinants = pa.concat_tables([part.determinants for part in made])
+    features = pa.concat_tables([part.features for part in made])
+    shares = [part.shares for part in made if part.shares is not None]
+    return ShardResults(days, determinants, features, pa.concat_tables(shares) if shares else None)
+
+
+def spread(records: list[Record], last_closed: int, scope: Scope) -> Scope:
+    """Days that a stream left to the backfill, with those of linked meters, as the backfill takes them."""
+    dirty = DirtyDays()
+    for name, days in scope.items():
+        for first, last in days:
+            dirty.add(name, first, last)
+    inputs = inputs_of(records, last_closed, linked=True)
+    linked, names = inputs.master.linked, set(ranges_of(inputs)) | set(inputs.first_readings)
+    reads = read_days(inputs.registers, ZONE)
+    dirty.spread(linked, {*names, *reads})
+    dirty.close_over_reads(reads, PACK.registers.max_read_gap_days)
+    return closed_only(whole_meters(dirty.merged(), names, linked), last_closed)
 
 
 class HasRows(Protocol):

@@ -18,6 +18,11 @@ MICROS = 1_000_000
 FIRST = epoch_day(date(2026, 3, 22))
 """The clock changes on the eighth day."""
 CHANNELS = ("import", "export", "voltage_l1")
+UNITS = {"voltage_l1": "V", "reactive_import": "varh"}
+SAYINGS = (
+    "test_mode_on", "test_mode_off", "pulse_overflow",
+    "meter_id_mismatch", "reverse_rotation", "clock_changed",
+)  # fmt: skip
 Record = tuple[Kind, dict[str, Any]]
 
 
@@ -50,6 +55,11 @@ def world(chance: random.Random, *, days: int, meters: int = 2) -> World:
         records += _edits(chance, name, channels, days)
         if with_master and chance.random() < 0.95:
             records += _service_points(chance, name, names, channels, interval, days)
+    for name in names:
+        records += _sayings(chance, name, days)
+        records += _more_reads(chance, [row for kind, row in records if kind is Kind.REGISTERS], interval)
+        if chance.random() < 0.3:
+            records += _series(chance, name, "reactive_import", interval, days)
     return World(_unlike(records), FIRST + days - 1, names)
 
 
@@ -103,7 +113,7 @@ def _block(
 ) -> Record:  # fmt: skip
     return Kind.INTERVALS, {
         "meter_id": meter, "channel": channel, "start": start, "interval_s": interval,
-        "unit": "V" if channel == "voltage_l1" else "Wh", "scaler": 0, "received_at": received,
+        "unit": UNITS.get(channel, "Wh"), "scaler": 0, "received_at": received,
         "sequence": None, "source": "a", "values_int": values, "values_float": None, "quality": quality,
     }  # fmt: skip
 
@@ -125,8 +135,8 @@ def _registers(chance: random.Random, meter: str, channel: str, grid: Any, value
         received = at * MICROS + chance.randint(0, 10**11)
         row = {
             "meter_id": meter, "channel": channel, "read_at": at * MICROS, "value_int": count,
-            "value_float": None, "unit": "Wh", "scaler": 0, "dials": 7, "tou_register": None,
-            "quality": None, "received_at": received, "sequence": None, "source": "a",
+            "value_float": None, "unit": UNITS.get(channel, "Wh"), "scaler": 0, "dials": 7,
+            "tou_register": None, "quality": None, "received_at": received, "sequence": None, "source": "a",
         }  # fmt: skip
         found.append((Kind.REGISTERS, row))
         if chance.random() < 0.1:
@@ -146,6 +156,33 @@ def _events(chance: random.Random, meter: str, days: int) -> list[Record]:
                     "detail": None, "received_at": at * MICROS + 5, "sequence": None, "source": "a",
                 }  # fmt: skip
                 found.append((Kind.EVENTS, row))
+    return found
+
+
+def _sayings(chance: random.Random, meter: str, days: int) -> list[Record]:
+    """Events that speak of the slots they occur in."""
+    found: list[Record] = []
+    for _ in range(chance.choice((0, 1, 6))):
+        at = local_midnight(ZONE, FIRST + chance.randrange(days)) + chance.randint(0, 86_399)
+        row = {
+            "meter_id": meter, "event_type": chance.choice(SAYINGS), "occurred_at": at * MICROS,
+            "value": None, "detail": None, "received_at": at * MICROS + 5, "sequence": None, "source": "a",
+        }  # fmt: skip
+        found.append((Kind.EVENTS, row))
+    return found
+
+
+def _more_reads(chance: random.Random, reads: list[dict[str, Any]], interval: int) -> list[Record]:
+    """Reads that only repeat an earlier one, and reads of two TOU registers beside the total."""
+    found: list[Record] = []
+    for row in reads:
+        if row["tou_register"] is None and chance.random() < 0.1:
+            again = row["received_at"] + interval * chance.choice((MICROS, 10 * MICROS, 1))
+            found.append((Kind.REGISTERS, {**row, "received_at": again}))
+        if row["tou_register"] is None and chance.random() < 0.2:
+            peak = row["value_int"] // 3
+            for name, value in (("peak", peak), ("off", row["value_int"] - peak + chance.choice((0, 9_000)))):
+                found.append((Kind.REGISTERS, {**row, "tou_register": name, "value_int": value}))
     return found
 
 
@@ -189,7 +226,7 @@ def _service_points(
     found: list[Record] = [(Kind.SERVICE_POINTS, base)]
     if chance.random() < 0.5:
         day = FIRST + chance.randrange(days)
-        moment = local_midnight(ZONE, day) + chance.choice((0, 0, 5 * 3600))
+        moment = local_midnight(ZONE, day) + chance.choice((0, 0, 5 * 3600, 37_620, 86_300))
         change = chance.choice(
             (
                 {"account_id": "a-new"},
@@ -197,9 +234,11 @@ def _service_points(
                 {"tariff_id": None},
                 {"multiplier": "2"},
                 {"meter_id": chance.choice(meters)},
+                {"meter_id": chance.choice(meters), "received_at": chance.choice((0, moment * MICROS))},
+                {"meter_id": chance.choice(meters), "multiplier": "3"},
                 {"valid_from": 0, "capacity_kw": 5.0},
             )
         )
-        row = {**base, "valid_from": moment * MICROS, **change, "received_at": moment * MICROS}
+        row = {**base, "valid_from": moment * MICROS, "received_at": moment * MICROS, **change}
         found.append((Kind.SERVICE_POINTS, row))
     return found

@@ -15,7 +15,7 @@ from models.behaviour import AFTER, BEFORE, step
 from models.calendar import DayGrid, day_date, day_grid
 from models.comparison import Place, compare
 from models.detect import DetectResult, detect
-from models.fault_trial import BREAKS, draw_faults
+from models.fault_trial import BREAKS, OF_VALUES, draw_faults
 from models.series import Bool, Int
 from models.theft_bench import Homes
 
@@ -181,7 +181,7 @@ def test_too_little_to_compare_gives_empty_queues() -> None:
     assert found.faults["fault"].to_pylist() == ["dead_meter"]
 
 
-CERTAIN = sorted(set(BREAKS) - {"noise", "dead phase, ×2/3", "clock drift to 3 h"})
+CERTAIN = sorted(set(OF_VALUES) - {"noise", "dead phase, ×2/3", "clock drift to 3 h"})
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,8 @@ def broken() -> tuple[Homes, list[str], Int]:
     """The fleet with one or two homes of each fault."""
     load = fleet(8)
     whole = homes_of(load)
-    trial = draw_faults(load, whole.have, GRID, seed=3, able=np.ones(len(load), np.bool_), each=1)
+    able = np.ones(len(load), np.bool_)
+    trial = draw_faults(load, whole.have, GRID, seed=3, able=able, each=1, kinds=OF_VALUES)
     return homes_of(trial.said, trial.have), trial.kind, trial.day
 
 

@@ -167,3 +167,13 @@ def test_edits_of_others_change_nothing() -> None:
     found, plain = result(other), validate_and_estimate(facts(), PACK)
     assert np.array_equal(found.value, plain.value)
     assert np.array_equal(found.quality, plain.quality)
+
+
+def test_an_edit_before_the_range_decides_nothing() -> None:
+    """A day that is not expected has no slots to set: a run of equal values does not begin on it."""
+    made = facts()
+    made.expected[0, :2] = False
+    on_third = edit("set", 48, 72, value="0.5")
+    found = result(on_third, edit("set", 0, 48, value="0.5") | {"edit_id": "f"}, of=made).findings
+    assert 24 in found.seen.tolist()  # the flat line of the third day alone
+    assert found.seen.tolist() == result(on_third, of=made).findings.seen.tolist()

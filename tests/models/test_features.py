@@ -69,9 +69,17 @@ def one_week(values: Int, have: Bool, grid: DayGrid, monday: int, days: list[int
         row["day_total"][at] = sum(seen)
         row["day_max"][at], row["day_min"][at] = (max(seen), min(seen)) if seen else (0, 0)
         row["day_zeros"][at] = seen.count(0)
+        row["day_lone"][at] = sum(
+            bool(have[slots[i]] and values[slots[i]] == 0)
+            and all(have[slots[j]] and values[slots[j]] > 0 for j in (i - 1, i + 1))
+            for i in range(1, len(slots) - 1)
+        )
         for slot in slots:
             if have[slot]:
                 row["hours"][grid.wall[slot] // 3600] += int(values[slot])
+                row["late"][grid.wall[slot] // 3600] += int(values[slot]) * bool(
+                    grid.wall[slot] % 3600 >= 1800
+                )
                 row["parts"][at * 12 + grid.wall[slot] // 7200] += int(values[slot])
                 small = thousandths(values[slot])
                 row["squares"] += small * small

@@ -21,7 +21,7 @@ from models.ledger import Flushed, LedgerRules, LedgerState, ShardLedger
 from models.ledger_seed import seeded_ledger
 from models.shard_scope import Scope, mark_everything
 from schemas.records import Kind
-from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper, computed
+from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper, computed, spread
 from tests.models.ledger_worlds import FIRST, ZONE, Record, World, tables, world
 
 DISORDERS = 240
@@ -83,7 +83,7 @@ def play(seed: int, made: World, hot_days: int) -> tuple[Keeper, list[Flushed]]:
             keeper.take(flushed)
             for name, ranges in flushed.beyond.items():
                 late[name] = merge([*late.get(name, []), *ranges])
-    scope = {name: late[name] for name in sorted(late)}
+    scope = spread(made.records, made.last_day, {name: late[name] for name in sorted(late)})
     if scope:  # the batch run beside the stream
         keeper.replace(scope, computed(made.records, made.last_day, scope), FIRST - 400)
     return keeper, flushes

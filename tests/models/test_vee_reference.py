@@ -35,8 +35,9 @@ def listed(findings: Findings) -> list[tuple[Any, ...]]:
 
 
 def in_range(facts: SeriesFacts) -> np.ndarray[Any, Any]:
-    """Slots of expected days: the only ones whose result means anything."""
-    return facts.expected[:, facts.grid.day_of_slot]
+    """Expected slots: the only ones whose result means anything."""
+    inside = facts.expected[:, facts.grid.day_of_slot]
+    return inside if facts.unserved is None else inside & ~facts.unserved
 
 
 def assert_equal(found: SeriesResult, wanted: SeriesResult, facts: SeriesFacts) -> None:
@@ -72,6 +73,16 @@ def test_kernels_equal_the_reference_when_much_is_wrong(facts: SeriesFacts, pack
     assert_equal(validate_and_estimate(facts, pack), reference_vee(facts, pack), facts)
 
 
+FEW_DAYS = grids(min_days=3, max_days=6, max_slots=300)
+
+
+@given(facts=series_facts(grid=FEW_DAYS, channels=True), pack=rule_packs())
+@checked
+def test_channels_of_a_meter_are_judged_together(facts: SeriesFacts, pack: RulePack) -> None:
+    """The same with several channels a meter and short slots: siblings, reactive energy, leaks."""
+    assert_equal(validate_and_estimate(facts, pack), reference_vee(facts, pack), facts)
+
+
 @given(facts=series_facts(), pack=rule_packs())
 @briefly
 def test_a_value_that_no_rule_fails_is_never_altered(facts: SeriesFacts, pack: RulePack) -> None:
@@ -100,21 +111,23 @@ def test_results_are_the_same_bits_each_time(facts: SeriesFacts, pack: RulePack)
     assert listed(first.findings) == listed(second.findings)
 
 
-def alone(facts: SeriesFacts, row: int) -> SeriesFacts:
-    """One series of the facts."""
+def alone(facts: SeriesFacts, rows: list[int]) -> SeriesFacts:
+    """Some series of the facts."""
 
     def only(table: Any) -> Any:
-        return None if table is None else table[row : row + 1]
+        return None if table is None else table[rows]
 
-    def mine(rows: Any) -> Any:
-        here = rows.series == row
-        columns = {name: getattr(rows, name)[here] for name in rows.__dataclass_fields__}
-        return replace(rows, **(columns | {"series": np.zeros(int(here.sum()), np.int64)}))
+    def mine(records: Any) -> Any:
+        here = np.isin(records.series, rows)
+        columns = {name: getattr(records, name)[here] for name in records.__dataclass_fields__}
+        return replace(records, **(columns | {"series": np.searchsorted(rows, columns["series"])}))
 
     dense = ("value", "have", "expected", "one_directional", "instantaneous")
-    maybe = ("external", "conflict", "disconnected", "capacity")
+    maybe = ("external", "conflict", "disconnected", "capacity", "inactive", "meter", "unserved")
+    sparse = ("outages", "reads", "events", "repeats", "tou")
     kept = {name: only(getattr(facts, name)) for name in dense + maybe}
-    return replace(facts, **kept, outages=mine(facts.outages), reads=mine(facts.reads))
+    kept |= {name: mine(getattr(facts, name)) for name in sparse}
+    return replace(facts, **kept, channels=tuple(facts.channels[row] for row in rows if facts.channels))
 
 
 @given(facts=series_facts(max_series=5), pack=rule_packs(), data=st.data())
@@ -122,16 +135,18 @@ def alone(facts: SeriesFacts, row: int) -> SeriesFacts:
 def test_a_series_does_not_depend_on_its_batch(
     facts: SeriesFacts, pack: RulePack, data: st.DataObject
 ) -> None:
-    """A series alone gives what it gives among others."""
+    """A meter alone gives what it gives among others."""
     row = data.draw(st.integers(0, facts.count - 1))
-    together, single = validate_and_estimate(facts, pack), validate_and_estimate(alone(facts, row), pack)
+    rows = [row] if facts.meter is None else np.flatnonzero(facts.meter == facts.meter[row]).tolist()
+    together, single = validate_and_estimate(facts, pack), validate_and_estimate(alone(facts, rows), pack)
     everything = slice(None)
-    for a, b in zip(cut_columns(together, row, everything), cut_columns(single, 0, everything), strict=True):
-        inside = in_range(facts)[row]
+    for a, b in zip(
+        cut_columns(together, rows, everything), cut_columns(single, everything, everything), strict=True
+    ):
+        inside = in_range(facts)[rows]
         assert np.array_equal(a[inside], b[inside])
-    assert [found[1:] for found in listed(together.findings) if found[0] == row] == [
-        found[1:] for found in listed(single.findings)
-    ]
+    ours = [found for found in listed(together.findings) if found[0] in rows]
+    assert [(rows.index(row), *rest) for row, *rest in ours] == listed(single.findings)
 
 
 def cut_days(facts: SeriesFacts, first: int, last: int) -> SeriesFacts:
@@ -143,8 +158,12 @@ def cut_days(facts: SeriesFacts, first: int, last: int) -> SeriesFacts:
     def piece(table: Any, where: slice) -> Any:
         return None if table is None else table[:, where]
 
-    by_slot = {name: piece(getattr(facts, name), slots) for name in ("value", "have", "external", "conflict")}
-    by_day = {name: piece(getattr(facts, name), days) for name in ("expected", "disconnected", "capacity")}
+    of_slots = ("value", "have", "external", "conflict", "unserved")
+    by_slot = {name: piece(getattr(facts, name), slots) for name in of_slots}
+    by_day = {
+        name: piece(getattr(facts, name), days)
+        for name in ("expected", "disconnected", "capacity", "inactive")
+    }
     return replace(facts, grid=grid, **by_slot, **by_day)
 
 
@@ -168,7 +187,7 @@ def test_a_day_depends_on_its_reach_only(facts: SeriesFacts, pack: RulePack, dat
     )
     here = slice(int(facts.grid.offsets[day]), int(facts.grid.offsets[day + 1]))
     there = slice(here.start - int(facts.grid.offsets[first]), here.stop - int(facts.grid.offsets[first]))
-    inside = facts.expected[:, day]
+    inside = in_range(facts)[:, here]
     everything = slice(None)
     columns = cut_columns(wide, everything, here), cut_columns(narrow, everything, there)
     for a, b in zip(*columns, strict=True):

@@ -86,3 +86,21 @@ def test_a_killed_worker_is_an_error_that_says_so(town: Path, tmp_path: Path) ->
     assert killed, "no worker was seen"
     assert victim.wait(timeout=120) == 1
     assert not Lake.open(tmp_path / "lake").runs().num_rows
+
+
+def test_drafts_of_a_killed_run_are_swept(town: Path, tmp_path: Path) -> None:
+    """What a run left half-written in the raw zone is gone with the next run."""
+    lake = tmp_path / "lake"
+    run(lake, town)
+    draft = lake / "raw" / "intervals" / "half.raw.1.tmp"
+
+    def killed() -> None:
+        with Lake.open(lake).begin():
+            draft.write_bytes(b"half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        killed()
+    assert draft.exists()
+    run(lake, town)
+    assert not draft.exists()

@@ -64,6 +64,20 @@ def test_packing_changes_no_row_and_no_past(tmp_path: Path) -> None:
     assert shown(lake.path, 6) == before[5]
 
 
+def test_runs_are_packed_too(tmp_path: Path) -> None:
+    """Many runs become one file; each stays readable, by number and by id, and new ones follow."""
+    lake = history(tmp_path / "lake", runs=16)
+    rows = lake.runs().to_pylist()
+    past = [held(lake.at(number)) for number in range(1, 17)]
+    summary = maintain(MaintainOptions(lake.path, keep_days=0))
+    assert summary["packed"]["runs"] == "16 files into 1"
+    fresh = Lake.open(lake.path)
+    assert fresh.runs().to_pylist()[:-1] == rows
+    assert [held(fresh.at(row["run_id"])) for row in rows] == past
+    assert commit(fresh, {("a", 0): (99, 17)}) == 18
+    assert (held(Lake.open(lake.path))["a", 0], fresh.at(16).runs().num_rows) == ((99, 17), 16)
+
+
 def test_a_reader_at_work_keeps_its_files(tmp_path: Path) -> None:
     """What was opened before is read after, until the files have been out of use for the days given."""
     lake = history(tmp_path / "lake")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
-from pipelines.commands.report import write_whole
 from pipelines.store import views as views_module
 from pipelines.store.lake import Lake
 from tests.pipelines.page_reader import Reader
 from tests.pipelines.report_fixture import empty
+from transforms.storage import whole_file
 
 
 @pytest.fixture
@@ -72,12 +72,17 @@ def test_wrong_options_end_with_a_code_and_write_nothing(
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    """The old page stays until the new one is complete, also where writing fails."""
+    """The old page stays until the new one is complete, also where writing fails; an error names the page."""
     file = tmp_path / "page.html"
     file.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(file, "\ud800")
+    with pytest.raises(UnicodeEncodeError), whole_file(file) as out:
+        out.write(b"half" + "\ud800".encode())
     assert file.read_text() == "old"
-    assert write_whole(file, "né") == 3
+    with whole_file(file) as out:
+        out.write("né".encode())
     assert file.read_text(encoding="utf-8") == "né"
     assert list(tmp_path.iterdir()) == [file]
+    for wrong in (tmp_path / "none" / "page.html", tmp_path):
+        with pytest.raises(OSError) as caught, whole_file(wrong):
+            pass
+        assert caught.value.filename == str(wrong)

@@ -124,6 +124,9 @@ def test_the_example_is_a_tariff() -> None:
         ),
         pytest.param("{id: tax, ", "{id: rider, ", "{id: rider,    type", ["a second"], id="an id twice"),
         pytest.param("currency: USD", "currency: [USD", "timezone", ["valid YAML"], id="broken YAML"),
+        pytest.param(
+            '"09-30"]', '"10-01"]', "seasons:", ["10-01", "without a common day"], id="seasons that overlap"
+        ),
     ],
 )
 def test_errors_name_line_and_both_sides(old: str, new: str, at: str, words: list[str]) -> None:

@@ -1,0 +1,142 @@
+"""Day rows of the lake as dense loads, ready to be priced."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from models.calendar import DayGrid, day_grid
+from models.group_bills import load_channels
+from models.loads import Codes, Loads
+from models.master import MICROS, MasterData
+from models.series import Bool, Int
+from schemas.channels import CHANNELS, REACTIVE
+from schemas.quality import Quality
+
+__all__ = ["day_loads"]
+
+
+def day_loads(days: pa.Table, zone: str, master: MasterData) -> list[Loads]:
+    """Dense loads of all meters, one for each length of interval; all over the same days.
+
+    Args:
+        days: Current rows of ``days``.
+        zone: Of the lake.
+        master: Says by which channel a meter is billed.
+    """
+    if not days.num_rows:
+        return []
+    numbers = days["local_day"].cast(pa.int32()).to_numpy()
+    first, count = int(numbers.min()), int(numbers.max() - numbers.min()) + 1
+    found = []
+    for interval in sorted(pc.unique(days["interval_s"]).to_pylist()):
+        rows = _Rows(
+            days.filter(pc.equal(days["interval_s"], interval)), day_grid(zone, interval, first, count)
+        )
+        if rows.channels(master):
+            found.append(rows.loads(rows.channels(master)))
+    return found
+
+
+class _Rows:
+    """Day rows of one length of interval."""
+
+    def __init__(self, days: pa.Table, grid: DayGrid) -> None:
+        self.grid = grid
+        self.table = days.combine_chunks()
+        self.meter = days["meter_id"].cast(pa.string()).to_pylist()
+        self.channel = days["channel"].cast(pa.string()).to_pylist()
+        self.of_channel: dict[str, list[int]] = defaultdict(list)
+        for row, channel in enumerate(self.channel):
+            self.of_channel[channel].append(row)
+        self.day = days["local_day"].cast(pa.int32()).to_numpy().astype(np.int64) - grid.first_day
+
+    def channels(self, master: MasterData) -> dict[str, str]:
+        """The billed channel of each meter."""
+        return load_channels(sorted(set(zip(self.meter, self.channel, strict=True))), master)
+
+    def loads(self, bought: dict[str, str]) -> Loads:
+        """Values and qualities of all meters."""
+        drawn = self._dense(bought, bought)
+        sold = self._dense(bought, dict.fromkeys(bought, "export"))
+        quality = np.where(drawn.there_slots(self.grid), drawn.quality, np.int8(Quality.MISSING))
+        both = sold.there_slots(self.grid)
+        quality[both] = np.minimum(quality, sold.quality)[both]
+        alone = [row for row, channel in enumerate(bought.values()) if channel == "export"]
+        drawn.value[alone] = 0
+        reactive = {channel: self._dense(bought, dict.fromkeys(bought, channel)) for channel in REACTIVE}
+        first = np.where(drawn.there.any(axis=1), drawn.there.argmax(axis=1), self.grid.days)
+        return Loads(
+            grid=self.grid,
+            names=list(bought),
+            units=[CHANNELS[channel].unit for channel in bought.values()],
+            imported=drawn.value,
+            exported=sold.value if sold.there.any() else None,
+            exports=sold.there,
+            first_day=first + self.grid.first_day,
+            quality=quality,
+            reactive={name: (d.value, d.quality) for name, d in reactive.items() if d.there.any()},
+        )
+
+    def _dense(self, bought: dict[str, str], wanted: dict[str, str]) -> _Dense:
+        """One channel of each meter on the grid."""
+        row_of = {meter: row for row, meter in enumerate(bought)}
+        at = [
+            i
+            for channel in sorted(set(wanted.values()))
+            for i in self.of_channel[channel]
+            if wanted.get(self.meter[i]) == channel
+        ]
+        dense = _Dense.empty(len(bought), self.grid)
+        if at:
+            row = np.array([row_of[self.meter[i]] for i in at], np.int64)
+            dense.put(self.table.take(pa.array(at)), row, self.day[at], self.grid)
+        return dense
+
+
+class _Dense:
+    """Values, qualities and days of one channel; (n, slots) and (n, days)."""
+
+    def __init__(self, value: Int, quality: Codes, there: Bool) -> None:
+        self.value, self.quality, self.there = value, quality, there
+
+    @classmethod
+    def empty(cls, count: int, grid: DayGrid) -> _Dense:
+        """Nothing measured."""
+        shape = count, grid.slots
+        return cls(
+            np.zeros(shape, np.int64),
+            np.full(shape, Quality.MISSING, np.int8),
+            np.zeros((count, grid.days), np.bool_),
+        )
+
+    def there_slots(self, grid: DayGrid) -> Bool:
+        """Days in range, slot by slot."""
+        return np.repeat(self.there, grid.lengths, axis=1)
+
+    def put(self, rows: pa.Table, row: Int, day: Int, grid: DayGrid) -> None:
+        """Lay day rows on the grid; those of a part of a day begin with its first slot in service."""
+        lists = rows["values"].combine_chunks()
+        length = pc.list_value_length(lists).to_numpy().astype(np.int64)
+        start = rows["start"].cast(pa.int64()).to_numpy() // MICROS
+        base = row * grid.slots + (start - grid.origin) // grid.interval_s
+        place = np.repeat(base - (np.cumsum(length) - length), length) + np.arange(int(length.sum()))
+        values = pc.fill_null(lists.flatten(), 0)
+        self.value.ravel()[place] = values.to_numpy()
+        self.quality.ravel()[place] = _qualities(rows, length)
+        self.there[row, day] = True
+
+
+def _qualities(rows: pa.Table, length: Int) -> NDArray[np.int8]:
+    """Quality of each slot of day rows, one after the other."""
+    uniform = pc.fill_null(rows["quality"], int(Quality.VALIDATED)).to_numpy().astype(np.int8)
+    found = np.repeat(uniform, length)
+    mixed = rows["qualities"].is_valid().to_numpy()
+    if mixed.any():
+        lists = rows["qualities"].combine_chunks()
+        found[np.repeat(mixed, length)] = lists.flatten().to_numpy()
+    return found

@@ -1,0 +1,235 @@
+"""A lake on object storage, behind a real S3-compatible server: as on disk, kills and rivals included."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.batch.shard_ranges import ShardRange
+from pipelines.cli import main
+from pipelines.cluster.flink_workers import _new_receipts
+from pipelines.store.lake import Lake
+from pipelines.store.lease import LEASE_S, LakeBusyError
+from schemas.errors import MeterbeamError
+from schemas.lake import DAYS
+from tests.pipelines.lake_child import METERS, make_run, run_content, run_dirty
+from tests.pipelines.lake_days import FACTS, commit, day_rows, dirty, held, new_lake
+from tests.pipelines.s3_server import SECRET, s3_server
+from tests.pipelines.test_lake_kill import KILLED, STEPS, Child
+from tests.pipelines.towns import assert_equal, make_town, run, tables
+from transforms.receipts import _write
+from transforms.storage import ObjectPath, place, remove_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class FakeReceipt:
+    """What a worker of a cluster leaves."""
+
+    work: ShardRange
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A bucket of a running server."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def child(bucket: str) -> Iterator[Child]:
+    """One process that forks the victims, with the server in its environment."""
+    made = Child()
+    yield made
+    assert made.process.stdin is not None
+    made.process.stdin.close()
+    assert made.process.wait(10) == 0
+    assert made.process.stdout is not None
+    made.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Input of a small town."""
+    return make_town(tmp_path_factory.mktemp("town"), days=28)
+
+
+def meterbeam(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, to its very end."""
+    command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_all_of_it_in_a_bucket(bucket: str, town: Path, tmp_path: Path) -> None:
+    """Backfill with workers, detect, maintain, query, as-of and report: the same rows as on disk, and every
+    process ends clean.
+    """
+    lake = f"{bucket}/all/of it"
+    options = ("--timezone", "Europe/Zurich", "--shards", 3, "--workers", 2, "--tariffs", town / "tariffs")
+    done = [meterbeam("backfill", town, "--lake", lake, *options)]
+    run(tmp_path / "disk", town, tariffs=town / "tariffs")
+    assert_equal(tmp_path / "disk", place(lake))
+    first = tables(place(lake))
+    done += [meterbeam("detect", "--lake", lake), meterbeam("lake", "maintain", "--lake", lake)]
+    assert tables(place(lake)) == first
+    count = ("query", "SELECT count(*) AS n FROM readings", "--format", "csv")
+    done.append(meterbeam(*count, "--lake", lake, "--as-of", 1))
+    assert [(command.returncode, command.stderr) for command in done] == [(0, "")] * len(done)
+    assert done[-1].stdout == f"n\n{len(first['readings'])}\n"
+    assert main(["report", "--lake", lake, "--out", str(tmp_path / "report.html")]) == 0
+    assert (tmp_path / "report.html").stat().st_size > 50_000
+    # Without --tariffs, a later run prices by those that the lake keeps.
+    again = meterbeam("backfill", town, "--lake", lake, "--workers", 1, "--json")
+    assert json.loads(again.stdout)["days_written"] == 0
+
+
+@pytest.mark.parametrize("step", ["begun", "days committed", "runs written", "runs committed"])
+def test_killed_at_a_step(step: str, bucket: str, child: Child) -> None:
+    """Before ``runs`` is committed a killed run is invisible, after it is complete; the next goes on."""
+    folder = new_lake(place(f"{bucket}/kill/{STEPS.index(step)}")).path
+    make_run(folder)
+    assert child.order(folder, step) == KILLED
+    complete = 1 + (STEPS.index(step) >= STEPS.index("runs committed"))
+    for ordinal in (complete, complete + 1):
+        lake = Lake.open(folder)
+        assert lake.runs().num_rows == ordinal
+        assert (held(lake), dirty(lake)) == (run_content(ordinal), run_dirty(ordinal))
+        assert lake.table("days").num_rows == ordinal * len(METERS) * 2
+        if ordinal == complete:
+            assert child.order(folder, "-") == "0"
+    known = {path for number in lake.runs()["run_no"].to_pylist() for path in lake.at(number).files("days")}
+    assert {str(path) for path in (folder / "tables" / "days").glob("part-*")} == known
+
+
+def test_a_backfill_killed_with_its_workers(bucket: str, town: Path, tmp_path: Path) -> None:
+    """Killed in the middle, a lake shows no run or a whole one, and the next backfill ends equal."""
+    run(tmp_path / "whole", town)
+    lake = f"{bucket}/backfill"
+    options = ["--timezone", "Europe/Zurich", "--shards", "3", "--lake", lake]
+    command = [sys.executable, "-m", "pipelines.cli", "backfill", str(town), *options]
+    quiet = subprocess.DEVNULL
+    victim = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=quiet, stderr=quiet)
+    while not list((place(lake) / "raw").glob("*/*")) and victim.poll() is None:
+        time.sleep(0.05)
+    os.killpg(victim.pid, signal.SIGKILL)
+    victim.wait()
+    assert not Lake.open(place(lake)).run_no
+    run(place(lake), town)
+    assert_equal(tmp_path / "whole", place(lake))
+
+
+def test_receipts_of_work_done_elsewhere(bucket: str) -> None:
+    """A receipt is read once it is whole, one for each work however often it was done."""
+    folder = place(f"{bucket}/receipts")
+    work = ShardRange((0,), 1)
+    for _ in range(2):
+        _write(FakeReceipt(work), str(folder))
+    received: set[str] = set()
+    assert list(_new_receipts(folder, received)) == [FakeReceipt(work)]
+    assert list(_new_receipts(folder, received)) == []
+    remove_tree(folder)
+    assert not folder.is_dir()
+
+
+def test_two_runs_at_once(bucket: str) -> None:
+    """The second run is refused and told who holds the lake; the first is not disturbed."""
+    lake = new_lake(place(f"{bucket}/two"))
+    with lake.begin() as first:
+        with pytest.raises(LakeBusyError, match=rf"process {os.getpid()} on .* since 20\d\d-"):
+            Lake.open(lake.path).begin().__enter__()
+        first.commit([first.write(DAYS, "a", day_rows({("m1", 0): (5, 1)}))], {}, FACTS)
+    assert commit(Lake.open(lake.path), {("m1", 0): (6, 2)}) == 2
+    assert held(Lake.open(lake.path)) == {("m1", 0): (6, 2)}
+
+
+def test_a_run_that_lost_its_lease_publishes_nothing(bucket: str) -> None:
+    """A process that slept while another took the lake is refused at its next commit."""
+    lake = new_lake(place(f"{bucket}/lost"))
+    lock = lake.path / "lock"
+    assert isinstance(lock, ObjectPath)
+    with lake.begin() as sleeper:
+        part = sleeper.write(DAYS, "a", day_rows({("m1", 0): (5, 1)}))
+        lock.write_bytes(json.dumps({"run_no": 1}).encode())  # as if it had run out, and another had ended
+        assert commit(Lake.open(lake.path), {("m1", 0): (7, 1)}) == 2
+        with pytest.raises(MeterbeamError, match="no such file"):
+            sleeper.commit([part], {}, FACTS)  # the other swept it away
+        with pytest.raises(LakeBusyError):
+            sleeper.commit([], {}, FACTS)
+    assert held(Lake.open(lake.path)) == {("m1", 0): (7, 1)}
+
+
+def test_two_that_both_believe_they_hold_it(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the lease fails, conditional commits still let one run through and refuse the other."""
+    monkeypatch.setattr("pipelines.store.lease.Lease.confirm", lambda _: None)
+    lake = new_lake(place(f"{bucket}/both"))
+    commit(lake, {("m1", 0): (1, 1)})
+    other = Lake.open(lake.path)
+    with lake.begin() as first:
+        (lake.path / "lock").unlink()
+        with other.begin() as second:
+            parts = [
+                each.write(DAYS, name, day_rows({("m1", 0): (value, 2)}))
+                for each, name, value in ((first, "a", 2), (second, "b", 3))
+            ]
+            second.commit([parts[1]], {}, FACTS)
+            with pytest.raises(MeterbeamError, match="committed by another process"):
+                first.commit([parts[0]], {}, FACTS)
+    assert held(Lake.open(lake.path)) == {("m1", 0): (3, 2)}
+
+
+def test_a_holder_elsewhere_is_waited_for(bucket: str) -> None:
+    """A lease of another machine is respected while it is young, whether or not its process lives."""
+    lake = new_lake(place(f"{bucket}/elsewhere"))
+    told = {"process": 1, "host": "another", "since": "2026-03-01T00:00:00Z", "run_no": 7}
+    (lake.path / "lock").write_bytes(json.dumps(told).encode())
+    with pytest.raises(LakeBusyError, match="process 1 on another") as refused:
+        commit(lake, {("m1", 0): (1, 1)})
+    assert f"{LEASE_S} s" in refused.value.expected
+
+
+def test_keys_are_never_shown(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket that is not there, or keys that are wrong, are an error of two sides without any key."""
+    new_lake(place(f"{bucket}/keys"))
+    assert main(["query", "SELECT 1", "--lake", "s3://no-such-bucket/lake"]) == 1
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-" + SECRET)
+    command = meterbeam("query", "SELECT 1", "--lake", f"{bucket}/keys")
+    assert command.returncode == 1
+    said = capsys.readouterr().err + command.stderr + command.stdout
+    assert said.count("error: s3://") == 2
+    assert SECRET not in said
+    assert "Traceback" not in said
+
+
+def test_settings_name_the_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoint, region and keys may stand in meterbeam.yaml; a wrong entry is told without its value."""
+    commit(new_lake(place(f"{bucket}/settings")), {("m1", 0): (1, 1)})
+    file = tmp_path / "meterbeam.yaml"
+    names = {
+        "endpoint": "AWS_ENDPOINT_URL",
+        "region": "AWS_REGION",
+        "access_key_id": "AWS_ACCESS_KEY_ID",
+        "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    }
+    lines = [f"  {name}: {os.environ[variable]}" for name, variable in names.items()]
+    file.write_text("\n".join([f"lake: {bucket}/settings", "s3:", *lines]) + "\n")
+    for variable in names.values():
+        monkeypatch.delenv(variable)
+    query = ("query", "SELECT count(*) AS n FROM days", "--format", "csv")
+    assert meterbeam("--settings", file, *query).stdout == "n\n1\n"
+    file.write_text(f"s3:\n  secret_access_key: [{SECRET}]\n")
+    refused = meterbeam("--settings", file, *query)
+    assert refused.returncode == 1
+    assert "s3.secret_access_key" in refused.stderr
+    assert SECRET not in refused.stderr
