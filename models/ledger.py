@@ -266,8 +266,16 @@ class ShardLedger:
 
     def _windows(self, scope: Scope, inputs: ShardInputs) -> dict[Name, Days]:
         longest = self.rules.book.max_read_gap_days
+        registers = inputs.registers
+        tou = registers["meter_id"].filter(registers["tou_register"].is_valid())
         return reach_windows(
-            scope, inputs.registers, inputs.master, inputs.zone, back=CONTEXT_BACK, longest=longest
+            scope,
+            registers,
+            inputs.master,
+            inputs.zone,
+            back=CONTEXT_BACK,
+            longest=longest,
+            wide={*pc.unique(tou).to_pylist(), *inputs.master.linked},
         )
 
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ def reach_windows(
     *,
     back: int,
     longest: int,
+    wide: Collection[str] = (),
 ) -> dict[Name, Days]:
     """First and last epoch day that the days in scope of each series may look at.
 
@@ -41,6 +42,8 @@ def reach_windows(
         zone: Time zone of the lake.
         back: Days that a result looks back.
         longest: Longest usable read interval. [days]
+        wide: Meters with other reads to heed (of time-of-use registers, of another meter): they may look as
+            far as any read interval reaches.
     """
     names = [name for name, days in scope.items() if days]
     reads = read_registers(registers, master, {(*name, -1): row for row, name in enumerate(names)})
@@ -50,6 +53,9 @@ def reach_windows(
     found: dict[Name, Days] = {}
     for row, name in enumerate(names):
         first, last = scope[name][0][0], scope[name][-1][1]
+        if name[0] in wide:
+            found[name] = first - longest - 1 - back, last + longest + 2
+            continue
         mine = day[bounds[row] : bounds[row + 1]]
         before = mine[np.searchsorted(mine, first) - 1] if len(mine) and mine[0] < first else first
         at = int(np.searchsorted(mine, last, side="right"))
