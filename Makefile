@@ -11,7 +11,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 CODE := schemas models transforms pipelines tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stream-demo stream-down test test-flink test-nightly check lint format types layers unit bench lock clean
+.PHONY: help setup demo stream-demo stream-down test test-flink test-nightly check lint format types layers unit bench bench-stream lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ test-nightly: $(STAMP) ## The laws under many more random cases (an hour)
 
 bench: $(STAMP) ## The benchmark table (minutes; not part of the tests)
 	$(BIN)/python -m tests.bench
+
+bench-stream: $(STAMP) ## The stream on a real Kafka and Flink beside two bare jobs (minutes; needs Java 17 and Maven)
+	$(BIN)/python -m tests.bench.stream $(BENCH_ARGS)
 
 lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (needs the network)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

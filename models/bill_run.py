@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -231,9 +230,9 @@ class _Group:
 
 def _states(own: BillState, tariff: Tariff, reasons: Sequence[str]) -> list[str | None]:
     """State after each bill as JSON text; None where nothing is carried, or the bill is held."""
-    found: list[str | None] = []
-    for row, reason in enumerate(reasons):
-        fields = own.fields(row, tariff.rounding.money_dp)
-        carried = len(fields) > 1 or Decimal(fields["credit"])
-        found.append(json.dumps(fields) if carried and not reason else None)
-    return found
+    dp = tariff.rounding.money_dp
+    carried = own.carried().tolist()
+    return [
+        json.dumps(own.fields(row, dp)) if carried[row] and not reason else None
+        for row, reason in enumerate(reasons)
+    ]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from models.series import Int
+from models.series import Bool, Int
 
 __all__ = ["BillState", "month_name", "month_number"]
 
@@ -69,6 +69,15 @@ class BillState:
     def months(self) -> list[int]:
         """Months with a peak, ascending."""
         return sorted({*self.peaks_kw, *(month for _, month in self.peaks_of)})
+
+    def carried(self) -> Bool:
+        """Service points that hand anything to their next bill; (n,)."""
+        found: Bool = (self.credit != 0) | (self.surplus != 0)
+        for peaks in (*self.peaks_kw.values(), *self.peaks_of.values()):
+            found |= peaks >= 0
+        for energy in self.bank.values():
+            found |= energy != 0
+        return found
 
     def fields(self, i: int, money_dp: int) -> dict[str, Any]:
         """State of one service point as decimal text by name; what is empty is left out, but credit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +32,7 @@ class Blocks:
         length: Slots.
         interval_s: Slot length. [s]
         span: Position in ``MasterData.all_spans`` of the version in force at the start, −1 for none.
-        received, sequence: Order of the record; ``NEVER`` and −1 where absent.
+        received, sequence: Order of the record; ``NEVER`` and −1 where absent. The least of ``each``.
         unit: Code of (unit, scaler), part of the record's identity.
         fresh: Whether the record came with this run.
         first: Offset of the block's first value.
@@ -39,6 +40,7 @@ class Blocks:
         there: Whether there is a reading.
         bits: The number as received (a double by its bits): identity of the reading.
         code: ESPI QualityOfReading of each value, None where all are measured.
+        each: When each value was received, ``NEVER`` where its block says so; None where all blocks do.
         beyond: Blocks of one slot whose value, multiplier applied, is beyond what a slot can hold.
     """
 
@@ -57,6 +59,7 @@ class Blocks:
     there: Bool
     bits: Int
     code: NDArray[np.int32] | None
+    each: Int | None = None
 
     @property
     def values(self) -> int:
@@ -64,32 +67,50 @@ class Blocks:
         return int(self.length.sum())
 
 
-PER_BLOCK = tuple(
-    field.name for field in fields(Blocks) if field.name not in ("micro", "there", "bits", "code")
-)
+FLAT = ("micro", "there", "bits", "code", "each")
+PER_BLOCK = tuple(field.name for field in fields(Blocks) if field.name not in FLAT)
 
 
 def select(blocks: Blocks, chosen: Bool | Int) -> Blocks:
-    """Some of the blocks; the flat values are shared, not copied."""
+    """Some of the blocks; the flat values are shared, not copied. All of them are not copied at all."""
+    if _all(chosen, len(blocks.start)):
+        return blocks
     parts = {name: getattr(blocks, name)[chosen] for name in PER_BLOCK}
-    return Blocks(**parts, micro=blocks.micro, there=blocks.there, bits=blocks.bits, code=blocks.code)
+    return Blocks(**parts, **_flat(blocks))
+
+
+def _flat(blocks: Blocks) -> dict[str, Any]:
+    """What blocks share: the flat values and what is known of each."""
+    return {name: getattr(blocks, name) for name in FLAT}
+
+
+def _all(chosen: Bool | Int, count: int) -> bool:
+    """Whether a choice takes everything in its order."""
+    if len(chosen) != count:
+        return False
+    return bool(chosen.all() if chosen.dtype == np.bool_ else (chosen == np.arange(count)).all())
 
 
 def single_slots(blocks: Blocks) -> Blocks:
     """The same readings as blocks of one slot each; the flat values are shared."""
+    if (blocks.length == 1).all():
+        return blocks
     of = np.repeat(np.arange(len(blocks.length)), blocks.length)
     offset = np.arange(len(of)) - np.repeat(np.cumsum(blocks.length) - blocks.length, blocks.length)
     parts = {name: getattr(blocks, name)[of] for name in PER_BLOCK}
     parts["start"] = parts["start"] + offset * parts["interval_s"]
     parts["first"] = parts["first"] + offset
     parts["length"] = np.ones(len(of), np.int64)
-    return Blocks(**parts, micro=blocks.micro, there=blocks.there, bits=blocks.bits, code=blocks.code)
+    if blocks.each is not None:
+        own = blocks.each[parts["first"]]
+        parts["received"] = np.where(own == NEVER, parts["received"], own)
+    return Blocks(**parts, **_flat(blocks))
 
 
 def join(left: Blocks, right: Blocks) -> Blocks:
     """Blocks that share their flat values, one list after the other."""
     parts = {name: np.concatenate([getattr(left, name), getattr(right, name)]) for name in PER_BLOCK}
-    return Blocks(**parts, micro=left.micro, there=left.there, bits=left.bits, code=left.code)
+    return Blocks(**parts, **_flat(left))
 
 
 def codes_of(column: pa.ChunkedArray) -> tuple[Int, list[str]]:
@@ -155,6 +176,7 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
         there=np.zeros(0, np.bool_),
         bits=micro_source.bits,
         code=_qualities(table, length),
+        each=_each(table, length),
     )
     if crossing.any():
         slots = single_slots(select(raw, crossing))
@@ -311,10 +333,7 @@ def _qualities(table: pa.Table, length: Int) -> NDArray[np.int32] | None:
         return None
     integers = table["values_int"].is_valid().to_numpy()
     order = np.concatenate([np.flatnonzero(integers), np.flatnonzero(~integers)])
-    lists = column.combine_chunks()
-    if isinstance(lists, pa.ChunkedArray):
-        lists = pa.concat_arrays(lists.chunks)
-    lists = lists.take(pa.array(order))
+    lists = _one_list(column).take(pa.array(order))
     sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     total = length[order]
     codes = np.zeros(int(total.sum()), np.int32)
@@ -325,6 +344,24 @@ def _qualities(table: pa.Table, length: Int) -> NDArray[np.int32] | None:
         .astype(np.int32)[np.repeat(sizes == total, np.where(sizes > 0, sizes, 0))]
     )
     return codes
+
+
+def _each(table: pa.Table, length: Int) -> Int | None:
+    """When each value was received, in the order of the flat values; None where no row tells."""
+    column = table["received_each"]
+    if column.null_count == len(column):
+        return None
+    integers = table["values_int"].is_valid().to_numpy()
+    order = np.concatenate([np.flatnonzero(integers), np.flatnonzero(~integers)])
+    lists = _one_list(column).take(pa.array(order))
+    told = np.repeat(lists.is_valid().to_numpy(zero_copy_only=False), length[order])
+    each = np.full(len(told), NEVER, np.int64)
+    each[told] = lists.flatten().to_numpy()
+    return each
+
+
+def _one_list(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
 
 
 def _to_micro(

@@ -16,6 +16,7 @@ from models.fault_trial import BREAKS, OF_VALUES, READ_EVERY, FaultTrial, draw_f
 from models.features import feature_rows, week_features
 from models.series import Reads
 from models.theft_bench import Homes
+from schemas.errors import MeterbeamError
 
 __all__ = ["FaultDraw", "evaluate_faults", "fault_rows", "named_faults"]
 
@@ -34,8 +35,15 @@ class FaultDraw:
 
 
 def evaluate_faults(homes: Homes, *, seeds: int, each: int) -> Iterator[FaultDraw]:
-    """The rules of a detect run over meters of which some are broken; two draws a seed."""
+    """The rules of a detect run over meters of which some are broken; two draws a seed.
+
+    Raises:
+        MeterbeamError: No home can be broken: all are at fault as they are, or too short to be compared.
+    """
     able = homes.able
+    if not able.any():
+        found = f"{len(homes.names)} homes, each at fault as it is or too short to be compared"
+        raise MeterbeamError("homes", found, "homes in which a fault can be told from what was there before")
     others = tuple(name for name in BREAKS if name not in OF_VALUES)
     for seed in range(seeds):
         for kinds in (OF_VALUES, others):

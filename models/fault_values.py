@@ -14,6 +14,8 @@ __all__ = ["value_faults"]
 
 FEW_NEGATIVES = 8
 """Fewer negative slots than this are glitches, not a meter that runs backwards."""
+FEWEST_SLOTS = 4
+"""Values of a day, and at least a quarter of its slots, from which one value in all of them is a fault."""
 LUMP_PEAKS = 5.0
 SPIKE_PEAKS = 4.0
 """Times the usual day's peak from which a slot after a gap is its lump, and any slot is a spike."""
@@ -35,11 +37,10 @@ SILENT_DAYS = 14
 def value_faults(days: Days) -> list[Fault]:
     """All of them, in no order."""
     usual = _usual_peak(days)
-    stuck = days.seen & (days.peak > 0) & (days.peak == days.low)
     zero = days.seen & (days.total == 0) & days.used[:, None]
     return [
         *_dead(days),
-        *runs(days, stuck, "stuck_value", 1, "error", "every slot of the day has the same value"),
+        *_stuck(days),
         *runs(days, zero, "stuck_zero", 2, "error", "only zeros on a meter that measured before and after"),
         *_negative(days),
         *_lumps(days, usual),
@@ -47,6 +48,19 @@ def value_faults(days: Days) -> list[Fault]:
         *_dropouts(days),
         *_noise(days),
         *_silent(days),
+    ]
+
+
+def _stuck(days: Days) -> list[Fault]:
+    """Days of one value; where a day has so few slots that this says little, days equal to the one before."""
+    flat = days.seen & (days.peak > 0) & (days.peak == days.low)
+    told = flat & (days.have >= np.maximum(FEWEST_SLOTS, days.slots[:, None] // 4))
+    again = np.zeros_like(flat)
+    again[:, 1:] = flat[:, 1:] & flat[:, :-1] & (days.total[:, 1:] == days.total[:, :-1])
+    again &= days.slots[:, None] < FEWEST_SLOTS
+    return [
+        *runs(days, told, "stuck_value", 1, "error", "every slot of the day has the same value"),
+        *runs(days, again, "stuck_value", 2, "error", "the same value as the day before"),
     ]
 
 

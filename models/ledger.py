@@ -26,6 +26,7 @@ from models.dirty import Days, DirtyDays, read_days
 from models.feature_run import monday
 from models.linked_days import linked_days
 from models.master import MICROS, MasterData, master_data
+from models.reach import reach_windows
 from models.repeats import without_repeats
 from models.shard_results import ShardResults, shard_results
 from models.shard_run import CONTEXT_BACK, ShardRun
@@ -53,6 +54,8 @@ __all__ = [
     "LedgerRules",
     "LedgerState",
     "ShardLedger",
+    "behind",
+    "horizon",
     "leaves_with",
     "longest_stay",
 ]
@@ -193,6 +196,9 @@ class ShardLedger:
         self.rules = rules
         self.state = state or LedgerState()
         self.serves = serves
+        # What the last flush had, found again from state where there is none: a ledger just loaded.
+        self._ranges: dict[Name, Days] | None = None
+        self._known: tuple[pa.Table, MasterData] | None = None
 
     def take(self, kind: Kind, rows: pa.Table) -> None:
         """Append arrivals; nothing is computed.
@@ -225,7 +231,7 @@ class ShardLedger:
         for kind, table in raw.items():
             if pc.any(table[FRESH]).as_py():
                 raw[kind] = without_repeats(table, KEYS[kind], (FRESH, "source"))
-        former = ranges_of(self._inputs(index.flushed_through, settled=True))
+        former = self._former_ranges()
         found = first_readings(raw[Kind.INTERVALS].filter(pc.field(FRESH)))
         new = {
             name: first
@@ -241,14 +247,27 @@ class ShardLedger:
         scope, linked = without(scope, self._linked(scope, inputs))
         beyond = join_scopes([beyond, linked])
         prices = rules.prices(*(raw[kind].drop_columns([FRESH]) for kind in PRICED))
-        run = ShardRun(inputs, rules.pack, scope, since=index.floor)
+        run = ShardRun(inputs, rules.pack, scope, since=index.floor, windows=self._windows(scope, inputs))
         meters = sorted(filter(self.serves, inputs.master.spans))
         results = self._whole_weeks(shard_results(run, meters, prices, bills=False))
         whole_since = index.floor if index.floor == EVER else index.floor + 1
         kept = self._settle()
         index.flushed_through = index.last_closed
+        self._ranges = ranges
         return Flushed(
             scope, results, beyond, ranges, index.last_closed, whole_since, run.series(), kept, new
+        )
+
+    def _former_ranges(self) -> dict[Name, Days]:
+        """Ranges of results as of the last flush."""
+        if self._ranges is None:
+            self._ranges = ranges_of(self._inputs(self.state.index.flushed_through, settled=True))
+        return self._ranges
+
+    def _windows(self, scope: Scope, inputs: ShardInputs) -> dict[Name, Days]:
+        longest = self.rules.pack.registers.max_read_gap_days
+        return reach_windows(
+            scope, inputs.registers, inputs.master, inputs.zone, back=CONTEXT_BACK, longest=longest
         )
 
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
@@ -290,9 +309,11 @@ class ShardLedger:
             edits=_nothing(Kind.EDITS) if settled else raw[Kind.EDITS],
         )
 
-    @staticmethod
-    def _master(points: pa.Table) -> MasterData:
-        return master_data(points.drop_columns([FRESH]))
+    def _master(self, points: pa.Table) -> MasterData:
+        points = points.drop_columns([FRESH])
+        if self._known is None or not self._known[0].equals(points):
+            self._known = points, master_data(points)
+        return self._known[1]
 
     def _touched(self) -> set[str]:
         """Meters of the service points that came anew."""

@@ -145,6 +145,10 @@ class MasterData:
         ends = np.array([number * FOREVER + min(span.end, FOREVER - 1) for number, span in flat], np.int64)
         return meters, starts, ends, [span for _, span in flat]
 
+    @cached_property
+    def _one_each(self) -> bool:
+        return all(len(spans) == 1 for spans in self.spans.values())
+
     @property
     def all_spans(self) -> list[Span]:
         """Every span; ``in_force`` answers with positions in this list."""
@@ -219,6 +223,8 @@ class MasterData:
         of_dictionary = np.array([known.get(m, -1) for m in encoded.dictionary.to_pylist()], np.int64)
         number = of_dictionary[encoded.indices.to_numpy(zero_copy_only=False)]
         key = number * FOREVER + np.clip(seconds, 0, FOREVER - 1)
+        if self._one_each:  # as usual: nothing to look for
+            return np.where((number >= 0) & (starts[number] <= key) & (key < ends[number]), number, -1)
         position = np.searchsorted(starts, key, side="right") - 1
         at = np.maximum(position, 0)
         inside: Bool = (number >= 0) & (position >= 0) & (key < ends[at]) & (starts[at] // FOREVER == number)

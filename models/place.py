@@ -84,8 +84,11 @@ def _scatter(blocks: Blocks, base: Int, grid: DayGrid, value: Int, have: Bool) -
     left = np.ones(len(base), np.bool_)
     all_there = bool(blocks.there.all())
     row, column = np.divmod(base, grid.slots)
+    longest = int(blocks.length.max(initial=0))
     for a, b in grid.regular_runs:
         low, high, length = int(grid.offsets[a]), int(grid.offsets[b]), int(grid.lengths[a])
+        if longest < length:
+            continue
         whole = np.flatnonzero(
             (blocks.length == length) & (column >= low) & (column < high) & ((column - low) % length == 0)
         )
@@ -113,19 +116,21 @@ def _adjacent(source: Int, length: int) -> bool:
     return bool(len(source) == 1 or (np.diff(source) == length).all())
 
 
-def _ramp(length: Int) -> Int:
-    result: Int = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+def _spread(first: Int, length: Int) -> Int:
+    """Numbers from each of ``first`` on, as many as its length."""
+    if (length == 1).all():
+        return first
+    before = np.cumsum(length) - length
+    result: Int = np.repeat(first - before, length) + np.arange(int(length.sum()))
     return result
 
 
 def _slots_of(blocks: Blocks, base: Int) -> Int:
-    result: Int = np.repeat(base, blocks.length) + _ramp(blocks.length)
-    return result
+    return _spread(base, blocks.length)
 
 
 def _values_of(blocks: Blocks) -> Int:
-    result: Int = np.repeat(blocks.first, blocks.length) + _ramp(blocks.length)
-    return result
+    return _spread(blocks.first, blocks.length)
 
 
 def _contested(blocks: Blocks, base: Int, size: int) -> Bool:

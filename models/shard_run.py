@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,12 +61,14 @@ class ShardRun:
         pack: The rules in force.
         scope: Days to compute of each series; None for every expected day.
         since: First epoch day whose records are all there; the days in scope reach no further back.
+        windows: Days to look at for the days in scope of each series; None for the longest possible reach.
     """
 
     inputs: ShardInputs
     pack: RulePack
     scope: dict[Name, list[Days]] | None = None
     since: int = -(1 << 20)
+    windows: Mapping[Name, Days] | None = None
 
     def __post_init__(self) -> None:
         self.assembly = Assembly()
@@ -74,6 +76,8 @@ class ShardRun:
             self.inputs = replace(self.inputs, windows=self._windows())
 
     def _windows(self) -> dict[Name, Days]:
+        if self.windows is not None:
+            return {name: (max(low, self.since), high) for name, (low, high) in self.windows.items()}
         back = CONTEXT_BACK + self.pack.registers.max_read_gap_days + 1
         ahead = self.pack.registers.max_read_gap_days + 2
         scope = self.scope or {}

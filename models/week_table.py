@@ -96,7 +96,8 @@ def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") 
     meters: list[str] = []
     parts: list[Columns] = [_nothing(weeks)]
     for piece in pieces:
-        names, columns = _dense(piece.filter(pc.equal(piece["channel"], channel)), weeks)
+        wanted = pc.equal(piece["channel"], channel)
+        names, columns = _dense(piece if pc.all(wanted).as_py() else piece.filter(wanted), weeks)
         meters += names
         parts.append(columns)
     order = np.array(sorted(range(len(meters)), key=meters.__getitem__), np.int64)
@@ -138,6 +139,8 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
     shape = (len(meters), len(weeks))
     there = np.zeros(shape, np.bool_)
     there[row, column] = True
+    # As workers write them: every week of every meter, in order.
+    whole = len(row) == there.size and bool((row * len(weeks) + column == np.arange(len(row))).all())
     found: Columns = {}
     for field in rows.schema:
         if pa.types.is_list(field.type):
@@ -145,6 +148,9 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
         elif pa.types.is_integer(field.type):
             flat = rows[field.name].to_numpy()
         else:
+            continue
+        if whole:
+            found[field.name] = flat.reshape(*shape, *flat.shape[1:])
             continue
         found[field.name] = np.zeros((*shape, *flat.shape[1:]), flat.dtype)
         found[field.name][row, column] = flat
@@ -156,7 +162,7 @@ def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
         **{name: found[name].astype(kind, copy=False) for name, kind in DAILY.items()},
         "features": weekly_features(there, found).astype(np.float32),
         "halves": _halves(found["hours"][:, -CLOCK_WEEKS:], found["late"][:, -CLOCK_WEEKS:]),
-        "parts": found["parts"][:, -RECENT_WEEKS:],
+        "parts": found["parts"][:, -RECENT_WEEKS:].copy(),  # a view would hold all weeks in memory
     }
 
 

@@ -51,6 +51,8 @@ from transforms.ingest import OnError
 from transforms.storage import place
 
 CELLS = 1 << 21
+ROW_CELLS = 3
+"""A raw row weighs as much as so many readings: it carries times, order and names of its own."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def run_once(
         last_closed = _last_closed(lake, raw, options, bool(arrivals.sources))
         job = _job(lake, run, raw, last_closed, pack, tariffs, options)
         busy = _busy(job, lake) if sparing else range(lake.config.shards)
-        ranges = _ranges(job, lake, _readings(raw), options, busy)
+        ranges = _ranges(job, lake, _cells(raw), options, busy)
         shards = _process(pool, ranges, job, tally)
         tally.check()
         parts = [part for receipt in shards for part in receipt.parts]
@@ -182,13 +184,13 @@ def run_once(
 
 
 def _ranges(
-    job: ProcessJob, lake: Lake, readings: int, options: BackfillOptions, busy: Collection[int]
+    job: ProcessJob, lake: Lake, cells: int, options: BackfillOptions, busy: Collection[int]
 ) -> list[ShardRange]:
     """All work of a run: the busy shards, and the linked meters that what is new can have changed."""
     count = lake.config.shards
-    plain = shard_ranges(count, readings, options.cells, options.workers, busy)
+    plain = shard_ranges(count, cells, options.cells, options.workers, busy)
     master = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ())).data
-    return plain + linked_ranges(master.linked, len(master.spans), plain, count, readings, options.cells)
+    return plain + linked_ranges(master.linked, len(master.spans), plain, count, cells, options.cells)
 
 
 def _replaced(lake: Lake, job: ProcessJob, shards: list[ShardReceipt]) -> dict[str, pa.Table]:
@@ -242,8 +244,11 @@ def _process_transform(job: ProcessJob) -> Any:
     return ProcessShards(process_shards, job)
 
 
-def _readings(raw: pa.Table) -> int:
-    return sum(raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))["readings"].to_pylist())
+def _cells(raw: pa.Table) -> int:
+    """What the lake's interval readings take in memory, a reading of a long block as one."""
+    intervals = raw.filter(pa.compute.equal(raw["kind"], Kind.INTERVALS.value))
+    readings, rows = (sum(intervals[name].to_pylist()) for name in ("readings", "rows"))
+    return int(readings + ROW_CELLS * rows)
 
 
 def _last_closed(lake: Lake, raw: pa.Table, options: BackfillOptions, new: bool) -> int | None:

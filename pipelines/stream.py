@@ -20,7 +20,7 @@ from pipelines.streaming.stream_committer import CommitFlushes
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
 from schemas.mapping import FieldMapping
 from schemas.writers import WriterSchemas
-from transforms.keep_ledgers import FLUSHES, SILENT, KeepLedgers, StreamTimes
+from transforms.keep_ledgers import FLUSHES, SILENT, KeepLedgers, Seed, StreamTimes
 from transforms.route_messages import ALERTS, LETTERS, PACKS, DecodeRules, RouteMessages
 
 __all__ = ["Stream", "StreamOptions", "build"]
@@ -70,6 +70,7 @@ class Stream(beam.PTransform[PBegin, PCollection[Any]]):
         source: From the pipeline's begin to messages (``transforms.route_messages.Message``).
         alerts: Takes packs of alerts; None: they are not sent.
         decode, ledger, commit, times: Settings of the steps.
+        seed: What the lake held before the stream began, or None.
     """
 
     source: Any
@@ -78,12 +79,14 @@ class Stream(beam.PTransform[PBegin, PCollection[Any]]):
     ledger: LedgerRules
     commit: CommitRules
     times: StreamTimes
+    seed: Seed | None = None
 
     def expand(self, begin: PBegin) -> PCollection[Any]:
         """Read, route, keep ledgers, commit; alerts leave before the shuffle."""
         messages = begin | "Read" >> self.source
-        routed = messages | "Route" >> RouteMessages(self.decode)
-        kept = routed[PACKS] | "Ledgers" >> KeepLedgers(self.ledger, self.times, self.decode.shards)
+        routed = messages | "Route" >> RouteMessages(self.decode, self.seed)
+        ledgers = KeepLedgers(self.ledger, self.times, self.decode.shards, self.seed)
+        kept = routed[PACKS] | "Ledgers" >> ledgers
         if self.alerts is not None:
             _ = routed[ALERTS] | "SendAlerts" >> self.alerts
             _ = kept[SILENT] | "SendSilent" >> self.alerts
@@ -96,13 +99,14 @@ def _same(element: Any) -> Any:
     return element
 
 
-def build(source: Any, alerts: Any, options: StreamOptions) -> Stream:
+def build(source: Any, alerts: Any, options: StreamOptions, seed: Seed | None = None) -> Stream:
     """The stream of a lake; makes the lake where there is none.
 
     Args:
         source: A transform from the pipeline's begin to messages.
         alerts: A transform that takes packs of alerts, or None.
         options: What to do.
+        seed: What the lake held before the stream began, or None.
 
     Raises:
         MeterbeamError: The lake, the rules or the tariffs cannot be used.
@@ -129,4 +133,5 @@ def build(source: Any, alerts: Any, options: StreamOptions) -> Stream:
         ),
         CommitRules(options.lake.resolve(), pack, tariffs, options.source),
         options.times,
+        seed,
     )

@@ -28,10 +28,12 @@ RAW_INTERVALS = pa.schema(
         ("values_int", pa.list_(pa.int64())),
         ("values_float", pa.list_(pa.float64())),
         ("quality", pa.list_(pa.int32())),
+        ("received_each", pa.list_(_MICROS)),
     ]
 )
 """One row a block. Exactly one of values_int and values_float is not null in a row; a null element
-or NaN is no reading; quality null = measured throughout."""
+or NaN is no reading; quality null = measured throughout; received_each null = all came at received_at, else
+that is the least of them."""
 
 RAW_REGISTERS = pa.schema(
     [

@@ -59,6 +59,13 @@ FEATURES = register(
             ]
         ),
         ("meter_id", "channel", "week"),
-        ("squares", "lagged", "variation", "day_hash", "parts"),
+        (
+            "squares",
+            "lagged",
+            "variation",
+            "day_hash.list.element",
+            "day_total.list.element",
+            "parts.list.element",
+        ),
     )
 )

@@ -24,7 +24,7 @@ class LakeTable:
             ``append``: rows are facts of their run; ``replace``: each run writes the whole content.
         key: Columns of the key of a versioned table.
         content: The other columns.
-        varied: Columns of integers, or lists of them, that hardly repeat: files hold their differences.
+        varied: Integers that hardly repeat, by their path in a file: it holds their differences.
     """
 
     name: str
@@ -70,6 +70,7 @@ DAYS = LakeTable(
         ]
     ),
     ("meter_id", "channel", "local_day"),
+    ("total",),
 )
 """Micro-units. ``quality`` is that of every slot, or null where they differ and ``qualities`` lists
 them; ``methods``, ``flags`` and ``measured`` are null where no slot was made, flagged or replaced. A
@@ -90,6 +91,7 @@ DETERMINANTS = LakeTable(
         ]
     ),
     ("meter_id", "local_day"),
+    ("lines.list.element.quantity",),
 )
 
 BILL_LINE = pa.struct(

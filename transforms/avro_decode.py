@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -81,16 +81,24 @@ class Decoder:
         columns = [*self.plan.sources, _END] if ended else self.plan.sources
         self.reader = RecordReader(self.schema, columns)
         self.fast = self._probe()
-        varying = [source for name in ("start", "value") if (source := self.plan.source_of(name))]
-        by_runs = self.plan.single and len(varying) == 2
-        self._runs = RunReader(self.schema, columns, varying) if by_runs else None
+        self._runs = [RunReader(self.schema, columns, varying) for varying in self._varying()]
         self._misses = self._skip = 0
 
     def fresh(self) -> Decoder:
         """The same decoder without memory of what it has read: what it gives depends on the input only."""
         decoder = copy(self)
+        decoder._runs = list(self._runs)
         decoder._misses = decoder._skip = 0
         return decoder
+
+    def _varying(self) -> Iterator[list[str]]:
+        """Fields of the writer that may change from reading to reading of a run, the likeliest first."""
+        if not self.plan.single:
+            return
+        for names in (("start", "value"), ("start", "value", "received_at")):
+            sources = [source for name in names if (source := self.plan.source_of(name))]
+            if len(sources) == len(names):
+                yield sources
 
     def _probe(self) -> bool:
         """Whether the fast reader reads this schema as the reference does, tried on example records."""
@@ -137,11 +145,14 @@ class Decoder:
 
     def _read_runs(self, payloads: Sequence[Any], rows: int) -> Decoded | None:
         """Single readings by runs; None where they do not come in runs, then tried again ever more rarely."""
-        if self._runs is None or self._skip:
+        if not self._runs or self._skip:
             self._skip = max(self._skip - 1, 0)
             return None
-        found = self._runs.read(payloads, rows)
-        if found is None:
+        for place, reader in enumerate(self._runs):
+            if (found := reader.read(payloads, rows)) is not None:
+                self._runs.insert(0, self._runs.pop(place))  # the next stretch is likely to be alike
+                break
+        else:
             self._misses += 1
             self._skip = 2**self._misses - 1
             return None
@@ -149,7 +160,8 @@ class Decoder:
         own, shared = self.plan.apply(found.rows), self.plan.apply(found.shared)
         self.plan.fill(shared, len(found.heads))
         assert own.numbers is not None
-        runs = Runs(own.columns["start"], own.numbers, found.heads, shared.columns)
+        received = own.columns.get("received_at")
+        runs = Runs(own.columns["start"], own.numbers, found.heads, shared.columns, received)
         return self._joined(runs, own.faults, shared.faults)
 
     def _check_ends(self, table: pa.Table) -> None:
@@ -254,10 +266,10 @@ def _valid(items: pa.Array) -> NDArray[np.bool_]:
 
 
 def _table(columns: dict[str, pa.Array | None], schema: pa.Schema, rows: int) -> pa.Table:
-    """Columns in the order and the types of a raw schema; None stands for nulls."""
+    """Columns in the order and the types of a raw schema; one that is None or not there stands for nulls."""
     made = []
     for field in schema:
-        column = columns[field.name]
+        column = columns.get(field.name)
         if column is None:
             column = pa.nulls(rows, field.type)
         if field.type == DICTIONARY:

@@ -52,8 +52,8 @@ class ShardFlush:
     records: Mapping[Kind, pa.Table]
 
 
-def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Sequence[bytes]) -> bytes:
-    """A flush and the packs of records that came before it, as bytes."""
+def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Mapping[Kind, pa.Table]) -> bytes:
+    """A flush and the records that came since the one before, as bytes."""
     results = flushed.results
     rows = (results.days, results.determinants, results.features, flushed.series)
     tables = dict(zip(_ROWS, rows, strict=True))
@@ -65,7 +65,7 @@ def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Sequence[byte
         "whole_since": flushed.whole_since,
     }
     head = pack(facts, tables)
-    return b"".join((len(head).to_bytes(_SIZE, "little"), head, pack_records(unpack_records(arrived))))
+    return b"".join((len(head).to_bytes(_SIZE, "little"), head, pack_records(arrived)))
 
 
 def pack_letters(letters: pa.Table) -> bytes:

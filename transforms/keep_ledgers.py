@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -26,18 +26,21 @@ from models.alerts import dead_meters
 from models.calendar import epoch_day, local_midnight
 from models.day_close import close_second, closed_by
 from models.ledger import HELD, LedgerRules, ShardLedger
+from models.ledger_seed import seeded_ledger
 from models.sharding import shard_of_id
 from schemas.records import Kind
 from transforms.flush_pack import pack_flush
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
 from transforms.table_pack import pack, packed_kinds, unpack_records
 
-__all__ = ["FLUSHES", "SILENT", "KeepLedgers", "StreamTimes", "next_tick"]
+__all__ = ["FLUSHES", "SILENT", "KeepLedgers", "Seed", "StreamTimes", "next_tick"]
 
 FLUSHES, SILENT = "flushes", "silent"
 
 AHEAD_S = 2 * 86_400
 """A day that would close later than this from now gets no timer: only a watermark at its end comes there."""
+BACKLOG_S = 6 * 3600
+"""A day whose closing lies further back than this closes in a backlog: others will close right after it."""
 _BYTES = BytesCoder()
 _NOTES = ReadModifyWriteStateSpec("notes", _BYTES)
 _ARRIVED, _RECENT, _LASTING, _FIRSTS = (
@@ -55,14 +58,15 @@ class StreamTimes:
     Attributes:
         grace_s: A local day closes once the watermark has passed its end by this. [s]
         flush_s: What came is flushed within this. [s]
-        close_flush_s: A day that closed is flushed within this. [s]
+        close_flush_s: A day that closed is flushed within this; in a backlog within ``flush_s``, so that
+            the days that close meanwhile are computed with it. [s]
         commit_s: Flushes are committed together within this. [s]
     """
 
     grace_s: int = 6 * 3600
     flush_s: float = 30.0
     close_flush_s: float = 2.0
-    commit_s: float = 60.0
+    commit_s: float = 30.0
 
 
 def next_tick(now: float, every: float, share: float = 0.0) -> float:
@@ -74,6 +78,16 @@ def next_tick(now: float, every: float, share: float = 0.0) -> float:
     return ((now - offset) // every + 1) * every + offset
 
 
+class Seed(Protocol):
+    """What a lake held before its stream began; picklable, and the same whenever it is asked."""
+
+    def records(self, shard: int) -> tuple[dict[Kind, pa.Table], int]:
+        """Records of a shard, and the last closed epoch day of the lake."""
+
+    def points(self, key: int) -> pa.Table:
+        """Service-point versions whose ids hash to a key, as to a shard."""
+
+
 class _LedgerFn(beam.DoFn):
     """Keeps one ledger a key.
 
@@ -81,9 +95,11 @@ class _LedgerFn(beam.DoFn):
         rules: Of the stream.
         times: When to act.
         shards: Shard count of the lake.
+        seed: What the lake held before, or None.
     """
 
-    def __init__(self, rules: LedgerRules, times: StreamTimes, shards: int) -> None:
+    def __init__(self, rules: LedgerRules, times: StreamTimes, shards: int, seed: Seed | None) -> None:
+        self.seed = seed
         self.rules = rules
         self.times = times
         self.shards = shards
@@ -121,7 +137,12 @@ class _LedgerFn(beam.DoFn):
             first = max(closed_by(self.rules.zone, second, self.times.grace_s), held.closing + 1)
             self._arm(held, first, close)
             held.write(notes)
-        flush.set(next_tick(now, self.times.flush_s, shard / self.shards))
+        if held.closing <= held.last_closed:  # else a day that closed has set it, and waits less
+            flush.set(self._tick(now, shard))
+
+    def _tick(self, now: float, shard: int) -> float:
+        """When the shard flushes what has come by now."""
+        return next_tick(now, self.times.flush_s, shard / self.shards)
 
     def _arm(self, held: LedgerNotes, day: int, close: Any) -> None:
         second = close_second(self.rules.zone, day, self.times.grace_s)
@@ -132,6 +153,7 @@ class _LedgerFn(beam.DoFn):
     @on_timer(_CLOSE)
     def close_day(
         self,
+        shard: Any = beam.DoFn.KeyParam,
         notes: Any = beam.DoFn.StateParam(_NOTES),
         close: Any = beam.DoFn.TimerParam(_CLOSE),
         flush: Any = beam.DoFn.TimerParam(_FLUSH),
@@ -140,10 +162,12 @@ class _LedgerFn(beam.DoFn):
         held = LedgerNotes.read(notes)
         if held.armed is None:
             return
+        now = time.time()
+        caught_up = now - held.armed < BACKLOG_S
         held.closing = max(held.closing, closed_by(self.rules.zone, held.armed, self.times.grace_s))
         self._arm(held, held.closing + 1, close)
         held.write(notes)
-        flush.set(time.time() + self.times.close_flush_s)
+        flush.set(now + self.times.close_flush_s if caught_up else self._tick(now, shard))
 
     @on_timer(_FLUSH)
     def flush(
@@ -171,10 +195,12 @@ class _LedgerFn(beam.DoFn):
         cells = (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)
         store = LedgerStore(notes, arrived, recent, lasting, firsts, cells)
         held = LedgerNotes.read(notes)
+        if self.seed is not None and not (held.flushes or held.planted):
+            store.plant(held, *seeded_ledger(*self.seed.records(shard), self.rules))
         packs = list(arrived.read())
         ledger = self._ledger(shard, store, held)
         records = unpack_records(packs)
-        drains = records.pop(Kind.DRAINS, None)
+        drains = records.get(Kind.DRAINS)
         for kind, rows in records.items():
             if kind in HELD:
                 ledger.take(kind, rows)
@@ -190,7 +216,7 @@ class _LedgerFn(beam.DoFn):
         flushed = ledger.flush()
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
-        yield 0, pack_flush(shard, held.flushes, flushed, packs)
+        yield 0, pack_flush(shard, held.flushes, flushed, records)
         if closes:
             blocks = ledger.state.raw[Kind.INTERVALS]
             alerts = dead_meters(blocks, flushed.ranges, flushed.last_closed, self.rules.zone)
@@ -228,14 +254,16 @@ class KeepLedgers(beam.PTransform[PCollection[Any], dict[str, PCollection[Any]]]
         rules: Of the stream.
         times: When to act.
         shards: Shard count of the lake.
+        seed: What the lake held before the stream began, or None.
     """
 
     rules: LedgerRules
     times: StreamTimes
     shards: int
+    seed: Seed | None = None
 
     def expand(self, packs: PCollection[Any]) -> dict[str, PCollection[Any]]:
         """Label the one step."""
-        step: Any = beam.ParDo(_LedgerFn(self.rules, self.times, self.shards))  # type: ignore[no-untyped-call]
+        step: Any = beam.ParDo(_LedgerFn(self.rules, self.times, self.shards, self.seed))  # type: ignore[no-untyped-call]
         kept = packs | "KeepLedgers" >> step.with_outputs(SILENT, main=FLUSHES)
         return {FLUSHES: kept[FLUSHES], SILENT: kept[SILENT]}

@@ -79,6 +79,7 @@ class LedgerNotes:
         cells: Number of the cell in each bag; −1 where it is empty.
         recent, firsts: Packs in these bags.
         flushes: Flushes so far.
+        planted: Whether the ledger began with what the lake held.
     """
 
     stamp: str = ""
@@ -91,6 +92,7 @@ class LedgerNotes:
     recent: int = 0
     firsts: int = 0
     flushes: int = 0
+    planted: bool = False
 
     @classmethod
     def read(cls, slip: Slip) -> LedgerNotes:
@@ -160,6 +162,19 @@ class LedgerStore:
         kept = unpack_records(blob for bag in (self.recent, self.lasting, *held) for blob in bag.read())
         index = LedgerIndex(self._first_readings(), notes.last_closed, notes.flushed_through, notes.floor)
         return ShardLedger(rules, LedgerState.rebuilt(kept, index, rules), serves)
+
+    def plant(self, notes: LedgerNotes, kept: Mapping[Kind, pa.Table], index: LedgerIndex) -> None:
+        """Begin with what a backfill has computed (``models.ledger_seed``); before the first flush."""
+        if kept:
+            self.recent.add(pack_records(kept))
+            notes.recent += 1
+        if index.first_readings:
+            self.firsts.add(_packed(index.first_readings))
+            notes.firsts += 1
+        notes.last_closed, notes.flushed_through = index.last_closed, index.flushed_through
+        notes.closing = max(notes.closing, index.last_closed)
+        notes.floor, notes.stamp, notes.planted = index.floor, uuid4().hex, True
+        notes.write(self.notes)
 
     def save(self, notes: LedgerNotes, ledger: ShardLedger, flushed: Flushed) -> None:
         """Take over what a flush changed; ``notes`` get a new stamp and are written too."""

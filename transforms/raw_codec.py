@@ -43,6 +43,7 @@ _ROW_COLUMNS = (
 )
 _WIDTHS = (1, 2, 4, 8)
 _SHARDS = b"shards"
+MICROS = 1_000_000
 FEW_RUNS = 8
 """Rows are moved run by run where a run has this many rows or more on average."""
 _BYTES = pa.list_(pa.uint8())
@@ -131,7 +132,7 @@ def encode_raw_intervals(table: pa.Table, order: Int) -> pa.Table:
     Returns:
         One chunk, rows in ``order``: the row columns, ``quality``, and byte planes ``i0…`` of the integers
         and ``f0…f7`` of the doubles (a null row has none), with ``i_missing``/``f_missing`` where elements
-        are null.
+        are null; ``r0…`` of how much later than its slot's start each reading was received.
     """
     places = pa.array(order)
     rows = table.select(_ROW_COLUMNS).unify_dictionaries().combine_chunks()
@@ -142,7 +143,22 @@ def encode_raw_intervals(table: pa.Table, order: Int) -> pa.Table:
         columns["quality"] = _one(table.column("quality").combine_chunks()).take(places)
     columns |= _planes(_Values(table.column("values_int")), order, "i")
     columns |= _planes(_Values(table.column("values_float")), order, "f")
+    columns |= _planes(_Values(_moved(table, table.column("received_each"), -1)), order, "r")
     return pa.table(columns)
+
+
+def _moved(rows: pa.Table, times: pa.ChunkedArray, sign: int) -> pa.ChunkedArray:
+    """Lists of times [µs] with the start of each list's slots added or taken off."""
+    if times.null_count == len(times):
+        return times
+    lists = pa.concat_arrays(times.chunks)
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    start, interval = (rows.column(name).to_numpy().astype(np.int64) for name in ("start", "interval_s"))
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    slot = np.repeat(start, counts) + place * np.repeat(interval, counts)
+    moved = pa.array(lists.flatten().to_numpy() + sign * MICROS * slot)
+    offsets = pa.array(np.append(0, np.cumsum(counts)).astype(np.int32))
+    return pa.chunked_array([pa.ListArray.from_arrays(offsets, moved, mask=lists.is_null())])
 
 
 def _one(column: Any) -> pa.Array:
@@ -211,6 +227,8 @@ def decode_raw_intervals(batches: list[pa.RecordBatch]) -> pa.Table:
     columns = {name: _one(rows.column(name)) for name in names}
     columns["values_int"] = _unplaned(batches, "i", pa.int64())
     columns["values_float"] = _unplaned(batches, "f", pa.float64())
+    columns["received_each"] = pa.chunked_array([_unplaned(batches, "r", pa.int64())])
+    columns["received_each"] = _moved(pa.table(columns), columns["received_each"], 1)
     return pa.table([columns[field.name] for field in RAW_INTERVALS], schema=RAW_INTERVALS)
 
 

@@ -84,6 +84,11 @@ def _intervals(table: pa.Table, arrived_by: int) -> RawStats:
             received = pc.fill_null(received, arrived_by)
         room = received.to_numpy() // MICROS + FUTURE_TOLERANCE_S - start
         in_time = np.minimum(lasts, np.where(room < 0, -1, room // interval))
+        each = batch.column("received_each")
+        if each.null_count < len(each):
+            told = each.is_valid()
+            in_time[told.to_numpy(zero_copy_only=False)] = -1
+            latest += _latest_of_each(batch.filter(told))
         early = (in_time < lasts) & (in_time >= 0)
         if early.any():
             in_time = np.where(early, _used(batch, in_time + 1)[1], in_time)
@@ -91,6 +96,24 @@ def _intervals(table: pa.Table, arrived_by: int) -> RawStats:
             latest.append(int((start + (in_time + 1) * interval)[in_time >= 0].max()))
     first, last = (min(e[0] for e in edges), max(e[1] for e in edges)) if edges else (None, None)
     return RawStats(rows, readings, first, last, max(latest, default=None))
+
+
+def _latest_of_each(batch: pa.RecordBatch) -> list[int]:
+    """Last end of the readings that came in time, of rows that say when each came; nothing where none did."""
+    each = batch.column("received_each")
+    counts = pc.list_value_length(each).to_numpy().astype(np.int64)
+    row_of = np.repeat(np.arange(len(counts)), counts)
+    valid = np.zeros(len(row_of), np.bool_)
+    for name in ("values_int", "values_float"):
+        column = batch.column(name)
+        items = _valid(column.flatten())
+        valid[np.repeat(column.is_valid().to_numpy(zero_copy_only=False), counts)] = (
+            True if items is None else items
+        )
+    start, interval = (batch.column(n).to_numpy().astype(np.int64)[row_of] for n in ("start", "interval_s"))
+    slot = start + (np.arange(len(row_of)) - (np.cumsum(counts) - counts)[row_of]) * interval
+    in_time = valid & (slot <= each.flatten().to_numpy() // MICROS + FUTURE_TOLERANCE_S)
+    return [int((slot + interval)[in_time].max())] if in_time.any() else []
 
 
 def _used(batch: pa.RecordBatch, limit: Int | None = None) -> tuple[Int, Int]:

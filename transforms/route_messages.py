@@ -26,13 +26,16 @@ from schemas.records import SHARDED_KINDS, Kind
 from schemas.writers import WriterSchemas
 from transforms.datums import decode_datums
 from transforms.flush_pack import pack_letters
+from transforms.keep_ledgers import Seed
 from transforms.table_pack import pack, pack_records, unpack_records
 
-__all__ = ["ALERTS", "LETTERS", "PACKS", "DecodeRules", "Message", "RouteMessages"]
+__all__ = ["ALERTS", "LETTERS", "OFFSET", "PACKS", "DecodeRules", "Message", "RouteMessages"]
 
 Message = tuple[str, int, int, bytes | None]
 """Topic, partition, offset and value of a Kafka message."""
 PACKS, POINTS, LETTERS, ALERTS = "packs", "points", "letters", "alerts"
+OFFSET = "offset-"
+"""Followed by topic and partition: the gauge of the last offset that was decoded there."""
 EVERY_SHARD = (Kind.EDITS, Kind.TARIFFS, Kind.TARIFF_EVENTS, Kind.DRAINS)
 _HELD = BagStateSpec("held", BytesCoder())
 
@@ -88,8 +91,9 @@ def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[di
 class _DecodeFn(beam.DoFn):
     """Decodes a bundle at once."""
 
-    def __init__(self, rules: DecodeRules) -> None:
+    def __init__(self, rules: DecodeRules, wake: bool) -> None:
         self.rules = rules
+        self.wake = wake
         self.messages: Any = Metrics.counter("stream", "messages-in")
         self.rows: Any = Metrics.counter("stream", "rows-in")
         self.dead: Any = Metrics.counter("stream", "dead-letters")
@@ -97,18 +101,22 @@ class _DecodeFn(beam.DoFn):
     def start_bundle(self) -> None:
         """Begin with nothing."""
         self._of_topic: dict[str, list[Message]] = defaultdict(list)
-        self._latest = MIN_TIMESTAMP
+        self._latest: int = MIN_TIMESTAMP.micros
 
     def process(self, element: Message, at: Any = beam.DoFn.TimestampParam) -> None:
         """Keep a message until the bundle ends."""
         self._of_topic[element[0]].append(element)
-        self._latest = max(self._latest, at)
+        if at.micros > self._latest:
+            self._latest = at.micros
 
     def finish_bundle(self) -> Iterator[Any]:
         """Decode what was kept, topic by topic."""
         tables: dict[Kind, list[pa.Table]] = defaultdict(list)
-        for messages in self._of_topic.values():
+        for topic, messages in self._of_topic.items():
             self.messages.inc(len(messages))
+            for partition, offset in {message[1]: message[2] for message in messages}.items():
+                read: Any = Metrics.gauge("stream", f"{OFFSET}{topic}-{partition}")
+                read.set(offset)
             good, letters = decode_messages(messages, self.rules)
             for kind, rows in good.items():
                 self.rows.inc(rows.num_rows)
@@ -127,12 +135,13 @@ class _DecodeFn(beam.DoFn):
         if Kind.SERVICE_POINTS in tables:
             for key, rows in _points_by_key(tables[Kind.SERVICE_POINTS], self.rules.shards).items():
                 yield self._tagged(POINTS, (key, pack_records({Kind.SERVICE_POINTS: rows})))
-        for shard, records in shard_records(tables, self.rules.shards).items():
-            yield self._at_end((shard, pack_records(records)))
+        found = shard_records(tables, self.rules.shards)
+        for shard in range(self.rules.shards) if self.wake else found:
+            yield self._at_end((shard, pack_records(found.get(shard, {}))))
+        self.wake = False
 
     def _at_end(self, value: Any) -> WindowedValue:
-        at: Timestamp = self._latest
-        return WindowedValue(value, at, (GlobalWindow(),))
+        return WindowedValue(value, Timestamp(micros=self._latest), (GlobalWindow(),))
 
     def _tagged(self, tag: str, value: Any) -> Any:
         return TaggedOutput(tag, self._at_end(value))
@@ -149,15 +158,20 @@ def _points_by_key(rows: pa.Table, keys: int) -> dict[int, pa.Table]:
 class _PointsFn(beam.DoFn):
     """Knows every version of its service points, and hands each shard those it needs."""
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, seed: Seed | None) -> None:
         self.shards = shards
+        self.seed = seed
 
     def process(
         self, element: tuple[int, bytes], held: Any = beam.DoFn.StateParam(_HELD)
     ) -> Iterator[tuple[int, bytes]]:
         """Route new versions, and what was held of their points."""
         kind = Kind.SERVICE_POINTS
-        before = unpack_records(held.read()).get(kind, RAW[kind].empty_table())
+        packs = list(held.read())
+        if not packs and self.seed is not None:
+            packs = [pack_records({kind: self.seed.points(element[0])})]
+            held.add(packs[0])
+        before = unpack_records(packs).get(kind, RAW[kind].empty_table())
         held.add(element[1])
         for shard, rows in points_by_shard(before, unpack_records([element[1]])[kind], self.shards).items():
             yield shard, pack_records({kind: rows})
@@ -173,14 +187,17 @@ class RouteMessages(beam.PTransform[PCollection[Any], dict[str, PCollection[Any]
 
     Attributes:
         rules: How to read them.
+        seed: What the lake held before the stream began, or None. With it every shard gets a pack with the
+            first bundle, empty if need be: it may know meters that never send anything again.
     """
 
     rules: DecodeRules
+    seed: Seed | None = None
 
     def expand(self, messages: PCollection[Any]) -> dict[str, PCollection[Any]]:
         """Decode; give service points, which need what came before, a step of their own."""
-        decode: Any = beam.ParDo(_DecodeFn(self.rules))  # type: ignore[no-untyped-call]
-        route: Any = beam.ParDo(_PointsFn(self.rules.shards))  # type: ignore[no-untyped-call]
+        decode: Any = beam.ParDo(_DecodeFn(self.rules, self.seed is not None))  # type: ignore[no-untyped-call]
+        route: Any = beam.ParDo(_PointsFn(self.rules.shards, self.seed))  # type: ignore[no-untyped-call]
         keyed = tuple[int, bytes]
         decoded = messages | "Decode" >> decode.with_outputs(POINTS, LETTERS, ALERTS, main=PACKS)
         points = decoded[POINTS] | "TypePoints" >> beam.Map(_same).with_output_types(keyed)  # type: ignore[no-untyped-call]

@@ -27,6 +27,8 @@ __all__ = ["ReadingRuns", "RunReader"]
 
 _MARKER = bytes.fromhex("f00d5eed0ddba11c0de1ca5cade5a11e")
 _MAX_RUN_SHARE = 8
+MOST_LAYOUTS = 64
+"""Layouts of records whose readers are kept."""
 Int = NDArray[np.int64]
 
 
@@ -59,12 +61,14 @@ class RunReader:
         self.columns = set(columns)
         self._plain = RecordReader(schema, columns)
         self._types = {name: bare_schema(kind) for name, kind in schema.fields.items()}
+        self._overlays: dict[tuple[int, ...], RecordReader] = {}
         self._groups: list[list[str]] = [[]]
         for name in schema.fields:
             if name in self.varying:
                 self._groups.append([])
             else:
                 self._groups[-1].append(name)
+        self._group_readers = [self._group_reader(names) for names in self._groups]
 
     def _lengths(self, payload: Any) -> list[int]:
         """Bytes of each group in the first record."""
@@ -77,8 +81,15 @@ class RunReader:
             sizes.append(out.tell())
         return sizes
 
-    def _overlay(self, sizes: list[int]) -> RecordReader:
-        """A reader whose groups are fixed bytes."""
+    def _overlay(self, sizes: tuple[int, ...]) -> RecordReader:
+        """A reader whose groups are fixed bytes; kept, for most stretches have the same layout."""
+        if sizes not in self._overlays:
+            if len(self._overlays) >= MOST_LAYOUTS:
+                self._overlays.clear()
+            self._overlays[sizes] = self._new_overlay(sizes)
+        return self._overlays[sizes]
+
+    def _new_overlay(self, sizes: tuple[int, ...]) -> RecordReader:
         fields: list[dict[str, Any]] = []
         for number, size in enumerate(sizes):
             if size:
@@ -103,7 +114,7 @@ class RunReader:
         if rows == 0:
             return None
         try:
-            sizes = self._lengths(payloads[0])
+            sizes = tuple(self._lengths(payloads[0]))
             table = self._overlay(sizes).read(payloads, rows, one_chunk=True)
             groups = {n: _octets(table.column(f"group {n}"), size) for n, size in enumerate(sizes) if size}
             changed = np.zeros(rows, np.bool_)
@@ -120,14 +131,17 @@ class RunReader:
             return None
         return ReadingRuns(table.select(self.varying), heads, pa.table(shared))
 
-    def _decoded_group(self, number: int, octets: NDArray[np.uint8]) -> dict[str, pa.ChunkedArray]:
-        """Decode one group's bytes at the heads; raises DecodeError where one has another length."""
-        names = self._groups[number]
+    def _group_reader(self, names: list[str]) -> RecordReader:
+        """A reader of one group's fields, with the marker behind them."""
         fields: list[dict[str, Any]] = [{"name": name, "type": self._types[name]} for name in names]
         marker = {"type": "fixed", "name": "marker_bytes", "size": len(_MARKER)}
         fields.append({"name": "end marker", "type": marker})
         schema = RecordSchema.of({"type": "record", "name": "Group", "fields": fields})
-        reader = RecordReader(schema, [*(name for name in names if name in self.columns), "end marker"])
+        return RecordReader(schema, [*(name for name in names if name in self.columns), "end marker"])
+
+    def _decoded_group(self, number: int, octets: NDArray[np.uint8]) -> dict[str, pa.ChunkedArray]:
+        """Decode one group's bytes at the heads; raises DecodeError where one has another length."""
+        names, reader = self._groups[number], self._group_readers[number]
         marks = np.broadcast_to(np.frombuffer(_MARKER, np.uint8), (len(octets), len(_MARKER)))
         table = reader.read([np.hstack([octets, marks]).tobytes()], len(octets))
         if not (_octets(table.column("end marker"), len(_MARKER)) == marks).all():

@@ -55,21 +55,21 @@ class ShardRange:
 
 
 def shard_ranges(
-    count: int, readings: int, at_once: int, workers: int, busy: Collection[int]
+    count: int, cells: int, at_once: int, workers: int, busy: Collection[int]
 ) -> list[ShardRange]:
-    """Shards in ranges of about ``at_once`` readings, as even as can be, at least one range a worker.
+    """Shards in ranges of about ``at_once`` cells, as even as can be, at least one range a worker.
 
     Args:
         count: Shards of the lake.
-        readings: Readings of the lake.
-        at_once: Readings a worker takes at once.
+        cells: Size of the lake: its readings, and what rows take beside them.
+        at_once: Cells a worker takes at once.
         workers: Number of processes.
         busy: Shards to work on; the others are in no range.
     """
     if not busy:
         return []
     numbers = sorted(busy)
-    most = min(max(at_once * count // max(readings, 1), 1), -(-len(numbers) // max(workers, 1)))
+    most = min(max(at_once * count // max(cells, 1), 1), -(-len(numbers) // max(workers, 1)))
     ranges = -(-len(numbers) // most)
     edges = [len(numbers) * number // ranges for number in range(ranges + 1)]
     return [ShardRange(tuple(numbers[low:high]), count) for low, high in pairwise(edges)]

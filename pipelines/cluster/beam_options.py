@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.batch.workers import QUIET
 from pipelines.cluster.boot_worker import FOLDER_VARIABLE, PLUGINS_VARIABLE
 from pipelines.plugins import loaded_plugins
 
@@ -83,7 +84,7 @@ def streaming_options(job: str, service: JobService, streaming: Streaming | None
     """
     chosen = streaming or Streaming()
     options = [
-        *_portable(job, service, chosen.parallelism, chosen.workers, {}),
+        *_portable(job, service, chosen.parallelism, chosen.workers, QUIET),
         "--streaming",
         f"--checkpointing_interval={chosen.checkpoint_ms}",
         f"--number_of_execution_retries={2**31 - 1}",

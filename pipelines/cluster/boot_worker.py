@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> None:
         os.chdir(folder)
     os.environ.update(_provisioned(options.id, options.provision_endpoint))
     _load_plugins()
+    _one_thread()
 
     from apache_beam.runners.worker import sdk_worker_main
 
@@ -79,6 +80,14 @@ def _load_plugins() -> None:
         from pipelines.plugins import load_plugins
 
         load_plugins(named)
+
+
+def _one_thread() -> None:
+    """Arrow's thread pools cost more than they save where each slot has a worker of its own."""
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
 
 
 def _end_with_parent(parent: int) -> None:

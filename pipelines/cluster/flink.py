@@ -170,9 +170,13 @@ class FlinkCluster:
         for manager in self._task_managers:  # any that ended shows its log
             manager.wait_until(lambda: self.rest.slots() >= expected, seconds)
 
+    def task_manager_pids(self) -> list[int]:
+        """Process ids of the TaskManagers."""
+        return [manager.pid for manager in self._task_managers]
+
     def worker_pids(self) -> list[int]:
         """Process ids of the Python workers that the TaskManagers have started."""
-        groups = {manager.pid for manager in self._task_managers}
+        groups = set(self.task_manager_pids())
         return [pid for pid in _processes_in(groups) if pid not in groups]
 
     def _start_job_manager(self) -> Process:

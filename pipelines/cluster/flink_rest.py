@@ -111,6 +111,12 @@ class FlinkRest:
         self._poll(there, seconds, self.address, lambda: f"no job named {name}", "a job that was submitted")
         return max(found)[1]
 
+    def unended(self, name: str) -> str | None:
+        """Id of the job of a name that runs, or is about to; None where there is none."""
+        jobs = self._get("/jobs/overview")["jobs"]
+        found = [str(job["jid"]) for job in jobs if job["name"] == name and job["state"] not in _ENDED]
+        return found[0] if found else None
+
     def state(self, job: str) -> str:
         """``CREATED``, ``RUNNING``, ``RESTARTING``, ``FINISHED``, ``FAILED``, ``CANCELED``, …."""
         return str(self._get(f"/jobs/{job}")["state"])
@@ -199,12 +205,26 @@ class FlinkRest:
 
     def metric(self, job: str, name: str) -> dict[str, float]:
         """A metric of every subtask whose metric ends in a name, by step, subtask and full name."""
+        return self._metrics(job, lambda found: found.endswith(name))
+
+    def gauges(self, job: str, prefix: str) -> dict[str, float]:
+        """The greatest value among all subtasks of each gauge that begins so, by what follows in its name.
+
+        Flink puts the namespace and an underscore before a name, and underscores in the place of dots.
+        """
+        found: dict[str, float] = {}
+        for full, value in self._metrics(job, lambda name: f"_{prefix}" in name).items():
+            rest = full.partition(f"_{prefix}")[2]
+            found[rest] = max(found.get(rest, value), value)
+        return found
+
+    def _metrics(self, job: str, wanted: Callable[[str], bool]) -> dict[str, float]:
         found: dict[str, float] = {}
         for vertex in self._get(f"/jobs/{job}")["vertices"]:
             base = f"/jobs/{job}/vertices/{vertex['id']}/metrics"
-            wanted = [one["id"] for one in self._get(base) if one["id"].endswith(name)]
-            if wanted:
-                given = self._get(f"{base}?get={quote(','.join(wanted))}")
+            names = [one["id"] for one in self._get(base) if wanted(one["id"])]
+            if names:
+                given = self._get(f"{base}?get={quote(','.join(names))}")
                 found |= {f"{vertex['id']}.{one['id']}": float(one["value"]) for one in given}
         return found
 

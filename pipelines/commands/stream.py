@@ -9,6 +9,9 @@ import typer
 
 from pipelines.lake_options import HistoryFrom, MappingFile, RulesName, Shards, TariffFolder, Timezone
 
+BUNDLE_MS = 1000
+"""Large bundles: each costs a pack a shard. An alert waits for the end of its bundle."""
+
 
 def stream(
     kafka: Annotated[str, typer.Option(metavar="HOST:PORT", help="Brokers, several with commas.")],
@@ -33,7 +36,7 @@ def stream(
     flush_interval: Annotated[
         float, typer.Option(min=1, help="Seconds until late data are computed.")
     ] = 30.0,
-    commit_interval: Annotated[float, typer.Option(min=1, help="Seconds between commits.")] = 60.0,
+    commit_interval: Annotated[float, typer.Option(min=1, help="Seconds between commits.")] = 30.0,
     checkpoint_interval: Annotated[float, typer.Option(min=0.5, help="Seconds between checkpoints.")] = 10.0,
     parallelism: Annotated[int, typer.Option(min=1, help="Parallel subtasks of each step.")] = 1,
     backend: Annotated[str, typer.Option(help="Embedded Flink: state in hashmap or rocksdb.")] = "hashmap",
@@ -41,7 +44,7 @@ def stream(
         str, typer.Option(help="Start from the latest state of this lake's stream, from none, or a path.")
     ] = "latest",
     replay: Annotated[
-        bool, typer.Option("--replay", help="Begin without state: the topics hold all that the lake holds.")
+        bool, typer.Option("--replay", help="Begin with nothing: the topics hold all that the lake holds.")
     ] = False,
     alerts: Annotated[str | None, typer.Option(metavar="TOPIC", help="Send alerts to this topic.")] = None,
     push: Annotated[
@@ -97,7 +100,12 @@ def stream(
         kafka=kafka,
         flink=flink,
         name=name,
-        streaming=Streaming(parallelism=parallelism, checkpoint_ms=int(checkpoint_interval * 1000)),
+        streaming=Streaming(
+            parallelism,
+            workers=parallelism,
+            checkpoint_ms=int(checkpoint_interval * 1000),
+            bundle_ms=BUNDLE_MS,
+        ),
         backend="rocksdb" if backend == "rocksdb" else "hashmap",
         savepoint=savepoint,
         alerts=alerts,

@@ -65,6 +65,7 @@ def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Ta
     stored = _as_stored(table, rows, run_no)
     span = _shards_of(lake, stored)
     path = f"part-{run_no:06d}-{name}{'' if span is None else '.s{:04d}-{:04d}'.format(*span)}.parquet"
+    written: list[pq.FileMetaData] = []
     with whole_file(folder / path) as out:
         pq.write_table(
             stored,
@@ -76,10 +77,11 @@ def write_part(lake: Path, table: LakeTable, run_no: int, name: str, rows: pa.Ta
             write_statistics=[field.name for field in table.schema if not pa.types.is_nested(field.type)],
             store_schema=False,
             bloom_filter_options=_bloom(table),
+            metadata_collector=written,
             **_encodings(table),
         )
         size = out.tell()
-    return PartFile(table.name, path, stored.num_rows, size, _statistics(stored))
+    return PartFile(table.name, path, stored.num_rows, size, _statistics(stored.schema, written[0]))
 
 
 def shards_of_part(path: str) -> range | None:
@@ -126,14 +128,15 @@ def _encodings(table: LakeTable) -> dict[str, Any]:
     """Dictionaries, but for what hardly repeats: hashing it would cost most of the time."""
     if not table.varied:
         return {"use_dictionary": True}
-    leaves = {field.name: list(_leaves(field.name, field.type)) for field in table.schema}
-    varied = [leaf for name in table.varied for leaf in leaves[name]]
-    others = {leaf for found in leaves.values() for leaf in found} - set(varied)
-    return {"use_dictionary": sorted(others), "column_encoding": dict.fromkeys(varied, "DELTA_BINARY_PACKED")}
+    leaves = {leaf for field in table.schema for leaf in _leaves(field.name, field.type)}
+    return {
+        "use_dictionary": sorted(leaves.difference(table.varied)),
+        "column_encoding": dict.fromkeys(table.varied, "DELTA_BINARY_PACKED"),
+    }
 
 
 def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
-    """Paths of the plain columns that a column is stored as."""
+    """Paths, as Parquet names them, of the plain columns that a column is stored as."""
     if pa.types.is_list(kind):
         yield from _leaves(f"{path}.list.element", kind.value_type)
     elif pa.types.is_struct(kind):
@@ -159,18 +162,21 @@ def _as_stored(table: LakeTable, rows: pa.Table, run_no: int) -> pa.Table:
     return pa.table(columns, names=table.schema.names)
 
 
-def _statistics(rows: pa.Table) -> str:
-    """Delta statistics: number of records, least and greatest of the plain columns."""
+def _statistics(schema: pa.Schema, written: pq.FileMetaData) -> str:
+    """Delta statistics: number of records, least and greatest of the plain columns, as the file has them."""
     low: dict[str, object] = {}
     high: dict[str, object] = {}
-    for name in rows.schema.names:
-        column = rows[name]
-        if pa.types.is_dictionary(column.type):
-            column = pc.unique(column).cast(column.type.value_type)
-        if str(column.type) not in STATISTICS or not len(column):
+    groups = [written.row_group(number) for number in range(written.num_row_groups)]
+    paths = [written.schema.column(number).path for number in range(written.num_columns)]
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if str(kind) not in STATISTICS:
             continue
-        bounds = pc.min_max(column).as_py()
-        if bounds["min"] is not None:
-            low[name], high[name] = bounds["min"], bounds["max"]
-    stats = {"numRecords": rows.num_rows, "minValues": low, "maxValues": high, "nullCount": {}}
+        number = paths.index(field.name)
+        found = [group.column(number).statistics for group in groups]
+        held = [bounds for bounds in found if bounds is None or bounds.num_values]
+        if held and all(bounds is not None and bounds.has_min_max for bounds in held):
+            low[field.name] = min(bounds.min for bounds in held)
+            high[field.name] = max(bounds.max for bounds in held)
+    stats = {"numRecords": written.num_rows, "minValues": low, "maxValues": high, "nullCount": {}}
     return json.dumps(stats, default=str)

@@ -92,6 +92,14 @@ def _expanded(blocks: pa.Table, name: str) -> pa.Table:
         if not pa.types.is_dictionary(out[column].type):
             out[column] = columns[column].dictionary_encode().cast(DICTIONARY).take(at)
     out["start"] = pa.array(start).cast(UTC)
+    each = _one(blocks["received_each"])
+    if each.null_count < len(each):
+        times = pc.fill_null(_one(blocks["received_at"]), 0).to_numpy()[row].copy()
+        told = each.is_valid().to_numpy(zero_copy_only=False)
+        offsets = np.append(0, np.cumsum(np.where(told, length, 0)))
+        mine = told[row]
+        times[mine] = each.flatten().to_numpy()[offsets[row[mine]] + place[mine]]
+        out["received_at"] = pa.array(times, mask=out["received_at"].is_null().to_numpy(zero_copy_only=False))
     out["received_at"] = out["received_at"].cast(UTC)
     out["value"] = pa.array(number.astype(np.float64))
     out["quality"] = pa.array(quality)

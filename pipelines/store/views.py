@@ -120,14 +120,18 @@ def _received(lake: Lake, kind: Kind, base: Path | None) -> str:
 
 def _source(files: Sequence[str], schema: pa.Schema, base: Path | None) -> str:
     """The files as a table; one without rows, but of the right types, where there are none."""
+    columns = ", ".join(f'NULL::{_sql_type(field.type)} AS "{field.name}"' for field in schema)
     if not files:
-        columns = ", ".join(f'NULL::{_sql_type(field.type)} AS "{field.name}"' for field in schema)
         return f"(SELECT {columns} WHERE false)"
     paths = (path if base is None else str(Path(path).relative_to(base)) for path in files)
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     # Columns are only ever added, so the first file, the oldest, lacks most; to look at each takes its time.
     narrow = set(schema.names) - set(stored_schema(files[0]).names)
-    return f"read_parquet([{listed}]{', union_by_name = true' if narrow else ''})"
+    if not narrow:
+        return f"read_parquet([{listed}])"
+    # Where no run has written since a column was added, no file has it: its name and type come from here.
+    rows = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+    return f"({rows} UNION ALL BY NAME SELECT {columns} WHERE false)"
 
 
 _TYPES = {

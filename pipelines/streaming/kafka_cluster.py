@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.errors import MeterbeamError
 from schemas.writers import TOPICS
 
-__all__ = ["known_topics"]
+__all__ = ["Partitions", "known_topics", "partitions_of"]
+
+Partitions = dict[tuple[str, int], tuple[int, int]]
+"""First offset kept and next offset to be written, by topic and partition."""
 
 TIMEOUT_S = 10.0
 
@@ -28,9 +31,7 @@ def known_topics(brokers: str, settings: Mapping[str, str]) -> dict[str, int]:
     try:
         there = client.list_topics(timeout=TIMEOUT_S).topics
     except KafkaException as error:
-        raise MeterbeamError(
-            f"Kafka at {brokers}", f"no answer ({error.args[0].str()})", "a broker"
-        ) from error
+        raise _silent(brokers, error) from error
     finally:
         client.close()
     found = {topic: len(there[topic].partitions) for topic in TOPICS if topic in there}
@@ -41,6 +42,30 @@ def known_topics(brokers: str, settings: Mapping[str, str]) -> dict[str, int]:
             f"any of: {', '.join(TOPICS)}",
         )
     return found
+
+
+def partitions_of(brokers: str, settings: Mapping[str, str], topics: Mapping[str, int]) -> Partitions:
+    """What the partitions of topics hold.
+
+    Args:
+        brokers: ``host:port``, or several with commas.
+        settings: More settings of the client.
+        topics: Their partitions.
+
+    Raises:
+        MeterbeamError: No broker answers.
+    """
+    client = _consumer(brokers, settings)
+    try:
+        return {
+            (topic, number): client.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+            for topic, count in topics.items()
+            for number in range(count)
+        }
+    except KafkaException as error:
+        raise _silent(brokers, error) from error
+    finally:
+        client.close()
 
 
 def _silent(brokers: str, error: KafkaException) -> MeterbeamError:

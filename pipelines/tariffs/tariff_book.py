@@ -24,7 +24,7 @@ def tariff_book(folder: str | None, received: tuple[tuple[str, str, str], ...]) 
         received: (tariff_id, version, yaml) that hold.
 
     Raises:
-        MeterbeamError: A tariff is wrong; names it and the line.
+        MeterbeamError: A tariff is wrong; names it.
     """
     book = {} if folder is None else load_tariffs(place(folder))
     for name, version, text in received:

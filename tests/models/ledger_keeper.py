@@ -130,6 +130,11 @@ class Keeper:
     def _revise(self, name: str, key: Key) -> None:
         self.revisions[name, key] = self.revisions.get((name, key), 0) + 1
 
+    def begin(self, results: HasRows) -> None:
+        """Start with the rows of a backfill."""
+        for name, day in TABLES.items():
+            self.rows[name] = {_key(row, day): row for row in getattr(results, name).to_pylist()}
+
     def take(self, flushed: Flushed) -> None:
         """Commit a flush."""
         self.replace(flushed.scope, flushed.results, flushed.whole_since)

@@ -97,6 +97,9 @@ def _series(chance: random.Random, meter: str, channel: str, interval: int, days
             low, high = sorted(chance.sample(range(low, high + 1), 2))
         received = int(grid.day_starts[day + 1]) * MICROS + chance.randint(0, 10**11)
         found.append(_block(meter, channel, interval, int(grid.starts[low]), values[low:high], received))
+        if received % 8 == 0:  # readings that came one by one
+            each = [received + place * (received % 1009) for place in range(high - low)]
+            found[-1][1]["received_each"] = each
         if chance.random() < 0.15:
             other = [value + chance.choice((0, 0, 1, -1)) for value in values[low:high]]
             quality = [chance.choice((0, 8)) for _ in other] if chance.random() < 0.5 else None

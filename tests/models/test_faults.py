@@ -13,15 +13,17 @@ from models.comparison import Place, compare
 from models.detect import detect
 from models.fault_clock import clock_faults
 from models.fault_days import Days, Fault
-from models.fault_evaluation import named_faults
+from models.fault_evaluation import evaluate_faults, named_faults
 from models.fault_registers import RegisterReads, register_faults
 from models.fault_trial import BREAKS, OF_VALUES, draw_faults
 from models.fault_twins import crossed_series, duplicates
+from models.fault_values import value_faults
 from models.features import feature_rows, week_features
 from models.series import Int, Reads
 from models.slot_signs import lone_zeros
 from models.theft_bench import Homes
 from models.week_table import week_table
+from schemas.errors import MeterbeamError
 from tests.models.test_detection import AS_OF, GRID, MONDAY, NAMES, fleet, homes_of
 
 KWH = 1_000_000
@@ -226,6 +228,37 @@ def test_export_is_a_fault_where_nothing_generates() -> None:
         (NAMES[0], "export_without_generation", day_date(MONDAY + 10))
     ]
     assert table["evidence"][0].as_py().startswith(f"3.0 kWh on 3 days, the last on {day_date(MONDAY + 19)}")
+
+
+def test_a_value_a_day_is_stuck_only_where_it_repeats() -> None:
+    """Meters of daily values: three equal days are stuck from the second on, changing ones never."""
+    grid = day_grid("Europe/Zurich", 86_400, MONDAY, 28)
+    load = np.arange(1, 57, dtype=np.int64).reshape(2, 28) * KWH
+    load[1, 10:13] = 99 * KWH
+    homes = Homes(NAMES[:2], load, np.ones(load.shape, np.bool_), grid)
+    found = value_faults(Days(week_table([homes.rows], homes.weeks)))
+    assert told(found) == [(1, "stuck_value", 11, 12, "error")]
+
+
+def test_a_day_with_hardly_a_value_is_not_stuck() -> None:
+    """Five of twenty-four values, all the same, are no stuck day; six are."""
+    load, have = fleet()[:6], np.ones((6, GRID.slots), np.bool_)
+    for day, known in ((20, 5), (30, 6)):
+        low, high = GRID.offsets[day : day + 2]
+        load[2, low:high], have[2, low + known : high] = KWH, False
+    homes = homes_of(load, have)
+    found = value_faults(Days(week_table([homes.rows], homes.weeks)))
+    stuck = [fault for fault in found if fault.fault == "stuck_value"]
+    assert told(stuck) == [(2, "stuck_value", 30, 30, "error")]
+
+
+def test_homes_that_cannot_be_compared_are_said() -> None:
+    """Two weeks of data: nothing can be broken and told, so an error and no table of NaN."""
+    grid = day_grid("Europe/Zurich", 3600, MONDAY, 14)
+    load = fleet(1, grid)
+    homes = Homes(NAMES, load, np.ones(load.shape, np.bool_), grid)
+    with pytest.raises(MeterbeamError, match="too short to be compared"):
+        next(evaluate_faults(homes, seeds=1, each=1))
 
 
 def test_use_after_closing_ends_with_its_last_day() -> None:

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from models.assemble import Name, ShardInputs
 from models.calendar import local_day, local_midnight
-from models.dirty import merge
+from models.dirty import Days, DirtyDays, merge
 from models.ledger import Flushed, LedgerRules, LedgerState, ShardLedger
-from models.shard_scope import Scope
+from models.ledger_seed import seeded_ledger
+from models.shard_scope import Scope, mark_everything
 from schemas.records import Kind
 from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper, computed, spread
 from tests.models.ledger_worlds import FIRST, ZONE, Record, World, tables, world
@@ -118,11 +120,10 @@ def test_what_falls_behind_the_horizon_ends_there_too(seed: int, days: int, hot_
         assert found == expected[name], name
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_day_comes_out_with_the_flush_after_its_close(seed: int) -> None:
+def check_daily_closes(ledger: ShardLedger, seed: int) -> None:
     """Readings in time: each close yields the rows of its day, and computes that day and the one before."""
     made = world(random.Random(seed), days=40, meters=1)
-    ledger, keeper = ShardLedger(rules(35)), Keeper()
+    keeper = Keeper()
     give(ledger, [record for record in made.records if record[0] is Kind.SERVICE_POINTS])
     blocks = sorted(_blocks(made), key=lambda record: record[1]["start"])
     for day in range(FIRST, made.last_day + 1):
@@ -140,11 +141,10 @@ def test_a_day_comes_out_with_the_flush_after_its_close(seed: int) -> None:
     assert sum(len(rows) for rows in keeper.rows.values()) >= 20
 
 
-def test_one_late_reading_computes_only_what_it_reaches() -> None:
+def check_one_late_reading(ledger: ShardLedger) -> None:
     """A correction of day x asks for x − 1 … x + 35 and the read intervals they touch, nothing else."""
     made = world(random.Random(11), days=70, meters=2)
     records = [record for record in made.records if record[0] is not Kind.REGISTERS]
-    ledger = ShardLedger(rules(60))
     give(ledger, records)
     ledger.close(made.last_day)
     ledger.flush()
@@ -157,6 +157,47 @@ def test_one_late_reading_computes_only_what_it_reaches() -> None:
     assert set(flushed.scope) == {name for name in flushed.ranges if name[0] == row["meter_id"]}
     assert all(days == [(x - 1, x + 35)] for days in flushed.scope.values())
     assert not flushed.beyond
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_day_comes_out_with_the_flush_after_its_close(seed: int) -> None:
+    """Its first rows, and no work but for that day and the one before."""
+    check_daily_closes(ShardLedger(rules(35)), seed)
+
+
+def test_one_late_reading_computes_only_what_it_reaches() -> None:
+    """The closure of one changed day, on one meter."""
+    check_one_late_reading(ShardLedger(rules(60)))
+
+
+class ComputesEverything(ShardLedger):
+    """Ends where a backfill ends, by computing every day again with each flush."""
+
+    def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:
+        dirty = DirtyDays()
+        mark_everything(dirty, inputs, ranges)
+        return dirty.merged()
+
+
+class ComputesAtTheEnd(ShardLedger):
+    """Ends where a backfill ends, by storing everything until the last day has closed."""
+
+    def close(self, through: int) -> None:
+        if through >= FIRST + 39:
+            super().close(through)
+
+
+@pytest.mark.parametrize("ledger", [ComputesEverything, ComputesAtTheEnd])
+def test_a_ledger_that_is_not_incremental_is_found_out(ledger: type[ShardLedger]) -> None:
+    """The checks above fail for it, although its rows would be right in the end."""
+    with pytest.raises(AssertionError):
+        check_daily_closes(ledger(rules(35)), 1)
+
+
+def test_a_ledger_that_computes_too_much_after_a_late_reading_is_found_out() -> None:
+    """Every day of the shard again is more than the closure."""
+    with pytest.raises(AssertionError):
+        check_one_late_reading(ComputesEverything(rules(60)))
 
 
 def test_exact_repeats_compute_nothing() -> None:
@@ -174,6 +215,35 @@ def test_exact_repeats_compute_nothing() -> None:
     assert not any(rows.num_rows for rows in again.kept.values())
     assert again.results.days.filter(~pc.field("withdrawn")).num_rows == 0
     assert {kind: table.num_rows for kind, table in ledger.state.raw.items()} == held
+
+
+@pytest.mark.parametrize(("seed", "hot_days"), [(0, 35), (1, 35), (2, 3), (3, 3)])
+def test_a_ledger_goes_on_from_what_a_backfill_has_computed(seed: int, hot_days: int) -> None:
+    """Seeded with the records and rows of a backfill, then the rest in disorder: equal tables."""
+    chance = random.Random(seed)
+    made = world(chance, days=60, meters=2)
+    sent = chance.sample(made.records, len(made.records))
+    first, rest = sent[: len(sent) * 2 // 3], sent[len(sent) * 2 // 3 :]
+    closed = made.last_day - 12
+    keeper, late = Keeper(), Scope()
+    keeper.begin(computed(first, closed))
+    kept, index = seeded_ledger(tables(first), closed, rules(hot_days))
+    ledger = ShardLedger(rules(hot_days), LedgerState.rebuilt(kept, index, rules(hot_days)))
+    for day in range(closed + 1, made.last_day + 1, 4):
+        share = len(rest) * 4 // max(made.last_day + 1 - day, 4)
+        give(ledger, rest[:share])
+        del rest[:share]
+        ledger.close(min(day + 3, made.last_day))
+        flushed = ledger.flush()
+        keeper.take(flushed)
+        for name, ranges in flushed.beyond.items():
+            late[name] = merge([*late.get(name, []), *ranges])
+    assert not rest
+    if late:
+        keeper.replace(late, computed(made.records, made.last_day, late), FIRST - 400)
+    expected = whole(made)
+    for table in TABLES:
+        assert sorted(keeper.rows[table].values(), key=repr) == expected[table], table
 
 
 def test_state_stays_as_large_as_its_horizon() -> None:

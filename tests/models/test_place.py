@@ -23,7 +23,7 @@ HOURS = 48
 BLOCK = st.tuples(
     st.integers(0, HOURS - 1),  # first slot
     st.lists(st.sampled_from([None, 0, 1, 2]), min_size=1, max_size=6),  # values
-    st.sampled_from([None, 0, 5]),  # received_at
+    st.sampled_from([None, 0, 5]) | st.lists(st.integers(0, 5), min_size=6, max_size=6),  # received_at
     st.sampled_from([None, 0, 1]),  # sequence
     st.sampled_from([None, 0, 8]),  # quality of all values
     st.booleans(),  # came with this run
@@ -34,9 +34,11 @@ def row(block: tuple[Any, ...]) -> dict[str, Any]:
     """A block as a record."""
     first, values, received, sequence, quality, fresh = block
     values = values[: HOURS - first]
+    each = [2**60 + moment for moment in received[: len(values)]] if isinstance(received, list) else None
+    received = min(each) if each else None if received is None else 2**60 + received
     return {
         "meter_id": "m", "channel": "import", "start": int(GRID.starts[first]), "interval_s": 3600,
-        "unit": "kWh", "scaler": 0, "received_at": None if received is None else 2**60 + received,
+        "unit": "kWh", "scaler": 0, "received_at": received, "received_each": each,
         "sequence": sequence, "source": "a", "values_int": values, "values_float": None,
         "quality": None if quality is None else [quality] * len(values), "fresh": fresh,
     }  # fmt: skip
@@ -78,7 +80,7 @@ def slowly(rows: list[dict[str, Any]]) -> tuple[Any, ...]:
         for i, value in enumerate(record["values_int"]):
             if value is None:
                 continue
-            received = record["received_at"]
+            received = record["received_each"][i] if record["received_each"] else record["received_at"]
             key = (
                 -1 if received is None else received,
                 -1 if record["sequence"] is None else record["sequence"],

@@ -19,6 +19,7 @@ from apache_beam.transforms.window import TimestampedValue
 
 from models.calendar import epoch_day, local_midnight
 from pipelines.stream import StreamOptions, build
+from pipelines.streaming.stream_seed import begins_with
 from schemas.records import RECORDS, avro_schema
 from tests.models.ledger_worlds import ZONE
 from transforms.keep_ledgers import StreamTimes
@@ -69,7 +70,7 @@ def disorder(records: Iterable[Sent], chance: random.Random, through: date, batc
 
 
 def stream(lake: Path, fed: Fed, *, poison: Sequence[Any] = (), **settings: Any) -> None:
-    """Run the stream to a drain on the in-memory runner."""
+    """Run the stream to a drain on the in-memory runner; it begins with what the lake holds, if anything."""
     source: Any = TestStream(coder=beam.coders.FastPrimitivesCoder())  # type: ignore[no-untyped-call]
     # Timers are set by the true clock. The stream's own is behind it at first: days that close wait for one
     # flush. From the middle on it is far ahead, and each timer fires at once.
@@ -87,5 +88,6 @@ def stream(lake: Path, fed: Fed, *, poison: Sequence[Any] = (), **settings: Any)
     source.add_elements([TimestampedValue(drain, low)])
     options = PipelineOptions(["--streaming", "--runner=BundleBasedDirectRunner"])
     given = StreamOptions(lake=lake, times=TIMES, **settings)
+    seed = begins_with(lake, lake / "stream")
     with beam.Pipeline(options=options) as pipeline:
-        _ = pipeline | build(source, None, given)
+        _ = pipeline | build(source, None, given, seed)

@@ -19,6 +19,8 @@ RECORD = {
     Kind.EVENTS: "DeviceEvent",
     Kind.SERVICE_POINTS: "ServicePoint",
     Kind.EDITS: "Edit",
+    Kind.TARIFFS: "TariffVersion",
+    Kind.TARIFF_EVENTS: "TariffEvent",
 }
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
 SEEDS = range(int(os.environ.get("METERBEAM_WORLDS", "10")))

@@ -18,6 +18,7 @@ from models.sharding import shard_of_id
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import shards_of_part, write_part
 from pipelines.store.sinks import LakeSink
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 from schemas.lake import DAYS, RUNS, LakeTable, lake_table, register
 from tests.pipelines.lake_days import (
@@ -216,8 +217,14 @@ def test_delta_readers_see_the_same_rows(tmp_path: Path) -> None:
     assert [a["max.local_day"] for a in actions] == [FIRST, FIRST + timedelta(days=3)]
 
 
+def _depths(folder: Path) -> list[tuple[str, int | None]]:
+    """The notes of a lake by its views, also where no file has the column yet."""
+    with connect(Lake.open(folder)) as connection:
+        return connection.execute("SELECT text, depth FROM stored.notes_rows ORDER BY text").fetchall()
+
+
 def test_a_wider_schema_reads_old_rows_with_nulls(tmp_path: Path) -> None:
-    """A column that a later version adds is null in older rows, in Delta as in the lake."""
+    """A column that a later version adds is null in older rows, in Delta, in the lake and in its views."""
     lake = new_lake(tmp_path)
     narrow = LakeTable("notes", "append", pa.schema([("text", pa.string())]))
     register(narrow)
@@ -228,6 +235,7 @@ def test_a_wider_schema_reads_old_rows_with_nulls(tmp_path: Path) -> None:
 
         wide = LakeTable("notes", "append", pa.schema([("text", pa.string()), ("depth", pa.int64())]))
         declared.TABLES["notes"] = wide
+        assert _depths(tmp_path) == [("old", None)]
         with lake.begin() as run:
             run.commit([run.write(wide, "a", pa.table({"text": ["new"], "depth": [3]}))], {}, FACTS)
         rows = lake.table("notes").sort_by("run_no").to_pylist()
@@ -235,6 +243,7 @@ def test_a_wider_schema_reads_old_rows_with_nulls(tmp_path: Path) -> None:
         assert lake.at(1).table("notes").to_pylist() == [rows[0]]
         names = [field.name for field in DeltaTable(str(tmp_path / "tables" / "notes")).schema().fields]
         assert sorted(names) == ["depth", "run_no", "text"]
+        assert _depths(tmp_path) == [("new", 3), ("old", None)]
     finally:
         declared.TABLES.pop("notes", None)
 

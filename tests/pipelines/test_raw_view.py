@@ -54,12 +54,15 @@ def blocks(draw: st.DrawFn) -> dict[str, Any]:
         number = st.sampled_from([0.5, 1.0, -1.0, math.nan])
     values = draw(st.lists(st.none() | number, min_size=length, max_size=length))
     quality = draw(st.none() | st.lists(st.sampled_from([0, 8]), min_size=length, max_size=length))
+    times = st.sampled_from([T0 * 1_000_000, (T0 + 60) * 1_000_000])
+    each = draw(st.none() | st.lists(times, min_size=length, max_size=length))
     return block(
         meter_id=draw(st.sampled_from(METERS)),
         channel=draw(st.sampled_from(["import", "export"])),
         start=T0 + 900 * draw(st.integers(0, 5)),
         unit=draw(st.sampled_from(["Wh", "kWh"])),
-        received_at=draw(st.sampled_from([None, T0 * 1_000_000])),
+        received_at=min(each) if each else draw(st.sampled_from([None, T0 * 1_000_000])),
+        received_each=each or None,
         sequence=draw(st.sampled_from([None, 1])),
         source=draw(st.sampled_from([None, "a", "b"])),
         values_int=None if real else values,
@@ -77,6 +80,8 @@ def slow_raw(files: Sequence[Sequence[dict[str, Any]]]) -> list[tuple[Any, ...]]
             if value is None or math.isnan(value):
                 continue
             received = record["received_at"]
+            if record.get("received_each"):
+                received = record["received_each"][i]
             key = (
                 record["meter_id"],
                 record["channel"],

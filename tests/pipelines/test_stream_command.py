@@ -9,7 +9,8 @@ import pytest
 from pipelines.cli import main
 from pipelines.cluster.process import free_ports
 from pipelines.store.lake import Lake
-from pipelines.streaming.stream_run import check_empty, newest_state
+from pipelines.streaming.stream_run import newest_state
+from pipelines.streaming.stream_seed import begins_with, begun_with
 from schemas.errors import MeterbeamError
 from tests.pipelines.towns import ZONE, run, write
 
@@ -61,12 +62,17 @@ def test_the_newest_state_is_taken(tmp_path: Path) -> None:
     assert newest_state(tmp_path, "none") is None
 
 
-def test_a_stream_without_state_refuses_a_lake_with_records(tmp_path: Path) -> None:
-    """It would judge days without their past; an empty lake it takes."""
+def test_a_stream_without_state_begins_with_what_the_lake_holds(tmp_path: Path) -> None:
+    """As of the run it found, at every later start too; an empty lake gives it nothing."""
     Lake.create(tmp_path / "empty", timezone=ZONE)
-    check_empty(tmp_path / "empty")
-    check_empty(tmp_path / "none")
+    for folder in ("empty", "none"):
+        assert begins_with(tmp_path / folder, tmp_path / folder / "stream") is None
+        assert begun_with(tmp_path / folder, tmp_path / folder / "stream") is None
     row = {"meter_id": "m", "event_type": "power_down", "occurred_at": 10**15, "received_at": 10**15}
     run(tmp_path / "lake", write(tmp_path / "events.avro", "DeviceEvent", [row]))
-    with pytest.raises(MeterbeamError, match="--replay where the topics hold all that the lake holds"):
-        check_empty(tmp_path / "lake")
+    seed = begins_with(tmp_path / "lake", tmp_path / "lake" / "stream")
+    assert seed is not None
+    run(tmp_path / "lake", write(tmp_path / "more.avro", "DeviceEvent", [{**row, "occurred_at": 0}]))
+    assert begun_with(tmp_path / "lake", tmp_path / "lake" / "stream") == seed
+    held = [rows for shard in range(3) for rows in seed.records(shard)[0].values()]
+    assert [rows["occurred_at"].to_pylist() for rows in held] == [[10**15]]

@@ -18,7 +18,6 @@ from tests.models.ledger_keeper import PACK, PRICES, TABLES, Keeper
 from tests.models.ledger_worlds import FIRST, ZONE, World, tables, world
 from tests.pipelines.towns import scalar
 from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
-from transforms.table_pack import pack_records
 
 RULES = LedgerRules(ZONE, PACK, lambda tariffs, events: PRICES, hot_days=3, cells=1 << 16)
 
@@ -36,7 +35,7 @@ def flushes_of(made: World, chance: random.Random) -> list[ShardFlush]:
         for kind, rows in batch.items():
             ledger.take(kind, rows)
         ledger.close(min(day + 3, made.last_day))
-        blob = pack_flush(0, len(found) + 1, ledger.flush(), [pack_records(batch)])
+        blob = pack_flush(0, len(found) + 1, ledger.flush(), batch)
         output = unpack_output(blob)
         assert isinstance(output, ShardFlush)
         found.append(output)

@@ -43,6 +43,24 @@ def test_a_world_in_disorder_ends_in_the_tables_of_its_backfill(tmp_path: Path, 
     assert_equal(tmp_path / "backfill", tmp_path / "stream")
 
 
+def test_a_stream_on_the_lake_of_a_backfill_ends_in_the_tables_of_one_backfill(tmp_path: Path) -> None:
+    """Half of a world in files, computed up to a day; the rest, late data among it, through the stream."""
+    chance = random.Random(7)
+    made = world(chance, days=40, meters=2)
+    through = day_date(made.last_day)
+    whole = files(tmp_path / "in", made.records)
+    run(tmp_path / "backfill", *whole, detect=False, through=through, **COMMON)
+    records = chance.sample(made.records, len(made.records))
+    first, rest = records[: len(records) // 2], records[len(records) // 2 :]
+    lake = tmp_path / "stream"
+    run(lake, *files(tmp_path / "first", first), detect=False, through=day_date(made.last_day - 9), **COMMON)
+    before = scalar(lake, "SELECT count(*) FROM raw")
+    sent = [(RECORD[kind], as_sent(kind, row)) for kind, row in rest]
+    stream(lake, disorder(sent, chance, through, 6), **COMMON)
+    assert before > 0
+    assert_equal(tmp_path / "backfill", lake)
+
+
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Input files of a town with gaps, conflicts, outages, theft and faults."""

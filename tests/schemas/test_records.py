@@ -24,6 +24,7 @@ def test_every_schema_is_valid_avro_of_its_own_name(name: str) -> None:
 def test_fields_and_raw_columns_agree(name: str) -> None:
     """What a record brings is what its raw table holds, apart from the values of readings."""
     numbers = {"value", "values", "value_int", "value_float", "values_int", "values_float"}
+    numbers |= {"received_each"}  # of readings joined to blocks
     fields = {field["name"] for field in avro_schema(name)["fields"]}
     assert fields - numbers == set(RAW[RECORDS[name].kind].names) - numbers
 

@@ -70,9 +70,11 @@ def readings_of(table: pa.Table) -> Counter[Reading]:
         assert (row["values_int"] is None) != (row["values_float"] is None)
         values = row["values_float"] if row["values_int"] is None else row["values_int"]
         codes = row["quality"] or [0] * len(values)
-        for place, (value, code) in enumerate(zip(values, codes, strict=True)):
+        each = row["received_each"] or [row["received_at"]] * len(values)
+        assert row["received_each"] is None or row["received_at"] == min(each)
+        for place, (value, code, received) in enumerate(zip(values, codes, each, strict=True)):
             start = row["start"] + place * row["interval_s"]
-            found[_reading(row, start, value, code)] += 1
+            found[_reading(row | {"received_at": received}, start, value, code)] += 1
     return found
 
 
@@ -172,7 +174,7 @@ def _records(
     draw: st.DrawFn, name: str, values: st.SearchStrategy[Any], micros: int, meters: Any
 ) -> dict[str, Any]:
     unit = MICROS // micros
-    received = draw(st.none() | st.sampled_from([DAY, DAY + 1, DAY + 90_000]))
+    received = draw(st.none() | st.sampled_from([DAY, DAY + 1, DAY + 90_000]) | st.integers(DAY, DAY + 99))
     common = {
         "channel": draw(st.sampled_from(["import", "export"])),
         "start": (DAY + 900 * draw(st.integers(0, 200))) * unit,

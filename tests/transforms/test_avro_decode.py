@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_readings_written_by_time_are_joined_too() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"received_at": 5}, id="received_at"),
+        pytest.param({"received_at": None}, id="no-received_at"),
         pytest.param({"sequence": 3}, id="sequence"),
         pytest.param({"unit": "kWh"}, id="unit"),
         pytest.param({"scaler": -1}, id="scaler"),
@@ -128,11 +129,36 @@ def test_readings_written_by_time_are_joined_too() -> None:
     ],
 )
 def test_readings_that_differ_in_an_attribute_stay_apart(change: dict[str, Any]) -> None:
-    """A block holds only readings that share everything but start and value."""
+    """A block holds only readings that share everything but start, value and time of arrival."""
     records = [reading_record(slot=0), reading_record(slot=1, **change), reading_record(slot=2)]
     table = decoded(decoder(avro_schema("MeterReading")), records).table
     assert table.num_rows == 3
     assert readings_of(table) == readings_written(records)
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+@pytest.mark.parametrize("lag", [lambda slot: 60, lambda slot: slot * 7919 % 1000])
+def test_readings_with_times_of_their_own_share_a_block(by_time: bool, lag: Callable[[int], int]) -> None:
+    """Where each came by itself a meter's day is still one block, and each reading keeps its time."""
+    records = [
+        reading_record(f"m{meter}", slot=slot, received_at=(DAY + 900 * slot + lag(slot)) * MICROS)
+        for meter in range(3)
+        for slot in range(96)
+    ]
+    if by_time:
+        records.sort(key=lambda record: record["start"])
+    found = decoded(decoder(avro_schema("MeterReading")), records)
+    assert readings_of(found.table) == readings_written(records)
+    assert found.table.num_rows == 3 * 2  # the zone's midnight parts the day
+    assert found.table["received_each"].null_count == 0
+
+
+def test_readings_that_came_together_are_blocks_of_one_time() -> None:
+    """A few batches a day are a few blocks, not a time a reading."""
+    records = [reading_record(slot=slot, received_at=(DAY + slot // 24) * MICROS) for slot in range(96)]
+    table = decoded(decoder(avro_schema("MeterReading")), records).table
+    assert readings_of(table) == readings_written(records)
+    assert table["received_each"].null_count == table.num_rows < 7
 
 
 def test_measured_throughout_is_null_quality() -> None:

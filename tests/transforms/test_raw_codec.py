@@ -45,6 +45,7 @@ def row(
         "values_int": None if is_float else values,
         "values_float": values if is_float else None,
         "quality": quality,
+        "received_each": None,
     }
 
 
@@ -64,13 +65,18 @@ def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], pa.Table]:
         is_float = kind == "floats" or (kind == "both" and draw(st.booleans()))
         values: list[Any] = draw(SMALL if kind == "small" else FLOATS if is_float else INTS)
         quality = draw(st.sampled_from([None, [8] * len(values)]))
-        rows.append(row(values, is_float=is_float, quality=quality, meter=f"m{number}"))
+        made = row(values, is_float=is_float, quality=quality, meter=f"m{number}")
+        if draw(st.booleans()):
+            times = st.integers(1_704_067_200_000_000, 1_704_157_200_000_000)
+            made["received_each"] = draw(st.lists(times, min_size=len(values), max_size=len(values)))
+            made["received_at"] = min(made["received_each"], default=None)
+        rows.append(made)
     return rows, table_of(rows, draw(st.integers(1, 3)))
 
 
 @given(tables(), st.randoms())
 def test_round_trip_in_any_order(made: tuple[list[dict[str, Any]], pa.Table], random: Any) -> None:
-    """Encoding keeps every value, null and NaN, in the order asked for."""
+    """Encoding keeps every value, null, NaN and time of arrival, in the order asked for."""
     rows, table = made
     order = list(range(len(rows)))
     random.shuffle(order)

@@ -20,7 +20,7 @@ DAY = 1_704_067_200
 def slow(rows: list[dict[str, Any]]) -> RawStats:
     """The same, reading by reading."""
     readings = [
-        (r["start"] + k * 900, r["received_at"])
+        (r["start"] + k * 900, r["received_at"] if r["received_each"] is None else r["received_each"][k])
         for r in rows
         for k, value in enumerate(r["values_int"] if r["values_float"] is None else r["values_float"])
         if value is not None and not math.isnan(value)
@@ -56,6 +56,11 @@ def rows_of(draw: st.DrawFn) -> list[dict[str, Any]]:
         made["received_at"] = draw(
             st.none() | st.integers(DAY - 1000, DAY + 30_000).map(lambda s: s * 1_000_000)
         )
+        if made["received_at"] is not None and draw(st.booleans()):
+            later = st.integers(0, 8000).map(lambda s: s * 1_000_000)
+            count = len(_values(made))
+            each = [made["received_at"] + d for d in draw(st.lists(later, min_size=count, max_size=count))]
+            made |= {"received_each": each, "received_at": min(each)}
         rows.append(made)
     return rows
 
