@@ -26,7 +26,7 @@ from models.trained import Model
 from models.week_table import WeekTable, week_table
 from models.weekly_features import Float
 
-__all__ = ["Comparison", "EnergyPrice", "Place", "Scored", "compare"]
+__all__ = ["FEWEST_TAUGHT", "Comparison", "EnergyPrice", "Place", "Scored", "compare"]
 
 FEWEST_METERS = 5
 FEWEST_WEEKS = 3

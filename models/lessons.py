@@ -15,6 +15,7 @@ from models.attacks import MIX, TIMINGS
 from models.ranking import auc, average_precision, precision_at
 from models.series import Bool, Int
 from models.theft_bench import Homes, described
+from models.theft_columns import COLUMNS
 from models.theft_trial import TrialPlan, draw_trial
 from models.trained import Model, taught
 from models.weekly_features import Float
@@ -71,7 +72,7 @@ def injected_lessons(
         homes_a_feeder: Homes behind one feeder meter.
     """
     feeders = max(round(len(homes.names) / homes_a_feeder), 1)
-    parts: list[Lessons] = []
+    parts = [_NONE]
     for number in range(draws):
         for timing in TIMINGS:
             plan = TrialPlan(SEED + number, timing, kinds=kinds, feeders=feeders)
@@ -83,6 +84,15 @@ def injected_lessons(
                 parts.append(Lessons(seen.columns, guilty, seen.state, fold, draw))
     columns = zip(*((p.rows, p.guilty, p.untaught, p.fold, p.draw) for p in parts), strict=True)
     return Lessons(*(np.concatenate(column) for column in columns))
+
+
+_NONE = Lessons(
+    np.zeros((0, len(COLUMNS))),
+    np.zeros(0, np.bool_),
+    np.zeros(0),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+)
 
 
 def fold_models(method: str, lessons: Lessons) -> dict[int, Model]:

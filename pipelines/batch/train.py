@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from models.comparison import compare
+from models.comparison import FEWEST_TAUGHT, compare
 from models.lessons import Lessons, cross_checked, injected_lessons
 from models.theft_bench import Homes
 from models.trained import Model, taught, untaught
@@ -56,10 +56,14 @@ def train_homes(homes: Homes, source: str, out: Path) -> dict[str, Any]:
     Raises:
         MeterbeamError: Too few of them can be compared.
     """
+    able = int(homes.able.sum())
+    if able < FEWEST_TAUGHT:
+        found = f"{able} meters that can be compared"
+        raise MeterbeamError(source, found, f"at least {FEWEST_TAUGHT}")
     lessons = injected_lessons(homes)
     population = {
         "source": Path(source).name,
-        "meters": int(homes.able.sum()),
+        "meters": able,
         "days": homes.grid.days,
         "lessons": len(lessons.guilty),
     }

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 from skops.io import dumps, loads
@@ -28,6 +30,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.views import connect
 from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.errors import MeterbeamError
+from tests.models.test_detection import fleet
 from tests.pipelines.towns import ZONE, make_town, run
 
 METERS, FIRST, DAYS = 44, date(2026, 3, 2), 42
@@ -232,3 +235,21 @@ def test_prices_are_those_of_the_bills(tmp_path: Path) -> None:
         mine = [line for line in lines if line[0] == meter]
         expected = sum(line[3] for line in mine) / max(line[2] for line in mine)
         assert prices[meter].a_kwh == expected.quantize(Decimal("0.000001"))
+
+
+def test_too_few_meters_teach_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Below thirty comparable meters training is refused, with how many there are."""
+    load = fleet()[:24].reshape(24, 56, 24) / 1e6
+    days = [FIRST + timedelta(days=day) for day in range(56)]
+    rows = [
+        {"meter_id": f"H{home:02d}", "day": day, "kwh": load[home, at].tolist()}
+        for home in range(24)
+        for at, day in enumerate(days)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "few.parquet")
+    words = ["--homes", str(tmp_path / "few.parquet"), "--out", str(tmp_path / "m.skops")]
+    assert main(["train", *words]) == 1
+    assert "found 24 meters that can be compared, expected at least 30" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert not (tmp_path / "m.skops").exists()
