@@ -70,8 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.filename is None:
-            raise
         console.show_error(console.from_os_error(error))
         return 1
     except KeyboardInterrupt:
