@@ -27,6 +27,8 @@ def late_sums(slots: NDArray[np.integer], grid: DayGrid) -> Int:
         Shape (n, days, 24); all 0 where slots are an hour or longer.
     """
     result = np.zeros((len(slots), grid.days, HOURS), np.int64)
+    if grid.interval_s >= HOUR_S:
+        return result
     for run in hour_runs(grid.zone, grid.interval_s, grid.first_day, grid.days):
         part = slots[:, grid.offsets[run.from_day] : grid.offsets[run.to_day]]
         if run.step:

@@ -37,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "rules": "List, check and explain rule packs.",
     "export": "Write a view as CSV, Parquet, NEM12 or Green Button; sends again only what changed.",
     "lake": "Maintain a lake: pack and clean up files, remove what need not be kept.",
-    "push": "Bring a PostgreSQL database to the lake's last run.",
+    "push": "Bring PostgreSQL or Kafka to the lake's last run.",
     "api": "Serve a lake over HTTP, read only, to tokens with scopes.",
     "customer": "Join customers to accounts; export or erase what is theirs.",
     "tariff": "Check a tariff, price a load under one or several, import US rates.",

@@ -342,7 +342,9 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
     names = {*ranges, *inputs.first_readings}
     for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
-    whole = whole_meters(dirty.merged(), names, linked if inputs.joined else {})
+    # Edits and master data are those of all shards.
+    mine = {name: days for name, days in dirty.merged().items() if shards.serves(name[0], linked)}
+    whole = whole_meters(mine, names, linked if inputs.joined else {})
     closed = closed_only(whole, max(inputs.last_closed, job.former_closed))
     closed = _retired(job.lake, job.run_no).open_days(closed, job.book)
     if job.limits is None:

@@ -79,7 +79,7 @@ def _queue(name: str) -> str:
     """Entries of the newest detect run, and a withdrawn one for each meter that any run since had."""
     return f"""
 SELECT '{name}' AS queue, meter_id, run_no AS revision, false AS withdrawn, rank, score, first_week, kwh_lost,
-       reasons, against, as_of
+       reasons, against, as_of, money_lost, currency, model
 FROM stored.{name}_rows WHERE run_no = {_LATEST} AND {_LATEST} > {{since}}
 UNION ALL BY NAME
 SELECT DISTINCT '{name}' AS queue, meter_id, {_LATEST} AS revision, true AS withdrawn

@@ -78,7 +78,7 @@ def one_week(values: Int, have: Bool, grid: DayGrid, monday: int, days: list[int
             if have[slot]:
                 row["hours"][grid.wall[slot] // 3600] += int(values[slot])
                 row["late"][grid.wall[slot] // 3600] += int(values[slot]) * bool(
-                    grid.wall[slot] % 3600 >= 1800
+                    grid.interval_s < 3600 and grid.wall[slot] % 3600 >= 1800
                 )
                 row["parts"][at * 12 + grid.wall[slot] // 7200] += int(values[slot])
                 small = thousandths(values[slot])
