@@ -122,7 +122,7 @@ class ShardReceipt:
 def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     """Process a range of shards; the same raw files give the same parts under the same names."""
     lake = _lake(job.lake, job.run_no)
-    inputs = _inputs(shards, job, lake)
+    inputs = shard_inputs(shards, job, lake)
     scope, left = _scope(shards, inputs, job, lake)
     shard_run = ShardRun(inputs, job.book, None if job.whole else scope)
     meters = _meters(shards, job, lake)
@@ -284,7 +284,8 @@ def _records(shards: ShardRange, job: ProcessJob, kind: Kind, linked: Mapping[st
     return table.filter(chosen if shards.linked else pc.invert(chosen))
 
 
-def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
+def shard_inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
+    """The raw records of a range, and the range they are judged in."""
     master = _master(job)
     intervals = _records(shards, job, Kind.INTERVALS, master.linked)
     history = lake.config.history_from
