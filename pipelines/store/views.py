@@ -54,7 +54,7 @@ def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
 
 
 def statements(lake: Lake, *, relative: bool = False) -> list[str]:
-    """SQL that makes the views over Parquet files: all but ``raw``; any DuckDB can run it.
+    """SQL that makes the views over Parquet files, for any DuckDB: all but ``raw`` and ``data_quality``.
 
     Args:
         lake: Names the files, and the run to which they count.
@@ -73,7 +73,7 @@ def statements(lake: Lake, *, relative: bool = False) -> list[str]:
 
 
 def write_views(lake: Lake) -> None:
-    """Leave ``views.sql`` in the lake: run in its folder, it gives any DuckDB the views but ``raw``."""
+    """Leave ``views.sql`` in the lake: run in its folder, it gives any DuckDB the views of ``statements``."""
     head = f"-- Views of the lake as of run {lake.run_no}. In this folder: duckdb -init views.sql"
     text = ";\n\n".join(["SET TimeZone = 'UTC'", *statements(lake, relative=True)])
     with whole_file(lake.path / "views.sql") as out:

@@ -249,7 +249,7 @@ def test_too_few_meters_teach_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "few.parquet")
     words = ["--homes", str(tmp_path / "few.parquet"), "--out", str(tmp_path / "m.skops")]
     assert main(["train", *words]) == 1
-    assert "found 24 meters that can be compared, expected at least 30" in " ".join(
+    assert "found: 24 meters that can be compared expected: at least 30" in " ".join(
         capsys.readouterr().err.split()
     )
     assert not (tmp_path / "m.skops").exists()
