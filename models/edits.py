@@ -54,17 +54,22 @@ def edits_in_force(table: pa.Table | None) -> dict[Name, list[Edit]]:
     """
     if table is None or not table.num_rows:
         return {}
+    found: dict[Name, list[Edit]] = {}
+    for row in edit_records(table):
+        edit = _edit(row)
+        found.setdefault(edit.name, []).append(edit)
+    return found
+
+
+def edit_records(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows of RAW_EDITS that hold and are not revoked, the later decision last."""
     held: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
     for row in table.to_pylist():
         order = _order(row)
         if row["edit_id"] not in held or held[row["edit_id"]][0] < order:
             held[row["edit_id"]] = order, row
-    found: dict[Name, list[Edit]] = {}
-    for row in sorted((row for _, row in held.values()), key=lambda row: (row["edited_at"], row["edit_id"])):
-        edit = _edit(row)
-        if edit is not None:
-            found.setdefault(edit.name, []).append(edit)
-    return found
+    standing = (row for _, row in held.values() if row["kind"] in KINDS[:-1])
+    return sorted(standing, key=lambda row: (row["edited_at"], row["edit_id"]))
 
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -77,10 +82,7 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     return NEVER if received is None else received, -1 if sequence is None else sequence, content
 
 
-def _edit(row: dict[str, Any]) -> Edit | None:
-    """None for a revoke."""
-    if row["kind"] not in KINDS[:-1]:
-        return None
+def _edit(row: dict[str, Any]) -> Edit:
     method = Method[row["method"].upper()] if row["method"] else ANY_METHOD
     value = int((Decimal(row["value"]) * MICROS).to_integral_value()) if row["value"] is not None else 0
     return Edit(row["kind"], (row["meter_id"], row["channel"]), row["from"], row["to"], value, method)
@@ -143,6 +145,18 @@ def validate_with_edits(
     if edits is None:
         return validate_and_estimate(facts, rules)
     edits = _in_range(edits, facts)
+    changed = with_edits(facts, edits)
+    result = validate_and_estimate(changed, rules)
+    assert changed.edited is not None
+    _mark(facts, edits, result, changed.edited)
+    return result
+
+
+def with_edits(facts: SeriesFacts, edits: SlotEdits | None) -> SeriesFacts:
+    """The facts as edits leave them for the rules and estimators; the same where there are none."""
+    if edits is None:
+        return facts
+    edits = _in_range(edits, facts)
     rows = slice(0, len(edits.put))
     kept = edits.kept & facts.have[rows]
     decided = edits.put | kept
@@ -157,10 +171,7 @@ def validate_with_edits(
     external |= edited
     forced = np.zeros(have.shape, np.int8)
     forced[rows] = edits.method
-    changed = replace(facts, value=value, have=have, external=external, edited=edited, forced=forced)
-    result = validate_and_estimate(changed, rules)
-    _mark(facts, edits, result, edited)
-    return result
+    return replace(facts, value=value, have=have, external=external, edited=edited, forced=forced)
 
 
 def _in_range(edits: SlotEdits, facts: SeriesFacts) -> SlotEdits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,26 +41,50 @@ def estimate(facts: SeriesFacts, checked: Screen, pack: RulePack) -> Estimates:
     gaps = Gaps(facts, checked)
     value = np.zeros(len(gaps.column), np.int64)
     method = np.zeros(len(gaps.column), np.int8)
-    forced = None if facts.forced is None else facts.forced.ravel()[checked.absent]
-    if forced is not None:
-        for step in _asked_for(forced, pack):
-            _try(step, gaps, gaps.wanted & (forced == Method[step.method.upper()]), pack, value, method)
-    for step in pack.estimation.order:
-        here = gaps.wanted & gaps.at_most(step.max_minutes)
-        _try(step, gaps, here if forced is None else here & (forced <= 0), pack, value, method)
+    for tried in attempts(gaps, pack):
+        made = tried.left[tried.found]
+        value[made], method[made] = tried.value[tried.found], Method[tried.step.method.upper()]
     wanted = gaps.wanted
     return Estimates(checked.absent[wanted], value[wanted], method[wanted])
 
 
-def _try(
-    step: AnyStep, gaps: Gaps, chosen: Bool, pack: RulePack, value: Int, method: NDArray[np.int8]
-) -> None:
-    """Estimate those of the chosen slots that have no estimate yet; in place."""
-    left = np.flatnonzero(chosen & (method == Method.NONE))
-    if len(left):
-        found_value, found = ESTIMATORS[step.method](gaps, left, step, pack)
-        value[left[found]] = found_value[found]
-        method[left[found]] = Method[step.method.upper()]
+@dataclass(frozen=True)
+class Attempt:
+    """What one estimator made of the slots that had no estimate when its turn came.
+
+    Attributes:
+        step: The estimator.
+        left: The slots it was tried on, positions in the gaps, shape (k,).
+        value, found: Estimates [micro-unit] and where there is one; (k,) each.
+    """
+
+    step: AnyStep
+    left: Int
+    value: Int
+    found: Bool
+
+
+def attempts(gaps: Gaps, pack: RulePack) -> Iterator[Attempt]:
+    """Estimator after estimator, each on the slots that those before it left."""
+    bare = np.ones(len(gaps.column), np.bool_)
+    for step, chosen in _turns(gaps, pack):
+        left = np.flatnonzero(chosen & bare)
+        if len(left):
+            value, found = ESTIMATORS[step.method](gaps, left, step, pack)
+            bare[left[found]] = False
+            yield Attempt(step, left, value, found)
+
+
+def _turns(gaps: Gaps, pack: RulePack) -> Iterator[tuple[AnyStep, Bool]]:
+    """The estimators in their order and the slots each may be tried on; first those that edits name."""
+    facts = gaps.facts
+    forced = None if facts.forced is None else facts.forced.ravel()[gaps.checked.absent]
+    if forced is not None:
+        for step in _asked_for(forced, pack):
+            yield step, gaps.wanted & (forced == Method[step.method.upper()])
+    for step in pack.estimation.order:
+        here = gaps.wanted & gaps.at_most(step.max_minutes)
+        yield step, here if forced is None else here & (forced <= 0)
 
 
 def _asked_for(forced: NDArray[np.int8], pack: RulePack) -> list[AnyStep]:
@@ -82,13 +106,17 @@ def linear(gaps: Gaps, left: Int, step: LinearStep, pack: RulePack) -> tuple[Int
     Returns:
         Values [micro-unit] and where there is one; (k,) each.
     """
-    grid, facts = gaps.facts.grid, gaps.facts
-    series, start, end = gaps.series[left], gaps.start[left], gaps.end[left]
-    found = (start > 0) & (end < grid.slots)
-    before, after = np.maximum(start - 1, 0), np.minimum(end, grid.slots - 1)
+    facts, series, end = gaps.facts, gaps.series[left], gaps.end[left]
+    found = (gaps.start[left] > 0) & (end < facts.grid.slots)
+    before, after = beside(gaps, left)
     found &= gaps.checked.good[series, before] & gaps.checked.good[series, after]
     first, last = facts.value[series, before], facts.value[series, after]
     return first + half_away((last - first) * (gaps.column[left] - before), end - before), found
+
+
+def beside(gaps: Gaps, left: Int) -> tuple[Int, Int]:
+    """Columns of the slots before and after the gaps of some slots, kept on the grid; (k,) each."""
+    return np.maximum(gaps.start[left] - 1, 0), np.minimum(gaps.end[left], gaps.facts.grid.slots - 1)
 
 
 def flat(gaps: Gaps, left: Int, step: Any, pack: RulePack) -> tuple[Int, Bool]:
@@ -101,12 +129,24 @@ def flat(gaps: Gaps, left: Int, step: Any, pack: RulePack) -> tuple[Int, Bool]:
 
 def _flat_days(facts: SeriesFacts, checked: Screen, back: int, series: Int, day: Int) -> tuple[Int, Bool]:
     """The average slot of each (series, day), and whether there is one."""
+    usage, slots, _ = flat_sums(facts, checked, back, series, day)
+    return half_away(usage, np.maximum(slots, 1)), slots > 0
+
+
+def flat_sums(facts: SeriesFacts, checked: Screen, back: int, series: Int, day: Int) -> tuple[Int, Int, Bool]:
+    """What the average slot of each (series, day) is made of.
+
+    Returns:
+        Sum [micro-unit] and number of slots, 0 where there is no average, and whether they are those of the
+        day itself; (k,) each.
+    """
     grid = facts.grid
     rows, at = np.unique(series, return_inverse=True)
     eligible = checked.eligible[rows]
     usage = trailing_sum(np.where(eligible, checked.total[rows], 0), back)[at, day]
     slots = trailing_sum(eligible * grid.lengths, back)[at, day]
-    alone = np.flatnonzero(slots == 0)
+    itself = slots == 0
+    alone = np.flatnonzero(itself)
     if len(alone):
         width = DAY_S * 2 // grid.interval_s
         columns = grid.offsets[day[alone], None] + np.arange(width)
@@ -118,7 +158,7 @@ def _flat_days(facts: SeriesFacts, checked: Screen, back: int, series: Int, day:
         own_usage = np.where(good, facts.value[series[alone, None], columns], 0).sum(axis=1)
         usage[alone] = np.where(enough, own_usage, 0)
         slots[alone] = np.where(enough, count, 0)
-    return half_away(usage, np.maximum(slots, 1)), slots > 0
+    return usage, slots, itself
 
 
 ESTIMATORS: dict[str, Callable[[Gaps, Int, Any, RulePack], tuple[Int, Bool]]] = {

@@ -143,9 +143,10 @@ def _best_of_some(unit: Float, steps: list[Step]) -> tuple[Int, Float, Float]:
     for week, same in groupby(enumerate(steps), key=lambda numbered: numbered[1].week):
         before = _length_one(unit[:, max(week - WINDOW, 0) : week].sum(axis=1))
         after = _length_one(unit[:, week : week + WINDOW].sum(axis=1))
-        stayed = _product(before, after)
+        stayed, twice = _product(before, after), np.concatenate([after, after], axis=1)
         for number, step in same:
-            now = _product(before, np.roll(after, -PER_HOUR * step.hours, axis=1))
+            moved = PER_HOUR * step.hours % after.shape[1]
+            now = _product(before, twice[:, moved : moved + after.shape[1]])  # rolled back, without a copy
             share = (now - stayed) / (1 + UNLIKE - stayed)
             better = share > regained
             best[better], regained[better], like[better] = number, share[better], now[better]

@@ -35,16 +35,26 @@ prior, Tuesday current and prior. Friday, Saturday, Sunday: the same day of the 
 
 def like_day(gaps: Gaps, left: Int, step: LikeDayStep, pack: RulePack) -> tuple[Int, Bool]:
     """Mean of the latest eligible days of the same type; (k,) each."""
+    return mean_at_wall(gaps.facts, like_days(gaps, left, step), gaps.series[left], gaps.column[left])
+
+
+def like_days(gaps: Gaps, left: Int, step: LikeDayStep) -> Int:
+    """Reference days of ``like_day``: day indexes, −1 where there are fewer; (k, days)."""
     grid, facts = gaps.facts.grid, gaps.facts
     pair, of_slot = _pairs(gaps, left)
     references = reference_days(
         gaps.checked.eligible, day_types(grid, facts.holidays), *np.divmod(pair, grid.days), step.days
     )
-    return mean_at_wall(facts, references[of_slot], gaps.series[left], gaps.column[left])
+    return references[of_slot]
 
 
 def two_week(gaps: Gaps, left: Int, step: TwoWeekStep, pack: RulePack) -> tuple[Int, Bool]:
     """Mean of the eligible days that the two-week table names, or a holiday's latest Sunday; (k,) each."""
+    return mean_at_wall(gaps.facts, two_week_days(gaps, left, step), gaps.series[left], gaps.column[left])
+
+
+def two_week_days(gaps: Gaps, left: Int, step: TwoWeekStep) -> Int:
+    """Reference days of ``two_week``: day indexes, −1 where there are fewer; (k, 5)."""
     grid, facts = gaps.facts.grid, gaps.facts
     pair, of_slot = _pairs(gaps, left)
     series, day = np.divmod(pair, grid.days)
@@ -58,16 +68,20 @@ def two_week(gaps: Gaps, left: Int, step: TwoWeekStep, pack: RulePack) -> tuple[
     sundays[sundays[:, 0] >= 0, 1] = -1
     references[holiday] = -1
     references[holiday, :2] = sundays
-    return mean_at_wall(facts, references[of_slot], gaps.series[left], gaps.column[left])
+    return references[of_slot]
 
 
 def multi_week(gaps: Gaps, left: Int, step: MultiWeekStep, pack: RulePack) -> tuple[Int, Bool]:
     """Mean of the eligible days 1 … ``weeks`` weeks before; (k,) each."""
+    return mean_at_wall(gaps.facts, multi_week_days(gaps, left, step), gaps.series[left], gaps.column[left])
+
+
+def multi_week_days(gaps: Gaps, left: Int, step: MultiWeekStep) -> Int:
+    """Reference days of ``multi_week``: day indexes, −1 where there are fewer; (k, weeks)."""
     pair, of_slot = _pairs(gaps, left)
     series, day = np.divmod(pair, gaps.facts.grid.days)
     back = np.broadcast_to(7 * np.arange(1, step.weeks + 1), (len(day), step.weeks))
-    references = _eligible(gaps, series, day, back)
-    return mean_at_wall(gaps.facts, references[of_slot], gaps.series[left], gaps.column[left])
+    return _eligible(gaps, series, day, back)[of_slot]
 
 
 def _pairs(gaps: Gaps, left: Int) -> tuple[Int, Int]:
@@ -133,10 +147,15 @@ def mean_at_wall(facts: SeriesFacts, references: Int, series: Int, column: Int) 
         series: Rows of the slots, shape (k,).
         column: Columns of the slots, shape (k,).
     """
-    grid = facts.grid
-    wall = grid.wall[column] // grid.interval_s
-    columns = np.where(references >= 0, grid.wall_columns[references, wall[:, None]], -1)
+    columns = columns_at_wall(facts.grid, references, column)
     there = columns >= 0
     values = np.where(there, facts.value[series[:, None], np.maximum(columns, 0)], 0)
     count = there.sum(axis=1)
     return half_away(values.sum(axis=1), np.maximum(count, 1)), count > 0
+
+
+def columns_at_wall(grid: DayGrid, references: Int, column: Int) -> Int:
+    """Columns of reference days at the wall clock of slots, −1 where there is none; (k, r)."""
+    wall = grid.wall[column] // grid.interval_s
+    columns: Int = np.where(references >= 0, grid.wall_columns[references, wall[:, None]], -1)
+    return columns

@@ -50,12 +50,9 @@ def settle(
     flat[checked.absent] = 0
     flat[-1] = 0
 
-    pool = _with_externals(facts, estimates) if pack.estimation.scale_external else estimates
-    series, column = np.divmod(pool.slot, slots)
-    holder = intervals.holding(series, column, facts.grid)
+    pool, holder = unscaled(facts, checked, estimates, intervals, pack)
     suspect = np.isin(pool.slot, checked.suspects, assume_unique=True)
-    value, method = pool.value.copy(), pool.method.copy()
-    _by_register(facts, checked, intervals, holder, value, method)
+    value, method = pool.value, pool.method
 
     standing = (holder < 0) & (method != Method.NONE)
     flat[pool.slot] = 0
@@ -73,8 +70,7 @@ def settle(
 
     scaled = (holder >= 0) & ~held
     counts = np.bincount(holder[scaled], minlength=len(actual))
-    target = intervals.advance - actual
-    target = np.where((target < 0) & (target >= -intervals.resolution), 0, target)
+    target = targets(intervals, actual)
     short = (counts > 0) & (target < 0)
     scalable = scaled.copy()
     scalable[scaled] = ~short[holder[scaled]]
@@ -95,6 +91,28 @@ def settle(
         rejected_whole=np.flatnonzero(off),
         seen=actual,
     )
+
+
+def unscaled(
+    facts: SeriesFacts, checked: Screen, estimates: Estimates, intervals: ReadIntervals, pack: RulePack
+) -> tuple[Estimates, Int]:
+    """What registers may move, before they do, those that only a register can fill included.
+
+    Returns:
+        New estimates, and the number of the usable interval that holds each whole, −1 where none does.
+    """
+    pool = _with_externals(facts, estimates) if pack.estimation.scale_external else estimates
+    series, column = np.divmod(pool.slot, facts.grid.slots)
+    holder = intervals.holding(series, column, facts.grid)
+    value, method = pool.value.copy(), pool.method.copy()
+    _by_register(facts, checked, intervals, holder, value, method)
+    return Estimates(pool.slot, value, method), holder
+
+
+def targets(intervals: ReadIntervals, actual: Int) -> Int:
+    """What the estimates of each interval have to sum to [micro-unit], negative where they cannot; (m,)."""
+    target = intervals.advance - actual
+    return np.where((target < 0) & (target >= -intervals.resolution), 0, target)
 
 
 def scale_segments(
@@ -176,12 +194,20 @@ def _by_register(
     """Give slots no estimator could fill the mean good slot of their read interval; in place."""
     orphans = np.flatnonzero((method == Method.NONE) & (holder >= 0))
     for number in np.unique(holder[orphans]).tolist():
-        columns = slice(int(intervals.first[number]), int(intervals.last[number]))
-        where = int(intervals.series[number]), columns
-        good = facts.value[where][checked.good[where]]
-        mean = half_away(good.sum(keepdims=True), np.array([max(len(good), 1)]))[0]
+        usage, count = good_whole(facts, checked, intervals, number)
+        mean = half_away(np.array([usage]), np.array([max(count, 1)]))[0]
         mine = orphans[holder[orphans] == number]
         value[mine], method[mine] = mean, Method.REGISTER
+
+
+def good_whole(facts: SeriesFacts, checked: Screen, intervals: ReadIntervals, number: int) -> tuple[int, int]:
+    """Sum [micro-unit] and count of the good whole slots of a read interval."""
+    where = (
+        int(intervals.series[number]),
+        slice(int(intervals.first[number]), int(intervals.last[number])),
+    )
+    good = facts.value[where][checked.good[where]]
+    return int(good.sum()), len(good)
 
 
 def _with_externals(facts: SeriesFacts, estimates: Estimates) -> Estimates:

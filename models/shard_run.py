@@ -22,7 +22,7 @@ from models.assemble import (
 from models.calendar import DAY_S, DayGrid, local_day
 from models.day_rows import day_rows, problem_finding
 from models.dirty import Days
-from models.edits import edits_in_force, slot_edits, validate_with_edits
+from models.edits import SlotEdits, edits_in_force, slot_edits, validate_with_edits
 from models.master import MICROS
 from models.outages import outages_of
 from models.pack_days import PackDays, pack_days
@@ -91,18 +91,23 @@ class ShardRun:
             if days
         }
 
+    def prepared(self) -> Iterator[tuple[Group, SlotEdits | None, PackDays]]:
+        """Group by group what validation is given: facts, what edits decide, and packs of its rows."""
+        edits = edits_in_force(self.inputs.edits)
+        for group in assemble(self.inputs, self.assembly):
+            packs = pack_days(self.book, group.names, group.facts.grid, self.inputs.master)
+            decided = slot_edits(edits, group.names, group.facts.grid)
+            if group.join is not None:
+                packs, decided = group.join.packs(packs), group.join.edits(decided)
+            yield group, decided, packs
+
     def groups(self) -> Iterator[Computed]:
         """Validate and estimate group by group."""
-        edits = edits_in_force(self.inputs.edits)
         self._homeless_records()  # before any row: a day in service in part takes them along
-        for group in assemble(self.inputs, self.assembly):
+        for group, decided, packs in self.prepared():
             facts, names, join = group.facts, group.names, group.join
-            packs = pack_days(self.book, names, facts.grid, self.inputs.master)
-            decided = slot_edits(edits, names, facts.grid)
-            if join is None:
-                result = validate_with_edits(facts, decided, packs)
-            else:
-                result = validate_with_edits(facts, join.edits(decided), join.packs(packs))
+            result = validate_with_edits(facts, decided, packs)
+            if join is not None:
                 facts, names, result = join.part(facts, result)
                 packs = pack_days(self.book, names, facts.grid, self.inputs.master)
                 group = Group(facts, names)

@@ -38,18 +38,10 @@ def similar(gaps: Gaps, left: Int, step: SimilarStep, pack: RulePack) -> tuple[I
     Works on segments: slots to estimate that follow each other in one local day. docs/vee.md states the rule.
     """
     value, found = np.zeros(len(left), np.int64), np.zeros(len(left), np.bool_)
-    new = np.ones(len(left), np.bool_)
-    new[1:] = (np.diff(gaps.checked.absent[left]) != 1) | (np.diff(gaps.day[left]) != 0)
-    new[1:] |= np.diff(gaps.series[left]) != 0
-    first = np.flatnonzero(new)
-    length = np.diff(np.append(first, len(left)))
-    interval_s = gaps.facts.grid.interval_s
-    offsets = _offsets(step, interval_s)
-    least = max(CONTEXT_MIN_S // interval_s, 1)
+    first, length = segments(gaps, left)
+    offsets = offsets_of(step, gaps.facts.grid.interval_s)
     at = left[first]
-    context = np.clip(
-        CONTEXT_GAPS * (gaps.end[at] - gaps.start[at]), least, max(CONTEXT_MAX_S // interval_s, least)
-    )
+    context = context_of(gaps, at)
     view = View.of(gaps)
     plain = view.plain(gaps.day[at])
     for chunk in _alike(length, context, plain, REACH_BACK * len(offsets)):
@@ -63,7 +55,25 @@ def similar(gaps: Gaps, left: Int, step: SimilarStep, pack: RulePack) -> tuple[I
     return value, found
 
 
-def _offsets(step: SimilarStep, interval_s: int) -> Int:
+def segments(gaps: Gaps, left: Int) -> tuple[Int, Int]:
+    """First position in ``left`` and length of each run of slots of one gap and local day; (s,) each."""
+    new = np.ones(len(left), np.bool_)
+    new[1:] = (np.diff(gaps.checked.absent[left]) != 1) | (np.diff(gaps.day[left]) != 0)
+    new[1:] |= np.diff(gaps.series[left]) != 0
+    first = np.flatnonzero(new)
+    return first, np.diff(np.append(first, len(left)))
+
+
+def context_of(gaps: Gaps, at: Int) -> Int:
+    """Slots of surroundings on each side of the gaps of some slots; (k,)."""
+    interval_s = gaps.facts.grid.interval_s
+    least = max(CONTEXT_MIN_S // interval_s, 1)
+    most = max(CONTEXT_MAX_S // interval_s, least)
+    context: Int = np.clip(CONTEXT_GAPS * (gaps.end[at] - gaps.start[at]), least, most)
+    return context
+
+
+def offsets_of(step: SimilarStep, interval_s: int) -> Int:
     """Columns a stretch may begin off its wall clock, nearest first."""
     pitch = max(SHIFT_STEP_S // interval_s, 1)
     most = step.shift_minutes * 60 // (pitch * interval_s)
@@ -84,24 +94,42 @@ def _alike(length: Int, context: Int, plain: Bool, candidates: int) -> Iterator[
 
 def _estimate(stretches: Stretches, context: int, windows: int) -> tuple[Int, Bool]:
     """Values of each segment and whether there are enough candidates; (k, longest) and (k,)."""
-    apart, compared, own = stretches.distance(context, NEAREST_WEIGHT // np.arange(1, context + 1))
-    there = stretches.there & (compared > 0) & (2 * compared >= own[:, None])
-    made = there.sum(axis=1) >= windows
-    candidates = there.shape[1]
-    key = np.where(there, apart // np.maximum(compared, 1), 2 * MOST_APART) * candidates + np.arange(
-        candidates
-    )
-    most = min(windows, candidates)
-    nearest = np.argpartition(key, most - 1, axis=1)[:, :most]  # keys differ: the same set, however found
-
+    nearest, _, made = nearest_of(stretches, context, windows)
     gaps, at = stretches.view.gaps, stretches.at
-    taken, edges = stretches.chosen(nearest)
-    span = (gaps.end[at] - gaps.start[at] + 1)[:, None, None]
-    position = (gaps.column[at] - gaps.start[at] + 1)[:, None, None] + np.arange(taken.shape[2])
-    pull = edges[:, :, [0]] * (span - position) + edges[:, :, [1]] * position
-    taken = np.sort(taken + half_away(pull, 2 * span), axis=1)
+    taken = np.sort(pulled(stretches, nearest)[2], axis=1)
     cut = windows // 4
     middle = taken[:, cut : windows - cut]
     mean = half_away(middle.sum(axis=1), np.array(max(middle.shape[1], 1)))
     one_way = gaps.facts.one_directional[gaps.series[at], None]
     return np.where(one_way, np.maximum(mean, 0), mean), made
+
+
+def nearest_of(stretches: Stretches, context: int, windows: int) -> tuple[Int, Int, Bool]:
+    """The candidates most like each segment, in no order.
+
+    Returns:
+        Their positions and distances [micro-unit], (k, windows) each, and whether there are enough; (k,).
+    """
+    apart, compared, own = stretches.distance(context, NEAREST_WEIGHT // np.arange(1, context + 1))
+    there = stretches.there & (compared > 0) & (2 * compared >= own[:, None])
+    made = there.sum(axis=1) >= windows
+    candidates = there.shape[1]
+    far = np.where(there, apart // np.maximum(compared, 1), 2 * MOST_APART)
+    key = far * candidates + np.arange(candidates)
+    most = min(windows, candidates)
+    nearest = np.argpartition(key, most - 1, axis=1)[:, :most]  # keys differ: the same set, however found
+    return nearest, np.take_along_axis(far, nearest, axis=1), made
+
+
+def pulled(stretches: Stretches, nearest: Int) -> tuple[Int, Int, Int]:
+    """Values of chosen candidates, what the gap's two neighbours differ by, and the values moved half way.
+
+    Returns:
+        Shapes (k, w, m), (k, w, 2) and (k, w, m). [micro-unit]
+    """
+    gaps, at = stretches.view.gaps, stretches.at
+    taken, edges = stretches.chosen(nearest)
+    span = (gaps.end[at] - gaps.start[at] + 1)[:, None, None]
+    position = (gaps.column[at] - gaps.start[at] + 1)[:, None, None] + np.arange(taken.shape[2])
+    pull = edges[:, :, [0]] * (span - position) + edges[:, :, [1]] * position
+    return taken, edges, taken + half_away(pull, 2 * span)

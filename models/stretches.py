@@ -112,6 +112,10 @@ class Stretches(ABC):
             Shapes (k, w, m) and (k, w, 2), the latter 0 where not both can be used.
         """
 
+    @abstractmethod
+    def likes(self, segment: int, nearest: Int, within: int) -> Int:
+        """Columns of the like of a segment's slot ``within`` in chosen candidates; (w,) from (w,)."""
+
     def around(self, context: int) -> tuple[Int, Bool, Int]:
         """Slots beside the gap, those before it first, the nearest first on each side; (k, 2 · context) each.
 
@@ -170,6 +174,11 @@ class ClockStretches(Stretches):
         pick = np.arange(len(nearest))[:, None]
         values = self.view.gaps.facts.value[self.series[:, None, None], self.columns[pick, nearest]]
         return values, self._apart(1)[0][pick, nearest]
+
+    def likes(self, segment: int, nearest: Int, within: int) -> Int:
+        """See :meth:`Stretches.likes`."""
+        columns: Int = self.columns[segment, nearest, within]
+        return columns
 
 
 class ShiftedStretches(Stretches):
@@ -240,6 +249,11 @@ class ShiftedStretches(Stretches):
         k, c = np.broadcast_to(pick, nearest.shape).ravel(), nearest.ravel()
         edges, _ = self._apart(k, c, *self.around(1))
         return values, edges.reshape(*nearest.shape, 2)
+
+    def likes(self, segment: int, nearest: Int, within: int) -> Int:
+        """See :meth:`Stretches.likes`."""
+        columns: Int = self.column[segment, 0] + self.shift[nearest] + within
+        return columns
 
 
 def _weighted(apart: Int, weight: Int) -> Int:

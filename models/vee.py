@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.calendar import DAY_S
 from models.days import to_slots
-from models.estimate import estimate
+from models.estimate import Estimates, estimate
 from models.leaks import leaks
 from models.merge_packs import InForce, in_force, merge_estimates, merge_screens, merge_settled
 from models.pack_days import PackDays
@@ -66,13 +66,34 @@ def same_packs(facts: SeriesFacts, packs: PackDays) -> list[Int]:
     return [np.array(rows, np.int64) for rows in kinds.values()]
 
 
-def _result(facts: SeriesFacts, packs: PackDays) -> SeriesResult:
+@dataclass(frozen=True)
+class Stages:
+    """What every pack made of the series, stage by stage.
+
+    Attributes:
+        forces: The packs.
+        screens: The screen of each, of its own days; ``checked``: of all days.
+        estimates: Unscaled.
+        intervals: Read intervals; ``of_interval``: number of the pack of each; ``own``: for each pack, those
+            of other packs not usable.
+        settled: What the registers made of it.
+    """
+
+    forces: list[InForce]
+    screens: list[Screen]
+    checked: Screen
+    estimates: Estimates
+    intervals: ReadIntervals
+    of_interval: Int
+    own: list[ReadIntervals]
+    settled: Settled
+
+
+def stages(facts: SeriesFacts, packs: PackDays) -> Stages:
     """Stage after stage, in each of them every pack for the days it is in force on."""
     forces = in_force(facts, packs)
     screens = [force.screen(screen(force.facts, force.pack)) for force in forces]
     checked = merge_screens(screens)
-    days = [force.days(_day_hits(force.facts, checked, force.pack)) for force in forces]
-    slots = [force.slots(unusual_slots(facts, checked, force.pack)) for force in forces]
     made = [estimate(force.facts, checked, force.pack) for force in forces]
     estimates = merge_estimates(made, packs.of_day, facts.grid)
     intervals, of_interval = _intervals(facts, packs)
@@ -87,9 +108,19 @@ def _result(facts: SeriesFacts, packs: PackDays) -> SeriesResult:
         intervals,
         facts.grid,
     )
+    return Stages(forces, screens, checked, estimates, intervals, of_interval, own, settled)
+
+
+def _result(facts: SeriesFacts, packs: PackDays) -> SeriesResult:
+    """Values from the stages, with what the rules that judge them say."""
+    made = stages(facts, packs)
+    forces, checked, settled = made.forces, made.checked, made.settled
+    intervals, of_interval = made.intervals, made.of_interval
+    days = [force.days(_day_hits(force.facts, checked, force.pack)) for force in forces]
+    slots = [force.slots(unusual_slots(facts, checked, force.pack)) for force in forces]
     marks = _marks(facts, checked)
-    findings = [interval_findings(intervals, settled, _tou(facts, own, forces))]
-    for number, (force, part) in enumerate(zip(forces, screens, strict=True)):
+    findings = [interval_findings(intervals, settled, _tou(facts, made.own, forces))]
+    for number, (force, part) in enumerate(zip(forces, made.screens, strict=True)):
         marks.add(force, part, days[number], slots[number])
         rejected = settled.rejected_whole[of_interval[settled.rejected_whole] == number]
         marks.columns("sum_check", force.pack, intervals, rejected)
@@ -229,4 +260,4 @@ def _worth(
     return quality.reshape(shape), method.reshape(shape)
 
 
-__all__ = ["validate_and_estimate"]
+__all__ = ["Stages", "stages", "validate_and_estimate"]

@@ -32,11 +32,12 @@ COMMANDS: dict[str, str] = {
     "train": "Teach a model that orders the theft queue, on a lake's own meters.",
     "evaluate": "Measure the theft queues and the fault rules on injected truth.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
+    "readings": "Explain a slot: what was received, the rules that hit it, how its value was made.",
     "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
     "rules": "List, check and explain rule packs.",
     "export": "Write a view as CSV, Parquet, NEM12 or Green Button; sends again only what changed.",
     "lake": "Maintain a lake: pack and clean up files, remove what need not be kept.",
-    "push": "Bring a PostgreSQL database to the lake's last run.",
+    "push": "Bring PostgreSQL or Kafka to the lake's last run.",
     "api": "Serve a lake over HTTP, read only, to tokens with scopes.",
     "customer": "Join customers to accounts; export or erase what is theirs.",
     "tariff": "Check a tariff, price a load under one or several, import US rates.",
@@ -70,8 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.filename is None:
-            raise
         console.show_error(console.from_os_error(error))
         return 1
     except KeyboardInterrupt:

@@ -42,9 +42,17 @@ def note(text: str) -> None:
 
 
 def from_os_error(error: OSError) -> MeterbeamError:
-    """A missing file, a folder that cannot be written and the like, in the words of a user."""
+    """A missing file, a folder that cannot be written, a lost network and the like, in the words of users."""
+    found = (error.strerror or str(error) or type(error).__name__).lower()
+    if error.filename is not None:
+        return MeterbeamError(str(error.filename), found, "a path that can be used")
+    if error.errno is not None and error.strerror:
+        found += f" (errno {error.errno})"
     return MeterbeamError(
-        str(error.filename), (error.strerror or str(error)).lower(), "a path that can be used"
+        "the system, which names no file",
+        found,
+        "a disk and a network that stay in reach; what was published stays, "
+        "and the same command run again finishes the job",
     )
 
 

@@ -33,7 +33,7 @@ def edit_record(
     Raises:
         UsageError: A time, the channel, the value or the method cannot be one.
     """
-    first, last = _time("--from", span[0]), _time("--to", span[1])
+    first, last = stated_time("--from", span[0]), stated_time("--to", span[1])
     if last <= first:
         raise UsageError("--to", span[1], f"a time after {span[0]}")
     if channel not in CHANNELS:
@@ -73,7 +73,12 @@ def _signed(kind: str, edit: str, user: str, reason: str) -> dict[str, Any]:
     }
 
 
-def _time(option: str, text: str) -> datetime:
+def stated_time(option: str, text: str) -> datetime:
+    """The moment that an option states, with an offset.
+
+    Raises:
+        UsageError: It is none.
+    """
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:

@@ -122,7 +122,7 @@ class ShardReceipt:
 def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
     """Process a range of shards; the same raw files give the same parts under the same names."""
     lake = _lake(job.lake, job.run_no)
-    inputs = _inputs(shards, job, lake)
+    inputs = shard_inputs(shards, job, lake)
     scope, left = _scope(shards, inputs, job, lake)
     shard_run = ShardRun(inputs, job.book, None if job.whole else scope)
     meters = _meters(shards, job, lake)
@@ -284,7 +284,8 @@ def _records(shards: ShardRange, job: ProcessJob, kind: Kind, linked: Mapping[st
     return table.filter(chosen if shards.linked else pc.invert(chosen))
 
 
-def _inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
+def shard_inputs(shards: ShardRange, job: ProcessJob, lake: Lake) -> ShardInputs:
+    """The raw records of a range, and the range they are judged in."""
     master = _master(job)
     intervals = _records(shards, job, Kind.INTERVALS, master.linked)
     history = lake.config.history_from
@@ -341,7 +342,9 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
     names = {*ranges, *inputs.first_readings}
     for name in names:  # with an earlier --through than the last run's, the days after it are withdrawn
         dirty.add(name, inputs.last_closed + 1, job.former_closed)
-    whole = whole_meters(dirty.merged(), names, linked if inputs.joined else {})
+    # Edits and master data are those of all shards.
+    mine = {name: days for name, days in dirty.merged().items() if shards.serves(name[0], linked)}
+    whole = whole_meters(mine, names, linked if inputs.joined else {})
     closed = closed_only(whole, max(inputs.last_closed, job.former_closed))
     closed = _retired(job.lake, job.run_no).open_days(closed, job.book)
     if job.limits is None:

@@ -27,8 +27,8 @@ def report(
 ) -> dict[str, Any]:
     """Write one self-contained HTML page about the lake: plots first, opens offline, fetches nothing.
 
-    Completeness, estimates, exceptions, load, bills with one explained line by line, theft queues with
-    each suspect before and after, faults, gaps, and where every reading went.
+    Completeness, estimates, data quality, exceptions, load, bills with one explained line by line, losses,
+    theft queues with each suspect before and after, faults, gaps, and where every reading went.
 
     Example:
         meterbeam report --lake lake --out report.html

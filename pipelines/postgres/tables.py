@@ -130,12 +130,13 @@ FROM stored.bills_rows WHERE run_no > {{since}} ORDER BY bill_id, revision""",
 """Revisions of bills are never changed: money goes as decimal text, never as a float."""
 
 _DETECTED = "run_no = (SELECT max(run_no) FROM stored.detect_runs_rows)"
-_QUEUE = "meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of"
+_QUEUE = "meter_id, rank, score, first_week, kwh_lost, reasons, against, as_of, money_lost, currency, model"
+_AS_TEXT = _QUEUE.replace("money_lost", "money_lost::VARCHAR")
 QUEUES = Target(
     "queues",
     ("queue", *_QUEUE.split(", ")),
     " UNION ALL ".join(
-        f"SELECT '{name}', {_QUEUE} FROM stored.{name}_queue_rows WHERE {_DETECTED}"
+        f"SELECT '{name}', {_AS_TEXT} FROM stored.{name}_queue_rows WHERE {_DETECTED}"
         for name in ("change", "state")
     ),
 )

@@ -31,7 +31,9 @@ from pipelines.report.faults import faults
 from pipelines.report.gaps import gaps
 from pipelines.report.headline import headline
 from pipelines.report.load_profile import TouBand, load_profile
+from pipelines.report.losses import losses
 from pipelines.report.markup import Html, join, tag
+from pipelines.report.quality import quality
 from pipelines.report.section import Section
 from pipelines.report.theft import state_queue, theft
 
@@ -68,9 +70,11 @@ def report(
         sections = [
             completeness(facts),
             estimation(facts),
+            quality(facts),
             exceptions(facts),
             load_profile(facts, bands),
             bills(facts),
+            losses(facts),
             theft(facts, suspects),
             state_queue(facts),
             faults(facts),

@@ -34,11 +34,20 @@ VIEWS: dict[str, str] = {
     "tariff_version integer, period varchar, tier integer, quantity decimal(18,6), unit varchar, "
     "rate decimal(18,6), amount decimal(18,4)",
     "change_queue": "meter_id varchar, rank integer, score double, first_week date, kwh_lost double, "
-    "reasons varchar, against varchar, as_of timestamp",
+    "reasons varchar, against varchar, as_of timestamp, money_lost decimal(24,6), currency varchar, "
+    "model varchar",
     "state_queue": "meter_id varchar, rank integer, score double, first_week date, kwh_lost double, "
-    "reasons varchar, against varchar, as_of timestamp",
+    "reasons varchar, against varchar, as_of timestamp, money_lost decimal(24,6), currency varchar, "
+    "model varchar",
     "faults": "meter_id varchar, fault varchar, since timestamp, until timestamp, severity varchar, "
     "evidence varchar",
+    "feeder_balance": "feeder_id varchar, rank integer, days integer, through_kwh double, "
+    "reported_kwh double, technical_kwh double, hidden_kwh double, hidden_share double, as_of date",
+    "settlement": "feeder_id varchar, supplier varchar, local_day date, start timestamp, "
+    "interval_s integer, points bigint, drawn decimal(26,6), fed decimal(26,6), estimated bigint, "
+    "missing bigint, through decimal(26,6), losses decimal(26,6)",
+    "data_quality": "meter_id varchar, channel varchar, month date, days bigint, slots bigint, "
+    "completeness double, estimated_share double, timeliness double, score double",
     "gaps": 'meter_id varchar, channel varchar, "from" timestamp, "to" timestamp, slots bigint',
     "dead_letters": 'run_id varchar, source varchar, "offset" bigint, kind varchar, reason varchar, '
     "bytes blob",

@@ -37,6 +37,8 @@ def fleet(*, meters: int = 40, days: int = 84, seed: int = 7) -> duckdb.DuckDBPy
     _fill_findings(connection, random, meters, days)
     _fill_bills(connection, values, quality, meters, days)
     _fill_queues(connection)
+    _fill_quality(connection)
+    _fill_feeders(connection)
     _fill_runs(connection, meters, days)
     return connection
 
@@ -315,6 +317,7 @@ def _fill_queues(connection: duckdb.DuckDBPyConnection) -> None:
             412.5,
             "level fell 65 % against its own first 28 days, the fleet moved −4 %; base load fell too",
             None,
+            "124.37",
         ),
         (
             5,
@@ -324,9 +327,10 @@ def _fill_queues(connection: duckdb.DuckDBPyConnection) -> None:
             288.1,
             "zero from 17:00 to 23:00 every day; evening share 0.02, was 0.41",
             "no tamper event",
+            None,
         ),
-        (14, 3, 2.11, None, None, "flatter than its class", "moved out 2026-03-02"),
-        (20, 4, 1.42, None, None, "", None),
+        (14, 3, 2.11, None, None, "flatter than its class", "moved out 2026-03-02", None),
+        (20, 4, 1.42, None, None, "", None, None),
     ]
     for table, shift in (("change_queue", 0), ("state_queue", 1)):
         insert(
@@ -342,10 +346,61 @@ def _fill_queues(connection: duckdb.DuckDBPyConnection) -> None:
                     "reasons": reasons,
                     "against": against,
                     "as_of": as_of,
+                    "money_lost": money and Decimal(money),
+                    "currency": money and "CHF",
+                    "model": "default" if shift else None,
                 }
-                for m, rank, score, first, lost, reasons, against in rows
+                for m, rank, score, first, lost, reasons, against, money in rows
             ],
         )
+
+
+def _fill_quality(connection: duckdb.DuckDBPyConnection) -> None:
+    """Two months of the fleet, and of three series of which the last lost nothing."""
+    first, then = ("meter_id", "channel", "month", "days", "slots"), ("completeness", "estimated_share")
+    names = (*first, *then, "timeliness", "score")
+    january, february = FIRST_DAY.replace(day=1), FIRST_DAY.replace(month=2, day=1)
+    rows = [
+        (None, None, january, 81, 7776, 0.97, 0.02, 0.98, 97.7),
+        (None, None, february, 84, 8064, 0.94, 0.06, None, 94.0),
+        (_meter(0), "import", january, 27, 2592, 0.91, 0.06, 0.94, 93.0),
+        (_meter(0), "import", february, 28, 2688, 0.82, 0.18, None, 82.0),
+        (_meter(1), "import", january, 27, 2592, 0.9999, 0.0, 1.0, 100.0),
+        (_meter(1), "import", february, 28, 2688, 1.0, 0.0, None, 100.0),
+        (_meter(2), "import", january, 27, 2592, 1.0, 0.0, 1.0, 100.0),
+        (_meter(2), "import", february, 28, 2688, 1.0, 0.0, None, 100.0),
+    ]
+    insert(connection, "data_quality", [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _fill_feeders(connection: duckdb.DuckDBPyConnection) -> None:
+    """F0 loses, with two suppliers and an hour that cannot be compared; F1 gains; F2 has no meter."""
+    since = datetime(2025, 1, 1, tzinfo=UTC)
+    point = {"service_point_id": "SPF0", "meter_id": "FEEDER0", "role": "feeder", "feeder_id": "F0"}
+    insert(connection, "service_points", [point | {"valid_from": since}])
+    last = connection.execute("select max(local_day) from slot_days").fetchall()[0][0]
+    hours = [
+        ("F0", None, 0, 1, "4", "1"),
+        ("F0", "east", 0, 1, "4", "1"),
+        ("F0", None, 0, 2, "6", "0.5"),
+        ("F0", None, 0, 3, "9", None),
+        ("F0", None, 31, 1, "100", "50"),  # before the last 31 days
+        ("F1", None, 0, 1, "8", "-0.4"),
+        ("F2", None, 0, 1, None, None),
+    ]
+    for feeder, supplier, back, hour, through, losses in hours:
+        day = last - timedelta(days=back)
+        start = datetime.combine(day, datetime.min.time()) + timedelta(hours=hour)
+        row = {"feeder_id": feeder, "supplier": supplier, "local_day": day, "start": start}
+        insert(connection, "settlement", [row | {"through": through, "losses": losses}])
+    names = ("feeder_id", "rank", "days", "through_kwh", "reported_kwh", "technical_kwh", "hidden_kwh")
+    balances = [("F0", 1, 50, 1000, 900, 25, 75), ("F1", 2, 49, 500, 500, 0, 0)]
+    shares = (0.075, 0.0)
+    rows = [
+        dict(zip(names, row, strict=True)) | {"hidden_share": share, "as_of": last}
+        for row, share in zip(balances, shares, strict=True)
+    ]
+    insert(connection, "feeder_balance", rows)
 
 
 def _fill_runs(connection: duckdb.DuckDBPyConnection, meters: int, days: int) -> None:

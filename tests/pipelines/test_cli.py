@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,23 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """``--version`` needs no command."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("meterbeam ")
+
+
+def test_an_error_of_the_system_without_a_file_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network lost in mid run ends with code 1 and both sides on stderr, not with a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+
+    def lost() -> None:
+        socket.create_connection(address)
+
+    monkeypatch.setattr("pipelines.cli._check_packages", lost)
+    assert main(["rules", "list"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(
+        "error: the system, which names no file\n  found:    connection refused (errno "
+    )
+    assert "run again finishes the job" in shown.err

@@ -48,6 +48,32 @@ def test_an_error_goes_to_stderr_with_both_sides(capsys: pytest.CaptureFixture[s
     assert shown.err == "error: f.avro\n  found:    a\n  expected: b\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "where", "found"),
+    [
+        pytest.param(PermissionError(13, "Permission denied", "x"), "x", "permission denied", id="file"),
+        pytest.param(
+            ConnectionResetError(104, "Connection reset by peer"),
+            "the system, which names no file",
+            "connection reset by peer (errno 104)",
+            id="network",
+        ),
+        pytest.param(
+            OSError("Could not connect to server"),
+            "the system, which names no file",
+            "could not connect to server",
+            id="text",
+        ),
+        pytest.param(TimeoutError(), "the system, which names no file", "timeouterror", id="bare"),
+    ],
+)
+def test_an_error_of_the_system_says_what_was_found(error: OSError, where: str, found: str) -> None:
+    """With its file where there is one, and never without a word of what happened."""
+    told = console.from_os_error(error)
+    assert (told.where, told.found) == (where, found)
+    assert told.expected
+
+
 def test_progress_is_quiet_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A log file gets no bars."""
     with console.progress("Ingest", total=10) as advance:

@@ -15,6 +15,8 @@ from tests.pipelines.report_fixture import FIRST_DAY, VIEWS, day_row, empty, ins
 from tests.pipelines.report_town import fleet
 
 SLOTS = 24
+SETTLED = "Through each feeder less what was taken behind it, last 31 days"
+HIDDEN = "Hidden by the detect run's reckoning: what neither meters nor technical loss explain"
 
 
 def _read(connection: duckdb.DuckDBPyConnection, **options: Any) -> Reader:
@@ -223,9 +225,54 @@ def test_an_empty_lake_says_what_is_absent_and_draws_nothing() -> None:
     page = _read(empty())
     assert [name for name, _ in page.tags if name in ("svg", "table")] == []
     absent = {name: text for name, text in page.sections.items() if name}
-    assert len(absent) == 10
+    assert len(absent) == 12
     assert all("No" in text for text in absent.values()), absent
     assert "nothing has been ingested into this lake" in absent["account"]
+
+
+def test_data_quality_shows_the_fleet_by_month_and_the_worst_series() -> None:
+    """Months in order; of each series that lost anything its worst month; points lost by cause."""
+    page = _read(fleet(meters=6, days=56))
+    fleet_rows = [[_spaces(cell) for cell in row] for row in page.tables["The fleet by month"]]
+    assert fleet_rows[1:] == [
+        ["2026-01", "97.7", "", "97 %", "2 %", "98 %", "81", "7,776"],
+        ["2026-02", "94.0", "", "94 %", "6 %", "–", "84", "8,064"],
+    ]
+    worst = page.tables["The worst month of each series, lowest score first"]
+    assert [[_spaces(cell) for cell in row] for row in worst[1:]] == [
+        ["M00000", "import", "2026-02", "82.0", "", "82 %", "18 %", "–", "28", "2,688"],
+        ["M00001", "import", "2026-01", "100.0", "", "99.99 %", "0 %", "100 %", "27", "2,592"],
+    ]
+    # A third each of 3, 2 and 2 points; a half each of 6 and 6 where nothing says when it came.
+    assert "2026-01: 97.7 of 100; lost: not received 1.00, estimated 0.67, late 0.67" in page.tips()
+    assert "2026-02: 94.0 of 100; lost: not received 3.00, estimated 3.00, late 0.00" in page.tips()
+    said = _spaces(page.sections["quality"])
+    assert "94.0 of 100 in 2026-02: 94 % of the slots were read, 6 % estimated; none of the readings" in said
+
+
+def test_a_perfect_fleet_lists_no_series() -> None:
+    """Where no series lost a point the section says so instead of an empty table."""
+    connection = fleet(meters=6, days=28)
+    connection.execute("delete from data_quality where meter_id in ('M00000', 'M00001')")
+    assert "No series lost points" in _read(connection).sections["quality"]
+
+
+def test_losses_of_each_feeder() -> None:
+    """A slot counts once however many suppliers it has, and only where all its values are known."""
+    page = _read(fleet(meters=6, days=56))
+    settled = [[_spaces(cell) for cell in row] for row in page.tables[SETTLED]]
+    assert settled[1:] == [
+        ["F0", "10.0", "1.5", "", "15 %", "2", "3"],
+        ["F1", "8.0", "−0.4", "", "−5 %", "1", "1"],
+    ]
+    hidden = [[_spaces(cell) for cell in row] for row in page.tables[HIDDEN]]
+    assert hidden[1:] == [
+        ["F0", "50", "1,000.0", "900.0", "25.0", "75.0", "", "7.5 %"],
+        ["F1", "49", "500.0", "500.0", "0.0", "0.0", "", "0 %"],
+    ]
+    said = _spaces(page.sections["losses"])
+    assert "Most was lost on F0: 2 of 10 kWh (15 %) that went through it in the last 31 days" in said
+    assert "On 1 of 2 feeders the meters behind took more than went through." in said
 
 
 @pytest.mark.parametrize(
@@ -242,6 +289,7 @@ def test_an_empty_lake_says_what_is_absent_and_draws_nothing() -> None:
         ),
         pytest.param("determinants", "load", "no meter of this lake has a tariff", id="no-tariff"),
         pytest.param("change_queue", "theft", "no detect run has ranked this lake's meters", id="no-queue"),
+        pytest.param("settlement", "losses", "no feeder has a meter of its own", id="no-feeder"),
         pytest.param("gaps", "gaps", "every expected slot was received", id="no-gap"),
         pytest.param("findings", "exceptions", "every rule passed", id="no-finding"),
     ],
@@ -249,7 +297,8 @@ def test_an_empty_lake_says_what_is_absent_and_draws_nothing() -> None:
 def test_a_lake_without_something_says_why(missing: str, section: str, why: str) -> None:
     """A full lake that lacks one product explains that product's absence and shows the rest."""
     connection = fleet(meters=6, days=28)
-    for table in {missing, "bills", "bill_lines"} if missing in ("service_points",) else {missing}:
+    with_it = {"service_points": ["bills", "bill_lines"], "settlement": ["feeder_balance"]}
+    for table in [missing, *with_it.get(missing, [])]:
         connection.execute(f"delete from {table}")
     page = _read(connection)
     assert why in page.sections[section]
@@ -266,7 +315,11 @@ def test_data_is_escaped_everywhere() -> None:
     for table, columns in VIEWS.items():
         for column, kind in re.findall(r'"?(\w+)"? (varchar)(?!\[)', columns):
             if (table, column) not in {("bills", "status"), ("runs", "counts"), ("slot_days", "channel")}:
-                connection.execute(f'update {table} set "{column}" = coalesce("{column}", \'\') || ?', [EVIL])
+                keep = "meter_id is null" if table == "data_quality" else "false"  # the fleet has no name
+                connection.execute(
+                    f'update {table} set "{column}" = coalesce("{column}", \'\') || ? where not ({keep})',
+                    [EVIL],
+                )
             assert kind
     page = report(connection, title=EVIL, timezone=EVIL)
     read = Reader(page)
@@ -275,6 +328,8 @@ def test_data_is_escaped_everywhere() -> None:
     assert not [given for _, given in read.tags if any(name.startswith("on") for name in given)]
     assert EVIL in read.sections["theft"]
     assert EVIL in read.sections["bills"]
+    assert EVIL in read.sections["quality"]
+    assert EVIL in read.sections["losses"]
 
 
 def test_the_page_names_no_address_to_fetch() -> None:

@@ -186,6 +186,9 @@ def suspect() -> duckdb.DuckDBPyConnection:
                 "score": 5.5,
                 "first_week": FIRST_DAY + timedelta(days=7),
                 "kwh_lost": 168.0,
+                "money_lost": Decimal("42.1"),
+                "currency": "CHF",
+                "model": "own",
                 "reasons": "level fell by half; nights too",
                 "against": '["moved out"]',
             },
@@ -222,3 +225,18 @@ def test_reasons_and_what_speaks_against_are_listed(suspect: duckdb.DuckDBPyConn
     assert page.tables["The change queue"][1][:5] == ["1", "a", "5.50", "2026-01-12", "168.0"]
     assert told.count("Mean week of") == 1
     assert "Mean week of" not in _read(suspect, suspects=0).sections["theft"]
+
+
+def test_a_suspect_shows_the_money_its_bills_lack(suspect: duckdb.DuckDBPyConnection) -> None:
+    """Card, table and lead say it where the queue does, and say nothing of it where it does not."""
+    page = _read(suspect)
+    told = _spaces(page.sections["theft"])
+    assert "about 168 kWh or 42.10 CHF lost" in told
+    assert "together about 168 kWh, or 42.10 CHF for the 1 that have bills." in told
+    assert told.count("Ordered by the model own.") == 1
+    assert [_spaces(row[5]) for row in page.tables["The change queue"]] == ["Money lost", "42.10 CHF", "–"]
+    suspect.execute("update change_queue set money_lost = null, currency = null, model = null")
+    told = _spaces(_read(suspect).sections["theft"])
+    assert "CHF" not in told
+    assert "about 168 kWh lost" in told
+    assert "Ordered by" not in told

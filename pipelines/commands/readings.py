@@ -1,0 +1,46 @@
+"""``meterbeam readings``: explain a slot."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("explain")
+def explain(
+    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")],
+    meter: Annotated[str, typer.Option(metavar="METER", help="As in the view readings.")],
+    at: Annotated[str, typer.Option(metavar="TIME", help="A moment in the slot, with Z or an offset.")],
+    channel: Annotated[str, typer.Option(metavar="CHANNEL", help="As in the view readings.")] = "import",
+    as_of: Annotated[
+        str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, in whole micro-units.")] = False,
+) -> None:
+    """Show where the value of a slot comes from, so that it can be redone by hand.
+
+    What was received and which record holds, the rules that hit it, the edit in force, the references of an
+    estimate, and the register interval with the scale factor. Computed again from the raw readings.
+
+    Example:
+        meterbeam readings explain --lake town --meter m000001 --at 2026-03-05T17:15Z
+        meterbeam readings explain --lake town --meter m000001 --channel export --at 2026-03-05T12:00Z --json
+
+    Raises:
+        MeterbeamError: There is no such lake, series, slot or run.
+        UsageError: A moment is none.
+    """
+    from pipelines.edit_record import stated_time
+    from pipelines.query import parse_as_of
+    from pipelines.readings.explain_slot import explain_slot
+    from pipelines.readings.slot_text import slot_text
+    from pipelines.store.lake import Lake
+
+    found = explain_slot(Lake.open(lake), meter, channel, stated_time("--at", at), parse_as_of(as_of))
+    sys.stdout.write(json.dumps(found) + "\n" if as_json else slot_text(found))

@@ -1,0 +1,1 @@
+"""Readings, told slot by slot."""
