@@ -20,7 +20,7 @@ from models.theft_trial import TrialPlan, draw_trial
 from models.trained import Model, taught
 from models.weekly_features import Float
 
-__all__ = ["Lessons", "cross_checked", "fold_models", "injected_lessons"]
+__all__ = ["SEED", "Lessons", "cross_checked", "fold_models", "injected_lessons"]
 
 DRAWS = 6
 """Draws of each timing."""
@@ -62,6 +62,8 @@ def injected_lessons(
     kinds: tuple[str, ...] = MIX,
     draws: int = DRAWS,
     homes_a_feeder: int = HOMES_A_FEEDER,
+    prevalence: float = TrialPlan.prevalence,
+    seed: int = SEED,
 ) -> Lessons:
     """Theft of every timing injected into some of the homes, behind feeder meters.
 
@@ -70,12 +72,14 @@ def injected_lessons(
         kinds: Attacks to teach.
         draws: Draws of each timing.
         homes_a_feeder: Homes behind one feeder meter.
+        prevalence: Share of the homes that steal.
+        seed: Of the first draw; the next ones count on.
     """
     feeders = max(round(len(homes.names) / homes_a_feeder), 1)
     parts = [_NONE]
     for number in range(draws):
         for timing in TIMINGS:
-            plan = TrialPlan(SEED + number, timing, kinds=kinds, feeders=feeders)
+            plan = TrialPlan(seed + number, timing, prevalence, kinds, feeders)
             trial = draw_trial(homes.load, homes.grid, plan, able=homes.able)
             seen = described(homes, trial, with_feeders=True)
             if seen is not None:

@@ -7,11 +7,11 @@ import numpy as np
 from models.behaviour import DAY_NAMES, Behaviour
 from models.change_queue import ChangeScores
 from models.feeder_fit import TOLD, FeederFit
-from models.standing import nan_median, robust
+from models.standing import evidence, nan_median, robust
 from models.week_table import WeekTable
 from models.weekly_features import NAMES, Float
 
-__all__ = ["COLUMNS", "OWN", "theft_columns"]
+__all__ = ["COLUMNS", "OWN", "in_ranks", "theft_columns"]
 
 MOST = 8.0
 """Robust deviations beyond which a meter is as strange as can be."""
@@ -44,3 +44,15 @@ def theft_columns(table: WeekTable, found: Behaviour, change: ChangeScores, fit:
     raw = np.hstack([found.step, found.size, found.centre, found.unrest, weekly, change.score[:, None]])
     own = [robust(raw[:, column], MOST) for column in range(raw.shape[1])]
     return np.column_stack([*own, fit.told])
+
+
+def in_ranks(rows: Float) -> Float:
+    """``OWN`` as the share of meters that score lower, in place of a distance; the rest as it is; (m, k).
+
+    How far a thief stands from the others depends on how alike they are; where he stands does so less.
+
+    Args:
+        rows: ``theft_columns`` of one population, shape (m, k).
+    """
+    own = [1 - np.exp(-evidence(rows[:, column])) for column in range(len(OWN))]
+    return np.column_stack([*own, rows[:, len(OWN) :]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.series import Bool
 from models.standing import evidence
-from models.theft_columns import OWN
+from models.theft_columns import OWN, in_ranks
 from models.trees import Trees, isolating, voting
 from models.weekly_features import Float
 
@@ -32,6 +32,7 @@ class Model:
         blind: Judges by ``OWN`` meters whose feeder has no meter.
         sighted: Judges by all columns those whose feeder has one; None for a model that is always blind.
         own: Weight of the change score beside them: 0 where they were taught with the lake's own meters.
+        ranked: Whether it was taught with ``in_ranks``, which carry from one population to another.
         name: What the queues call it.
     """
 
@@ -39,13 +40,14 @@ class Model:
     blind: Trees
     sighted: Trees | None
     own: float = 0.0
+    ranked: bool = False
     name: str = "untitled"
 
     def suspicion(self, rows: Float) -> Float:
         """Higher is more suspicious; each row by itself, whatever stands beside it; (m, k) → (m,).
 
         Args:
-            rows: ``theft_columns``, NaN where no feeder meter tells.
+            rows: ``theft_columns`` as it was taught with them, NaN where no feeder meter tells.
         """
         if self.sighted is None:
             return self.blind.mean(rows[:, : len(OWN)])
@@ -63,32 +65,34 @@ class Model:
             change: Change scores, shape (m,).
             rows: ``theft_columns``, shape (m, k).
         """
-        return evidence(self.suspicion(rows)) + self.own * evidence(change) + TIES * evidence(state)
+        known = self.suspicion(in_ranks(rows) if self.ranked else rows)
+        return evidence(known) + self.own * evidence(change) + TIES * evidence(state)
 
 
-def taught(method: str, rows: Float, guilty: Bool) -> Model:
+def taught(method: str, rows: Float, guilty: Bool, *, least_in_leaf: int = LEAST_IN_LEAF) -> Model:
     """Extremely randomised trees taught with labels.
 
     Args:
         method: ``injected`` or ``feedback``.
         rows: ``theft_columns`` of each lesson, shape (n, k).
         guilty: Shape (n,); both must occur.
+        least_in_leaf: Fewest lessons that a leaf speaks for.
 
     References:
         Geurts, Ernst and Wehenkel, Extremely randomized trees, Machine Learning 2006.
     """
     told = np.isfinite(rows).all(axis=1)
     able = guilty[told].any() and not guilty[told].all()
-    sighted = _grown(rows[told], guilty[told]) if able else None
-    return Model(method, _grown(rows[:, : len(OWN)], guilty), sighted)
+    sighted = _grown(rows[told], guilty[told], least_in_leaf) if able else None
+    return Model(method, _grown(rows[:, : len(OWN)], guilty, least_in_leaf), sighted)
 
 
-def _grown(rows: Float, guilty: Bool) -> Trees:
+def _grown(rows: Float, guilty: Bool, least_in_leaf: int) -> Trees:
     from sklearn.ensemble import ExtraTreesClassifier  # slow to import: only who trains pays
 
     forest = ExtraTreesClassifier(
         TREES,
-        min_samples_leaf=LEAST_IN_LEAF,
+        min_samples_leaf=least_in_leaf,
         max_leaf_nodes=MOST_LEAVES,
         max_features=SHARE_OF_COLUMNS,
         random_state=SEED,

@@ -44,6 +44,7 @@ class Card:
         population: What it was taught with: source, meters, days, lessons.
         measured: How it orders meters it never saw, beside the untaught order.
         code_version: Of the Meterbeam that trained it.
+        ranked: Whether it was taught with ranks; files of older versions do not say, and were not.
     """
 
     method: str
@@ -52,6 +53,7 @@ class Card:
     population: dict[str, Any]
     measured: dict[str, float]
     code_version: str
+    ranked: bool = False
 
 
 def save_model(
@@ -130,7 +132,7 @@ def model_in_force(lake: Path, path: Path | None = None) -> Model:
 def _packed(
     model: Model, population: dict[str, Any], measured: dict[str, float], code_version: str
 ) -> tuple[str, dict[str, Any]]:
-    card = Card(model.method, list(COLUMNS), model.own, population, measured, code_version)
+    card = Card(model.method, list(COLUMNS), model.own, population, measured, code_version, model.ranked)
     forests = {"blind": model.blind, "sighted": model.sighted}
     arrays = {
         f"{forest}.{field}": getattr(trees, field)
@@ -153,7 +155,7 @@ def _unpacked(where: str, text: str, arrays: Arrays, digest: str) -> tuple[Model
     if blind is None:
         raise MeterbeamError(where, "no forest", "one for meters without a feeder meter, at least")
     name = "default" if where == DEFAULT else _name(card.method, digest)
-    return Model(card.method, blind, sighted, card.own, name), card
+    return Model(card.method, blind, sighted, card.own, card.ranked, name), card
 
 
 def _trees(where: str, arrays: Arrays, forest: str, columns: int) -> Trees | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,12 +17,13 @@ from sklearn.linear_model import LogisticRegression
 from skops.io import dumps, loads
 
 from models.calendar import DayGrid, epoch_day
-from models.theft_columns import COLUMNS, OWN
+from models.theft_columns import COLUMNS, OWN, in_ranks
 from models.town import TownPlan
 from models.trained import taught
 from pipelines.batch.detect_run import detect_lake
 from pipelines.batch.energy_prices import energy_prices
 from pipelines.batch.lake_master import lake_master
+from pipelines.batch.model_file import _hash as model_file_hash
 from pipelines.batch.model_file import default_model, load_model, model_in_force, save_model
 from pipelines.batch.outcomes import ENOUGH, keep_outcome
 from pipelines.batch.train import train_lake
@@ -103,6 +105,22 @@ def test_a_saved_model_scores_as_before(model_file: Path) -> None:
     model, card = load_model(model_file)
     assert model.suspicion(rows).tolist() == before.suspicion(rows).tolist()
     assert (card.population, card.code_version, card.columns) == ({"source": "test"}, "1.0", list(COLUMNS))
+
+
+def test_a_model_taught_with_ranks_stays_one(tmp_path: Path) -> None:
+    """Saved and loaded it orders meters as before; a file that says nothing of ranks was taught without."""
+    rows = np.random.default_rng(1).normal(size=(80, len(COLUMNS)))
+    before = replace(taught("injected", in_ranks(rows), rows[:, 0] > 0), ranked=True)
+    save_model(tmp_path / "m.skops", before, {}, {}, "1.0")
+    model, card = load_model(tmp_path / "m.skops")
+    assert (model.ranked, card.ranked) == (True, True)
+    state, change = np.random.default_rng(2).normal(size=(2, 80))
+    assert model.scores(state, change, rows).tolist() == before.scores(state, change, rows).tolist()
+    content = loads((tmp_path / "m.skops").read_bytes(), trusted=[])
+    silent = {name: value for name, value in json.loads(content["card"]).items() if name != "ranked"}
+    text = json.dumps(silent, sort_keys=True)
+    tampered(tmp_path / "m.skops", card=text, hash=model_file_hash(text, content["trees"]))
+    assert not load_model(tmp_path / "m.skops")[0].ranked
 
 
 def tampered(file: Path, **changes: Any) -> None:
