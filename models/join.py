@@ -17,6 +17,7 @@ from models.days import to_slots
 from models.edits import SlotEdits
 from models.pack_days import PackDays
 from models.series import (
+    RULES,
     Bool,
     EventMarks,
     Findings,
@@ -33,6 +34,8 @@ from models.service_time import SeriesRow
 
 __all__ = ["Join", "join_facts"]
 
+READ_INTERVAL = RULES.index("read_interval")
+
 
 @dataclass(frozen=True)
 class Join:
@@ -44,6 +47,7 @@ class Join:
         held: Slots that start in a tenure, (t, slots).
         served: Those of expected days, (t, slots).
         expected: Days of the tenure in range, (t, days).
+        since, until: Seconds [since, until) of each tenure, (t,).
     """
 
     names: list[tuple[str, str]]
@@ -51,6 +55,8 @@ class Join:
     held: Bool
     served: Bool
     expected: Bool
+    since: Int
+    until: Int
 
     def edits(self, edits: SlotEdits | None) -> SlotEdits | None:
         """Edits of the first tenures on the joined rows: each on the slots of its meter's own time."""
@@ -111,14 +117,18 @@ class Join:
         return own, names, SeriesResult(**parted[1], findings=self._findings(result.findings, of, facts.grid))
 
     def _findings(self, found: Findings, of: Int, grid: DayGrid) -> Findings:
-        """Findings with the row of the meter whose slot they begin with, or whose day it is."""
+        """Findings with the row of the meter whose slot they begin with, or whose day it is.
+
+        Between reads of two meters there is no interval, and nothing to say of it on either one's days.
+        """
         series, kept = np.zeros_like(found.series), np.zeros(len(found.series), np.bool_)
         for i, (row, day, start) in enumerate(zip(found.series, found.day, found.start, strict=True)):
             tenures = np.flatnonzero((self.row == row) & self.expected[:, day])
             column = np.clip((start - grid.origin) // grid.interval_s, 0, grid.slots - 1)
             owners = tenures[self.served[tenures, column]]
             for tenure in [*owners, *tenures][:1]:
-                series[i], kept[i] = of[tenure], True
+                own = self.since[tenure] <= start and found.end[i] <= self.until[tenure]
+                series[i], kept[i] = of[tenure], own or found.rule[i] != READ_INTERVAL
         columns = {name: getattr(found, name)[kept] for name in Findings.__dataclass_fields__}
         return Findings.join([Findings(**{**columns, "series": series[kept]})])
 
@@ -144,7 +154,9 @@ def join_facts(
     if facts.unserved is not None:
         served &= ~facts.unserved
     names = [row.name for row in rows]
-    join = Join(names, row_of, held, served, facts.expected)
+    since = np.array([row.spans[0].start for row in rows], np.int64)
+    until = np.array([row.spans[-1].end for row in rows], np.int64)
+    join = Join(names, row_of, held, served, facts.expected, since, until)
     first = np.array([row_of.tolist().index(row) for row in range(len(keys))], np.int64)
 
     def merged(slots: NDArray[np.bool_] | None) -> Bool | None:
