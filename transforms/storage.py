@@ -77,7 +77,7 @@ class ObjectPath(PosixPath):
     @property
     def store(self) -> S3Store:
         """The bucket."""
-        return _bucket(self.parts[1])
+        return _bucket(self.parts[1], endpoint())
 
     @property
     def key(self) -> str:
@@ -324,10 +324,10 @@ def client_options() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=16)
-def _bucket(name: str) -> S3Store:
+def _bucket(name: str, address: str | None) -> S3Store:
     from obstore.store import S3Store
 
-    return S3Store(name, endpoint=endpoint(), client_options=cast(Any, client_options()))
+    return S3Store(name, endpoint=address, client_options=cast(Any, client_options()))
 
 
 @contextmanager

@@ -27,14 +27,16 @@ def dataset(paths: Sequence[str | Path], schema: pa.Schema) -> ds.Dataset:
     names = [str(path) for path in paths]
     if not names[0].startswith(REMOTE):
         return ds.dataset(names, schema=schema)
-    return ds.dataset([name.removeprefix(REMOTE) for name in names], schema=schema, filesystem=_arrow_files())
+    return ds.dataset(
+        [name.removeprefix(REMOTE) for name in names], schema=schema, filesystem=_arrow_files(endpoint())
+    )
 
 
 def stored_schema(path: str) -> pa.Schema:
     """Columns of a Parquet file."""
     if not path.startswith(REMOTE):
         return pq.read_schema(path)
-    return pq.read_schema(path.removeprefix(REMOTE), filesystem=_arrow_files())
+    return pq.read_schema(path.removeprefix(REMOTE), filesystem=_arrow_files(endpoint()))
 
 
 def delta_table(folder: Path, version: int | None = None) -> DeltaTable:
@@ -60,19 +62,19 @@ def delta_options(folder: Path) -> dict[str, str] | None:
 def serve(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
     """Let DuckDB read a lake's files; its own client for object storage would have to be downloaded."""
     if isinstance(lake, ObjectPath):
-        connection.register_filesystem(_object_files())
+        connection.register_filesystem(_object_files(endpoint()))
 
 
 @lru_cache(maxsize=1)
-def _object_files() -> Any:
+def _object_files(address: str | None) -> Any:
     from obstore.fsspec import FsspecStore
 
-    config: Any = {} if endpoint() is None else {"endpoint": endpoint()}
+    config: Any = {} if address is None else {"endpoint": address}
     return FsspecStore("s3", config=config, client_options=cast(Any, client_options()))
 
 
 @lru_cache(maxsize=1)
-def _arrow_files() -> Any:
+def _arrow_files(address: str | None) -> Any:
     from pyarrow.fs import FSSpecHandler, PyFileSystem
 
-    return PyFileSystem(FSSpecHandler(_object_files()))
+    return PyFileSystem(FSSpecHandler(_object_files(address)))

@@ -233,3 +233,12 @@ def test_settings_name_the_store(bucket: str, tmp_path: Path, monkeypatch: pytes
     assert refused.returncode == 1
     assert "s3.secret_access_key" in refused.stderr
     assert SECRET not in refused.stderr
+
+
+def test_another_address_is_another_store(tmp_path: Path) -> None:
+    """A process that is told another server asks that one, and not the one it asked first."""
+    for number in range(2):
+        with s3_server(tmp_path / str(number)) as address:
+            lake = new_lake(place(f"{address}/lake"))
+            commit(lake, {("m1", number): (5, 1)})
+            assert held(Lake.open(place(f"{address}/lake"))) == {("m1", number): (5, 1)}
