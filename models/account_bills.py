@@ -63,18 +63,24 @@ def bill_id(account: str, group: str, period_start: int) -> str:
 
 
 def _merged(shares: list[dict[str, Any]]) -> dict[str, Any]:
-    """A bill of several service points; held when one of them is."""
+    """A bill of several service points; held when one of them is, or where their money does not add up."""
     held = [share for share in shares if share["status"] == "held"]
+    money = {s["currency"]: s["service_point_id"] for s in shares if s["currency"] is not None}
+    reasons = [f"{share['service_point_id']}: {share['reason']}" for share in held]
+    if len(money) > 1:
+        said = ", ".join(f"{point} in {currency}" for currency, point in sorted(money.items()))
+        reasons.append(f"service points of one bill in several currencies: {said}, expected one currency")
     states = {s["service_point_id"]: json.loads(s["state"]) for s in shares if s["state"] is not None}
-    lines = [] if held else [line for share in shares for line in share["lines"]]
+    lines = [] if reasons else [line for share in shares for line in share["lines"]]
     slots, estimated = (sum(int(share[name]) for share in shares) for name in ("slots", "estimated"))
     return {
         **shares[0],
         "period_end": max(share["period_end"] for share in shares),
-        "status": "held" if held else "active",
-        "total": None if held else sum((share["total"] for share in shares), Decimal(0)),
+        "status": "held" if reasons else "active",
+        "currency": next(iter(money)) if len(money) == 1 else None,
+        "total": None if reasons else sum((share["total"] for share in shares), Decimal(0)),
         "estimated_share": estimated / max(slots, 1),
-        "reason": "; ".join(f"{share['service_point_id']}: {share['reason']}" for share in held),
+        "reason": "; ".join(reasons),
         "state": json.dumps(states) if states else None,
         "lines": [{**line, "line": i} for i, line in enumerate(lines, 1)],
     }

@@ -17,6 +17,7 @@ class Term:
 
     Attributes:
         point: Service point at which the meter is.
+        interval_s: Length of its slots. [s]
         sign: 1 or −1.
         share: Edges of the part of what is fed in that counts as fed in; None for the whole load.
     """
@@ -25,6 +26,7 @@ class Term:
     meter_id: str
     start: int
     end: int
+    interval_s: int
     sign: int = 1
     share: tuple[Fraction, Fraction] | None = None
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from models.bill_chains import Chains
 from models.bill_cycles import BillingPeriod, Contract, billing_periods
-from models.bill_parts import PricedBills, bill_parts
-from models.bill_prices import Prices, prices_on, version_stretches
-from models.bill_sheet import MICRO_DP, Line
-from models.billing import BillState, UnpriceableError, Window, price_window
-from models.calendar import day_date, day_grid
-from models.holding import count_slots, holding_reasons
+from models.bill_parts import bill_parts
+from models.bill_prices import Prices
+from models.due_bills import DueBills, LoadPart
 from models.holds import Holds
-from models.loads import Loads, contiguous
-from models.series import Int
-from models.slot_quantities import netting_of
-from models.tou import classify
-from schemas.quality import Quality
-from schemas.tariff import Holding, Reactive, Tariff
+from models.interval_parts import IntervalPart, interval_parts
+from models.loads import Loads
 
 __all__ = ["bill_loads"]
+
+Key = tuple[int, int, str, Sequence[IntervalPart]]
 
 
 def bill_loads(
@@ -46,225 +41,58 @@ def bill_loads(
     Returns:
         ``PARTS``, one row a (service point, account, period).
     """
-    chains = {chain: row for row, chain in enumerate(dict.fromkeys(c.chain for c in contracts))}
-    state = BillState.empty(len(chains))
-    bills = []
-    for (first, last, _, number), due in sorted(_groups(loads, contracts, prices, last_closed).items()):
-        rows = np.array([each.row for each in due], np.int64)
-        chained = np.array([chains[each.period.contract.chain] for each in due], np.int64)
-        group = _Group(loads[number], [each.period for each in due], rows, first, last)
-        priced, own = group.priced(prices, state.at(chained), holds)
+    number = {chain: row for row, chain in enumerate(dict.fromkeys(c.chain for c in contracts))}
+    chains, bills = Chains(len(number)), []
+    of_length = {each.grid.interval_s: each for each in loads}
+    for (*_, parts), due in sorted(_groups(of_length, contracts, prices, last_closed).items()):
+        group = DueBills(
+            periods=[each.period for each in due],
+            chained=np.array([number[each.period.contract.chain] for each in due], np.int64),
+            parts=[
+                LoadPart(
+                    of_length[part.interval_s],
+                    np.array([each.rows[part.interval_s] for each in due], np.int64),
+                    part.start,
+                    part.end,
+                )
+                for part in parts
+            ],
+        )
+        priced = group.priced(prices, chains, holds)
         if priced is not None:
             bills.append(priced)
-            issued = ~priced.held
-            state.put(chained[issued], own.at(np.flatnonzero(issued)))
     return bill_parts(bills)
 
 
 @dataclass(frozen=True)
 class _Due:
+    """A due bill, and the row of its load by length of interval [s]."""
+
     period: BillingPeriod
-    row: int
+    rows: Mapping[int, int]
 
 
 def _groups(
-    loads: Sequence[Loads], contracts: Sequence[Contract], prices: Prices, last_closed: int
-) -> dict[tuple[int, int, str, int], list[_Due]]:
-    """Due bills that are priced together: of equal days, tariff and length of interval."""
-    groups: dict[tuple[int, int, str, int], list[_Due]] = defaultdict(list)
+    loads: Mapping[int, Loads], contracts: Sequence[Contract], prices: Prices, last_closed: int
+) -> dict[Key, list[_Due]]:
+    """Due bills that are priced together: of equal days, tariff and lengths of interval."""
+    groups: dict[Key, list[_Due]] = defaultdict(list)
     for contract in contracts:
         if contract.tariff_id is None or not (contract.formula or contract.tariff_id in prices.book):
             continue
-        places = [
-            (number, each.row_of[contract.load])
-            for number, each in enumerate(loads)
+        rows = {
+            length: each.row_of[contract.load]
+            for length, each in loads.items()
             if contract.load in each.row_of
-        ]
-        first_day = min(
-            (int(loads[number].first_day[row]) for number, row in places), default=last_closed + 1
-        )
-        for period in billing_periods(contract, first_day, last_closed):
+        }
+        first_day = min((int(loads[length].first_day[row]) for length, row in rows.items()), default=None)
+        for period in billing_periods(contract, first_day, last_closed) if first_day is not None else ():
             inside = [
-                (number, row)
-                for number, row in places
-                if loads[number].grid.first_day <= period.first and period.last <= loads[number].grid.last_day
+                length
+                for length in rows
+                if loads[length].grid.first_day <= period.first and period.last <= loads[length].grid.last_day
             ]
             if inside:
-                number, row = min(inside, key=lambda place: _lost(loads, place, period))
-                groups[period.first, period.last, contract.tariff_id, number].append(_Due(period, row))
+                parts = interval_parts(period, loads[inside[0]].grid.zone, inside)
+                groups[period.first, period.last, contract.tariff_id, parts].append(_Due(period, rows))
     return groups
-
-
-def _lost(loads: Sequence[Loads], place: tuple[int, int], period: BillingPeriod) -> float:
-    """Share of a period's slots without a value; a load of one length of interval is not looked at."""
-    if len(loads) == 1:
-        return 0.0
-    load = loads[place[0]]
-    return float(
-        (load.quality[place[1], _columns(load, period.first, period.last)] == Quality.MISSING).mean()
-    )
-
-
-def _columns(loads: Loads, first: int, last: int) -> slice:
-    """Slots of epoch days first … last."""
-    edges = [first - loads.grid.first_day, last + 1 - loads.grid.first_day]
-    low, high = loads.grid.offsets[edges].tolist()
-    return slice(low, high)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Bills of one period, tariff and length of interval.
-
-    Attributes:
-        rows: Of the loads; (n,).
-    """
-
-    loads: Loads
-    periods: Sequence[BillingPeriod]
-    rows: Int
-    first: int
-    last: int
-
-    def priced(self, prices: Prices, state: BillState, holds: Holds) -> tuple[PricedBills | None, BillState]:
-        """Bills, None where no version of the tariff is in force, and the states handed on."""
-        name = str(self.periods[0].contract.tariff_id)
-        if name not in prices.book:
-            return self._without_tariff(name), state
-        stretches = version_stretches(prices.book[name], self.first, self.last)
-        if not stretches:
-            return None, state
-        tariff = stretches[-1][2]
-        slots = _columns(self.loads, self.first, self.last)
-        counts = count_slots(self.loads.quality[contiguous(self.rows), slots])
-        limits = prices.rules.holding_on(day_date(self.last))
-        kvarh = self._reactive_reasons(slots, [version for *_, version in stretches], limits)
-        lines: list[tuple[Tariff, Line, int]] = []
-        totals, own = np.zeros(len(self.rows), np.int64), state
-        lack = self._misfit(stretches)
-        try:
-            for stretch in stretches if not lack else ():
-                more, total, own = self._stretch(*stretch, prices, own)
-                lines += more
-                totals += total
-        except UnpriceableError as error:
-            lack = f"tariff {tariff.id}: {error}"
-        if lack:
-            lines, totals, own = [], np.zeros(len(self.rows), np.int64), state
-        width = slots.stop - slots.start
-        held = holding_reasons(counts, width, limits)
-        reasons = [
-            reason
-            or period.contract.lack
-            or lack
-            or self._unit(row, stretches)
-            or beside
-            or holds.reason(period, self.loads.grid.zone)
-            for reason, beside, period, row in zip(held, kvarh, self.periods, self.rows.tolist(), strict=True)
-        ]
-        states = _states(own, tariff, reasons)
-        done = PricedBills(self.periods, tariff, lines, totals, states, width, counts.estimated, reasons)
-        return done, own
-
-    def _without_tariff(self, name: str) -> PricedBills:
-        """Bills of loads by formula on a tariff that is not known: held, as no finding tells of them."""
-        none = np.zeros(len(self.rows), np.int64)
-        slots = _columns(self.loads, self.first, self.last)
-        reasons = [f"no tariff {name}, expected a known one"] * len(self.rows)
-        return PricedBills(
-            self.periods, None, [], none, [None] * len(reasons), slots.stop - slots.start, none, reasons
-        )
-
-    def _reactive_reasons(self, slots: slice, versions: Sequence[Tariff], limits: Holding) -> list[str]:
-        """Why bills are held for their reactive energy, where it is charged; empty where they are not."""
-        reasons = [""] * len(self.rows)
-        for channel in _charged(versions):
-            if channel not in self.loads.reactive:
-                return [f"{channel}: none, which the tariff charges"] * len(self.rows)
-            codes = self.loads.reactive[channel][1][contiguous(self.rows), slots]
-            never = (codes == Quality.MISSING).all(axis=1).tolist()
-            held = holding_reasons(count_slots(codes), codes.shape[1], limits)
-            for i, (none, reason) in enumerate(zip(never, held, strict=True)):
-                if none:
-                    reason = "none, which the tariff charges"
-                reasons[i] = reasons[i] or (reason and f"{channel}: {reason}")
-        return reasons
-
-    def _misfit(self, stretches: Sequence[tuple[int, int, Tariff]]) -> str:
-        """Why the tariff's versions cannot make one bill of these days; empty where they can."""
-        tariff = stretches[-1][2]
-        days = self.last - self.first + 1
-        covered = sum(high - low + 1 for low, high, _ in stretches)
-        if covered < days:
-            return f"tariff {tariff.id}: no version on {days - covered} of {days} days, expected one on each"
-        for _, _, version in stretches:
-            minutes = self.loads.grid.interval_s / 60
-            if minutes not in version.interval.accepts_min:
-                accepted = ", ".join(map(str, version.interval.accepts_min))
-                return f"tariff {tariff.id}: slots of {minutes:g} minutes, expected {accepted}"
-            mine = version.currency, version.rounding.money_dp
-            if mine != (tariff.currency, tariff.rounding.money_dp):
-                said = f"version {version.version} in {mine[0]} with {mine[1]} decimals"
-                wanted = f"{tariff.currency} with {tariff.rounding.money_dp}, as version {tariff.version}"
-                return f"tariff {tariff.id}: {said}, expected {wanted}"
-        return ""
-
-    def _unit(self, row: int, stretches: Sequence[tuple[int, int, Tariff]]) -> str:
-        """Why a load's unit is not what the tariff prices; empty where it is."""
-        for _, _, version in stretches:
-            wanted = "m3" if version.conversion is not None else version.unit
-            if self.loads.units[row] != wanted:
-                return f"tariff {version.id}: a load in {self.loads.units[row]}, expected {wanted}"
-        return ""
-
-    def _stretch(
-        self, low: int, high: int, tariff: Tariff, prices: Prices, state: BillState
-    ) -> tuple[list[tuple[Tariff, Line, int]], Int, BillState]:
-        """Lines, totals [10^-6] and new state of the days under one version."""
-        priced = price_window(tariff, self._window(low, high, tariff, prices), state)
-        dp = tariff.rounding.money_dp if tariff.rounding.money_at == "line" else MICRO_DP
-        total = priced.total * 10 ** (MICRO_DP - tariff.rounding.money_dp)
-        return [(tariff, line, dp) for line in priced.lines], total, priced.state
-
-    def _kvarh(self, channel: str, slots: slice) -> Int:
-        """Reactive energy; zeros where no load has any: such bills are held."""
-        if channel not in self.loads.reactive:
-            return np.zeros((len(self.rows), slots.stop - slots.start), np.int64)
-        kvarh: Int = self.loads.reactive[channel][0][contiguous(self.rows), slots]
-        return kvarh
-
-    def _window(self, low: int, high: int, tariff: Tariff, prices: Prices) -> Window:
-        loads, chosen = self.loads, contiguous(self.rows)
-        slots = _columns(loads, low, high)
-        edges = [low - loads.grid.first_day, high + 1 - loads.grid.first_day]
-        first_run, last_run = np.searchsorted(classify(tariff, loads.grid).run_day, edges).tolist()
-        fed = loads.fed_in(netted=netting_of(tariff) != "none")
-        grid = day_grid(loads.grid.zone, loads.grid.interval_s, low, high - low + 1)
-        ends = day_date(self.last)
-        return Window(
-            grid=grid,
-            imported=loads.imported[chosen, slots],
-            exported=None if fed is None else fed[chosen, slots],
-            runs=loads.runs(tariff, self.rows)[:, first_run:last_run] if fed is None else None,
-            month=ends.year * 12 + ends.month - 1,
-            billed_days=self.last - self.first + 1,
-            events=prices.events,
-            prices=prices_on(tariff, grid, prices.series),
-            reactive={channel: self._kvarh(channel, slots) for channel in _charged([tariff])},
-            closes=high == self.last,
-        )
-
-
-def _charged(versions: Sequence[Tariff]) -> list[str]:
-    """Channels of reactive energy that a tariff charges."""
-    return sorted({c.channel for version in versions for c in version.charges if isinstance(c, Reactive)})
-
-
-def _states(own: BillState, tariff: Tariff, reasons: Sequence[str]) -> list[str | None]:
-    """State after each bill as JSON text; None where nothing is carried, or the bill is held."""
-    dp = tariff.rounding.money_dp
-    carried = own.carried().tolist()
-    return [
-        json.dumps(own.fields(row, dp)) if carried[row] and not reason else None
-        for row, reason in enumerate(reasons)
-    ]

@@ -50,7 +50,9 @@ class Window:
         month: Month of the bill's last local day, year · 12 + month − 1.
         billed_days: Days of the whole bill; more than the grid's where versions change inside it.
         events: Days of each event, on which the hours that the tariff names count.
-        power_factor: Of each service point, None where unknown.
+        power_factor: Of each service point, None where none is given.
+        of_bill: Energy drawn and reactive energy drawn in the whole bill, (n,) each, which give the power
+            factor where none is given; reactive below zero where nothing measures it. [micro-unit]
         prices: Price of each slot of each series in force, shape (slots,); None where there is none.
         runs: Import of each run of one period within a day, where it is known already; shape (n, runs).
         stretches: Stretches [from, to) of each event, UTC seconds, beside its days.
@@ -65,6 +67,7 @@ class Window:
     billed_days: int
     events: Mapping[str, frozenset[int]] = field(default_factory=dict)
     power_factor: Sequence[Decimal | None] | None = None
+    of_bill: tuple[Int, Int] | None = None
     prices: Mapping[str, Sequence[Decimal | None]] = field(default_factory=dict)
     runs: Int | None = None
     stretches: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)

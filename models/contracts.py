@@ -70,13 +70,14 @@ def contract_book(master: MasterData, rules: BillingRules, zone: str) -> Contrac
         rules: Loads by formula and shares of generation.
         zone: Of the local days.
     """
-    meterings: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    meterings: dict[str, list[_Metering]] = defaultdict(list)
     lengths: dict[str, set[int]] = defaultdict(set)
     pieces: dict[str, list[_Piece]] = defaultdict(list)
     for meter, spans in master.spans.items():
         for span in spans:
             version = span.version
-            meterings[version.service_point_id].append((max(span.start, 0), span.end, meter))
+            metering = max(span.start, 0), span.end, meter, version.interval_s
+            meterings[version.service_point_id].append(metering)
             lengths[meter].add(version.interval_s)
             if version.role == "customer" and version.account_id:
                 pieces[version.service_point_id].append(_of_span(span))
@@ -95,7 +96,7 @@ def contract_book(master: MasterData, rules: BillingRules, zone: str) -> Contrac
     composed: list[Contract] = []
     for point, contracts in made.items():
         mine = sorted(meterings.get(point, ()))
-        meters = {meter for *_, meter in mine}
+        meters = {meter for _, _, meter, _ in mine}
         if (
             point not in sources
             and point not in shares
@@ -147,6 +148,8 @@ def _without(pieces: list[_Piece], gap: Seconds) -> list[_Piece]:
 
 _Source = tuple[int, int, str, int, tuple[Fraction, Fraction] | None]
 """Seconds [start, end) in which the meters of a service point count, with sign or share."""
+_Metering = tuple[int, int, str, int]
+"""Seconds [start, end) in which a meter is at a service point, the meter, and the length of its slots."""
 
 
 def _formulas(rules: BillingRules, zone: str) -> dict[str, list[_Source]]:
@@ -194,7 +197,7 @@ def _contracts(pieces: Sequence[_Piece], zone: str, *, part_days: bool = False) 
 def _composed(
     contract: Contract,
     sources: Sequence[_Source],
-    meterings: dict[str, list[tuple[int, int, str]]],
+    meterings: dict[str, list[_Metering]],
     zone: str,
 ) -> Contract:
     """A contract with the meters that make up its load."""
@@ -204,10 +207,10 @@ def _composed(
     for start, end, point, sign, share in sources:
         if point not in meterings and start < high and low < end:
             lost.add(point)
-        for since, until, meter in sorted(meterings.get(point, ())):
+        for since, until, meter, interval in sorted(meterings.get(point, ())):
             first, last = max(start, since, low), min(end, until, high)
             if first < last:
-                terms.append(Term(point, meter, first, last, sign, share))
+                terms.append(Term(point, meter, first, last, interval, sign, share))
     lack = f"no service point {', '.join(sorted(lost))}, expected one with a meter" if lost else ""
     name = f"{contract.service_point_id}\n{contract.account_id}"
     formula = contract.service_point_id not in meterings

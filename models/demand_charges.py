@@ -10,12 +10,14 @@ import numpy as np
 
 from models.bill_sheet import MICRO_DP, Sheet, month_share
 from models.bill_state import BillState
+from models.bill_window import Window
 from models.calendar import day_date
-from models.money import round_fraction, rounded, times
+from models.money import Mode, round_fraction, rounded, times
+from models.power_factor import power_factors
 from models.series import Int
-from schemas.tariff import CoincidentDemand, Demand
+from schemas.tariff import CoincidentDemand, Demand, PowerFactor
 
-__all__ = ["billed_kw", "coincident", "demand", "measured_peaks"]
+__all__ = ["billed_kw", "coincident", "demand", "factors_of", "measured_peaks"]
 
 ONE = Decimal(1)
 
@@ -67,9 +69,8 @@ def billed_kw(sheet: Sheet, charge: Demand, part: tuple[str, ...], state: BillSt
     dp = sheet.tariff.rounding.kw_dp
     peak = sheet.quantities.peaks[charge.id, *part]
     kw = rounded(peak, 10 ** (MICRO_DP - dp), sheet.mode)
-    factors = sheet.window.power_factor
-    if charge.pf is not None and factors is not None:
-        target = Fraction(charge.pf.target)
+    if charge.pf is not None:
+        target, factors = Fraction(charge.pf.target), factors_of(sheet.window, charge.pf, sheet.mode)
         for factor in {f for f in factors if f is not None and 0 < f < charge.pf.target}:
             rows = np.array([f == factor for f in factors], np.bool_)
             kw[rows] = times(peak[rows], MICRO_DP, ONE, dp, sheet.mode, share=target / Fraction(factor))
@@ -83,13 +84,24 @@ def billed_kw(sheet: Sheet, charge: Demand, part: tuple[str, ...], state: BillSt
     return np.maximum(kw, round_fraction(Fraction(charge.min_kw) * 10**dp, sheet.mode))
 
 
+def factors_of(window: Window, rule: PowerFactor, mode: Mode) -> list[Decimal | None]:
+    """Power factor of each bill: the given one, else what is measured; None where neither is known."""
+    none: list[Decimal | None] = [None] * len(window.imported)
+    given = none if window.power_factor is None else window.power_factor
+    measured = none if window.of_bill is None else power_factors(*window.of_bill, rule.dp, mode)
+    return [known or found for known, found in zip(given, measured, strict=True)]
+
+
 def coincident(sheet: Sheet) -> None:
     """Demand while the system peaked; nothing where no event fell into the window."""
     dp = sheet.tariff.rounding.kw_dp
     for charge in sheet.of(CoincidentDemand):
         if sheet.window.month_of_year not in charge.months:
             continue
-        total, count = sheet.quantities.coincident[charge.id]
+        power = sheet.quantities.coincident[charge.id].power
+        total, count = power.sum(axis=1), max(power.shape[1], 1)
+        if charge.of == "highest":
+            total, count = power.max(axis=1, initial=0), 1
         kw = rounded(total, count * 10 ** (MICRO_DP - dp), sheet.mode)
         sheet.charge(charge.id, kw, dp, charge.rate, unit="kW", share=sheet.window.own_share)
 

@@ -27,6 +27,7 @@ from schemas.tariff import (
 )
 
 __all__ = [
+    "Coincident",
     "Loaded",
     "Quantities",
     "event_hours",
@@ -41,6 +42,20 @@ HOUR_S = 3600
 MICRO_DP = 6
 
 
+@dataclass(frozen=True)
+class Coincident:
+    """Highest demand while the system peaked.
+
+    Attributes:
+        events: The local day of each event's first slot and its place among those of the day, ascending; of
+            events with a window in their hours only.
+        power: Shape (n, events). [micro-kW]
+    """
+
+    events: tuple[tuple[int, int], ...]
+    power: Int
+
+
 @dataclass
 class Quantities:
     """What n bills take from slots.
@@ -51,7 +66,7 @@ class Quantities:
             was fed in by slot or hour where the tariff says so, not yet over the bill.
         fed: The same of energy fed in; None where nothing can be.
         peaks: Highest demand by charge, or by charge and period; (n,). [micro-kW]
-        coincident: Sum over events of the demand that counts, and the number of events it is the mean of.
+        coincident: Highest demand of each event, by charge.
         events: Energy in event hours by charge; (n,). [micro-unit]
         series: Energy at prices by charge.
         reactive: Reactive energy, and the energy drawn at the same time, by charge; (n,) each.
@@ -61,7 +76,7 @@ class Quantities:
     drawn: Int
     fed: Int | None
     peaks: dict[tuple[str, ...], Int]
-    coincident: dict[str, tuple[Int, int]]
+    coincident: dict[str, Coincident]
     events: dict[str, Int]
     series: dict[str, Priceless]
     reactive: dict[str, tuple[Int, Int]]
@@ -204,21 +219,21 @@ class _Measure:
                 else:
                     found.series[charge.id] = at_prices(load, *self.prices[charge.id])
 
-    def _coincident(self, charge: CoincidentDemand, metered: Int) -> tuple[Int, int]:
+    def _coincident(self, charge: CoincidentDemand, metered: Int) -> Coincident:
         hours = self.hours[charge.id]
         windows = windows_within(
             self.tariff, self.grid, hours, window_min=charge.window_min, method=charge.method
         )
         if not len(windows.first):
-            return np.zeros(self.count, np.int64), 1
-        power = windows.demand(metered)
-        if charge.of == "highest":
-            return power.max(axis=1), 1
-        begins = np.cumsum(np.diff(hours.astype(np.int8), prepend=0) == 1)
-        event = begins[windows.first]
-        edges = np.flatnonzero(np.diff(event, prepend=0))
-        highest: Int = np.maximum.reduceat(power, edges, axis=1)
-        return highest.sum(axis=1), len(edges)
+            return Coincident((), np.zeros((self.count, 0), np.int64))
+        begin = np.flatnonzero(np.diff(hours.astype(np.int8), prepend=0) == 1)
+        event = np.searchsorted(begin, windows.first, side="right") - 1
+        edges = np.flatnonzero(np.diff(event, prepend=-1))
+        highest: Int = np.maximum.reduceat(windows.demand(metered), edges, axis=1)
+        day = self.grid.first_day + self.grid.day_of_slot[begin].astype(np.int64)
+        place = np.arange(len(day)) - np.searchsorted(day, day)
+        names = zip(day[event[edges]].tolist(), place[event[edges]].tolist(), strict=True)
+        return Coincident(tuple(names), highest)
 
     def _reactive(self, charge: Reactive, drawn: Int) -> tuple[Int, Int]:
         load = self.window.reactive.get(charge.channel)

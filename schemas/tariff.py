@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.billing_rules import BillingRules, Holding, Sharing, Supplier, VirtualLoad
 from schemas.tariff_calendar import Calendar, Event, Holidays, Period, Span, stretches
 from schemas.tariff_charges import AnyCharge, Credit, Fixed, Minimum, Percent, Tax
-from schemas.tariff_demand import CoincidentDemand, Demand, Ratchet
+from schemas.tariff_demand import CoincidentDemand, Demand, PowerFactor, Ratchet
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive, Scope, Tiers
 from schemas.tariff_export import Export, TrueUp
 from schemas.tariff_fields import DAY_NAMES, MINUTES, Prorate
@@ -37,6 +37,7 @@ __all__ = [
     "MisfitError",
     "Percent",
     "Period",
+    "PowerFactor",
     "Prorate",
     "Ratchet",
     "Reactive",

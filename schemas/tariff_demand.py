@@ -26,10 +26,15 @@ class Ratchet(Part):
 
 
 class PowerFactor(Part):
-    """Demand raised for a power factor below the target: kW × target / power factor."""
+    """Demand raised for a power factor below the target: kW × target / power factor.
+
+    The power factor is that of the bill, kWh / √(kWh² + kvarh²) with ``dp`` decimals, where both are
+    measured and none is given; without one nothing is raised.
+    """
 
     target: Money = Field(gt=0, le=1)
     rule: Literal["kw_times_target_over_pf"] = "kw_times_target_over_pf"
+    dp: int = Field(4, ge=1, le=6)
 
 
 class DemandTiers(Part):

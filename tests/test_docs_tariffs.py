@@ -1,4 +1,4 @@
-"""Every example of docs/tariffs.md is a tariff, or charges of one, that can be read."""
+"""Every example of docs/tariffs.md and docs/billing.md can be read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from schemas.billing_rules import RULES_FILE
 from schemas.tariff import load_billing_rules, parse_tariff
 from schemas.tariff_charges import STAGE
 
-PAGE = (Path(__file__).parent.parent / "docs" / "tariffs.md").read_text("utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = "".join((DOCS / name).read_text("utf-8") for name in ("tariffs.md", "billing.md"))
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 BASE = """
 id: base

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import gcd
 from typing import Any
 
 import duckdb
 import numpy as np
 
-from models.bill_cycles import Contract, Term
-from models.calendar import DayGrid, day_date
+from models.bill_cycles import BillingPeriod, Contract, Term
+from models.calendar import DayGrid, day_date, local_day
 from models.composed_loads import share_of
+from models.interval_parts import IntervalPart, interval_parts
 from models.line_slots import LineSlots
-from models.series import Int
+from models.master import FOREVER
+from models.series import Bool, Int
 from schemas.channels import BILLED, REACTIVE, load_channel
 from schemas.quality import Quality
 
@@ -40,19 +43,48 @@ class Slots:
     """Slots of a service point.
 
     Attributes:
-        grid: The bill's days.
+        grid: The bill's days, in slots of the greatest length that every length measured is a multiple of.
+        parts: Lengths of interval in time order.
         drawn, fed: By start of the slot, UTC seconds.
         kvarh: The same of each channel of reactive energy.
     """
 
     grid: DayGrid
+    parts: Sequence[IntervalPart]
     drawn: Mapping[int, Slot]
     fed: Mapping[int, Slot]
     kvarh: Mapping[str, Mapping[int, Slot]]
 
-    def micro(self, slots: Mapping[int, Slot], grid: DayGrid) -> Int:
-        """Energy of each slot of some of the days [micro-unit], zero where there is none; (1, slots)."""
-        found = [slots.get(second) for second in grid.starts.tolist()]
+    def total(self, slots: Mapping[int, Slot]) -> Int:
+        """Energy of all slots [micro-unit], −1 where none has a value; (1,)."""
+        known = [slot.value for slot in slots.values() if slot.value is not None]
+        return np.array([int(sum(known, Decimal(0)).scaleb(MICRO_DP)) if known else -1], np.int64)
+
+    def grids(self, first: int, last: int) -> list[tuple[IntervalPart, DayGrid]]:
+        """Each part that touches some epoch days, and those of the days that it touches, in its own slots."""
+        zone, found = self.grid.zone, []
+        for part in self.parts:
+            low, high = max(first, local_day(zone, part.start)), min(last, local_day(zone, part.end - 1))
+            if low <= high:
+                found.append((part, DayGrid(zone, part.interval_s, low, high - low + 1)))
+        return found
+
+    def real(self, grid: DayGrid) -> Bool:
+        """Slots of a grid with which one begins that is measured; (slots,)."""
+        real = np.zeros(grid.slots, np.bool_)
+        for part, own in self.grids(grid.first_day, grid.last_day):
+            starts = own.starts[(part.start <= own.starts) & (own.starts < part.end)]
+            real |= np.isin(grid.starts, starts)
+        return real
+
+    def micro(self, slots: Mapping[int, Slot], grid: DayGrid, part: IntervalPart | None = None) -> Int:
+        """Energy of each slot of some of the days [micro-unit], zero where there is none; (1, slots).
+
+        The energy of a slot that is longer than those of the grid is that of the first of them. Of a part,
+        only its own slots count.
+        """
+        low, high = (0, FOREVER) if part is None else (part.start, part.end)
+        found = [slots.get(second) if low <= second < high else None for second in grid.starts.tolist()]
         values = [
             0 if slot is None or slot.value is None else int(slot.value.scaleb(MICRO_DP)) for slot in found
         ]
@@ -75,7 +107,7 @@ def read_slots(
     """
     whole = DayGrid(zone, 3600, first, days)
     low, high = int(whole.starts[0]), int(whole.starts[-1]) + 3600
-    terms = contract.terms or (Term(contract.service_point_id, contract.load, low, high),)
+    terms = contract.terms or (Term(contract.service_point_id, contract.load, low, high, 0),)
     rows = connection.execute(
         """
         SELECT meter_id, channel, interval_s, epoch(start)::BIGINT, value, quality, method FROM readings
@@ -90,10 +122,13 @@ def read_slots(
     ).fetchall()
     if not rows:
         return None
-    interval = Counter(row[2] for row in rows).most_common(1)[0][0]
+    lengths = (
+        {row[2] for row in rows} if contract.terms else {Counter(row[2] for row in rows).most_common(1)[0][0]}
+    )
+    parts = interval_parts(BillingPeriod(contract, first, first + days - 1), zone, lengths)
     of_series: dict[tuple[str, str], dict[int, Slot]] = defaultdict(dict)
     for meter, channel, length, second, *slot in rows:
-        if length == interval:
+        if any(part.interval_s == length and part.start <= second < part.end for part in parts):
             of_series[meter, channel][second] = Slot(meter, *slot)
     drawn: dict[int, Slot] = {}
     fed: dict[int, Slot] = {}
@@ -105,7 +140,8 @@ def read_slots(
         _count(fed, of_series.get((term.meter_id, "export"), {}), term)
         for channel in REACTIVE if term.share is None else ():
             _count(kvarh[channel], of_series.get((term.meter_id, channel), {}), term)
-    return Slots(DayGrid(zone, interval, first, days), drawn, fed, kvarh)
+    finest = gcd(*(part.interval_s for part in parts))
+    return Slots(DayGrid(zone, finest, first, days), parts, drawn, fed, kvarh)
 
 
 def _count(found: dict[int, Slot], slots: Mapping[int, Slot], term: Term) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 from models.bill_prices import Prices, prices_on, version_stretches
 from models.bill_window import UnpriceableError, Window
 from models.calendar import DayGrid, epoch_day
+from models.demand_charges import factors_of
+from models.interval_parts import IntervalPart
 from models.line_slots import LineSlots, line_slots
 from models.series import Int
 from pipelines.tariffs.bill_slots import Slots, by_day
-from schemas.tariff import AnyCharge, Demand, Energy, Export, Reactive, Tariff
+from schemas.tariff import AnyCharge, CoincidentDemand, Demand, Energy, Export, Reactive, Tariff
 from schemas.tariff_charges import mentioned
 
 __all__ = ["BillOf", "explain_line", "text_of"]
@@ -76,50 +78,95 @@ def explain_line(of: BillOf, line: Mapping[str, Any]) -> dict[str, Any]:
             shown["of"] = list(others)
         own = of.slots.get(line["service_point_id"])
         if own is not None and not line["charge"].endswith(TRUE_UP):
-            window = _window(of, own, tariff, low, high)
-            shown |= _from_slots(of, line, tariff, charge, own, window)
+            shown |= _from_slots(_Stretch(of, own, tariff, low, high), line, charge)
     return shown
 
 
-def _window(of: BillOf, slots: Slots, tariff: Tariff, low: int, high: int) -> Window:
-    grid = DayGrid(slots.grid.zone, slots.grid.interval_s, low, high - low + 1)
-    first, last = of.days
-    try:
-        prices = prices_on(tariff, grid, of.prices.series)
-    except UnpriceableError:  # it held the bill, which has no lines then
-        prices = {}
-    return Window(
-        grid=grid,
-        imported=slots.micro(slots.drawn, grid),
-        exported=slots.micro(slots.fed, grid) if slots.fed else None,
-        month=of.bill["period_end"].year * 12 + of.bill["period_end"].month - 1,
-        billed_days=last - first + 1,
-        events=of.prices.events,
-        prices=prices,
-        reactive={channel: slots.micro(of_channel, grid) for channel, of_channel in slots.kvarh.items()},
-        closes=high == last,
-    )
+@dataclass(frozen=True)
+class _Stretch:
+    """The days of a bill under one tariff version.
+
+    Attributes:
+        of: The bill.
+        slots: Of the line's service point.
+        tariff: In force on epoch days ``low`` … ``high``.
+    """
+
+    of: BillOf
+    slots: Slots
+    tariff: Tariff
+    low: int
+    high: int
+
+    def lines(self, charge: AnyCharge, *, period: str | None, tier: int, kw: Int | None) -> list[_Found]:
+        """Slots of a line, with their grid; demand is measured by each length of interval on its own."""
+        grid = DayGrid(self.slots.grid.zone, self.slots.grid.interval_s, self.low, self.high - self.low + 1)
+        measured = isinstance(charge, Demand | CoincidentDemand)
+        parts = self.slots.grids(self.low, self.high) if measured else [(None, grid)]
+        found = []
+        for part, own in parts:
+            window = self._window(own, part)
+            line = line_slots(self.tariff, window, charge, period=period, tier=tier, kw=kw)
+            if line is not None:
+                real = line.chosen if measured else line.chosen & self.slots.real(own)
+                found.append(_Found(replace(line, chosen=real), window))
+        if isinstance(charge, Demand) or (isinstance(charge, CoincidentDemand) and charge.of == "highest"):
+            minutes = charge.window_min
+            return [max(found, key=lambda each: each.measured(minutes))]
+        return found
+
+    def _window(self, grid: DayGrid, part: IntervalPart | None) -> Window:
+        slots, of = self.slots, self.of
+        first, last = of.days
+        try:
+            prices = prices_on(self.tariff, grid, of.prices.series)
+        except UnpriceableError:  # it held the bill, which has no lines then
+            prices = {}
+        return Window(
+            grid=grid,
+            imported=slots.micro(slots.drawn, grid, part),
+            exported=slots.micro(slots.fed, grid, part) if slots.fed else None,
+            month=of.bill["period_end"].year * 12 + of.bill["period_end"].month - 1,
+            billed_days=last - first + 1,
+            events=of.prices.events,
+            of_bill=(slots.total(slots.drawn), slots.total(slots.kvarh["reactive_import"])),
+            prices=prices,
+            reactive={name: slots.micro(channel, grid, part) for name, channel in slots.kvarh.items()},
+            closes=self.high == last,
+        )
 
 
-def _from_slots(
-    of: BillOf, line: Mapping[str, Any], tariff: Tariff, charge: AnyCharge, slots: Slots, window: Window
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Found:
+    """Slots of a line, and the window that they are of."""
+
+    line: LineSlots
+    window: Window
+
+    def measured(self, window_min: int) -> int:
+        """Mean power of the slots of one demand window [micro-kW]."""
+        seconds = max(window_min * 60, self.window.grid.interval_s)
+        return int(self.line.energy[self.line.chosen].sum()) * HOUR_S // seconds
+
+
+def _from_slots(stretch: _Stretch, line: Mapping[str, Any], charge: AnyCharge) -> dict[str, Any]:
+    of, slots, tariff = stretch.of, stretch.slots, stretch.tariff
     kw = _billed_kw(of, line, tariff, charge)
     try:
-        found = line_slots(tariff, window, charge, period=line["period"], tier=line["tier"] or 0, kw=kw)
+        found = stretch.lines(charge, period=line["period"], tier=line["tier"] or 0, kw=kw)
     except UnpriceableError:
         return {}
-    if found is None:
+    if not found:
         return {}
     sold = isinstance(charge, Export) or getattr(charge, "direction", "import") == "export"
     source = slots.fed if sold else slots.drawn
     if isinstance(charge, Reactive):
         source = slots.kvarh[charge.channel]
-    days = by_day(found, window.grid, source, each=of.each)
+    days = [day for each in found for day in by_day(each.line, each.window.grid, source, each=of.each)]
     shown: dict[str, Any] = {"days": days}
     if isinstance(charge, Demand):
-        shown |= _demand(of, line, charge, found, window, Decimal(1).scaleb(-tariff.rounding.kw_dp))
-    if found.shared:
+        shown |= _demand(of, line, charge, found[0], tariff)
+    if found[0].line.shared:
         whole = sum((other["quantity"] for other in _tiers(of, line)), Decimal(0))
         shown["share"] = f"{line['quantity'] / whole:.4f}"
     return shown
@@ -138,21 +185,26 @@ def _billed_kw(of: BillOf, line: Mapping[str, Any], tariff: Tariff, charge: AnyC
 
 
 def _demand(
-    of: BillOf, line: Mapping[str, Any], charge: Demand, found: LineSlots, window: Window, step: Decimal
+    of: BillOf, line: Mapping[str, Any], charge: Demand, found: _Found, tariff: Tariff
 ) -> dict[str, Any]:
     """Measured kW, and why the bill has more."""
-    seconds = max(charge.window_min * 60, window.grid.interval_s)
-    micro = int(found.energy[found.chosen].sum()) * HOUR_S // seconds
-    measured = Decimal(micro).scaleb(-6)
+    step = Decimal(1).scaleb(-tariff.rounding.kw_dp)
+    measured = Decimal(found.measured(charge.window_min)).scaleb(-6)
     billed = sum((other["quantity"] for other in _tiers(of, line)), Decimal(0))
     shown: dict[str, Any] = {"measured_kw": text_of(measured), "billed_kw": text_of(billed)}
-    if billed - measured >= step:  # more than rounding can make
-        floor = billed == charge.min_kw
-        shown["because"] = (
-            f"at least {charge.min_kw} kW"
-            if floor or charge.ratchet is None
-            else f"{charge.ratchet.pct} of the highest demand of past bills"
-        )
+    factor = None if charge.pf is None else factors_of(found.window, charge.pf, tariff.rounding.mode)[0]
+    if billed - measured < step:  # no more than rounding can make
+        return shown
+    if (
+        charge.pf is not None
+        and factor is not None
+        and abs(billed * factor - measured * charge.pf.target) < step
+    ):
+        shown["because"] = f"for a power factor of {factor}, below {charge.pf.target}"
+    elif billed == charge.min_kw or charge.ratchet is None:
+        shown["because"] = f"at least {charge.min_kw} kW"
+    else:
+        shown["because"] = f"{charge.ratchet.pct} of the highest demand of past bills"
     return shown
 
 

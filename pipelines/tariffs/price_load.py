@@ -17,6 +17,7 @@ from models.bill_prices import prices_on, version_stretches
 from models.bill_state import month_number
 from models.billing import BillState, MissingPriceError, UnpriceableError, Window, price_window
 from models.calendar import DAY_S, DayGrid, epoch_day, utc_text
+from models.series import Int
 from pipelines.tariffs.bill_inputs import BillInputs, EventFeed
 from pipelines.tariffs.load_file import Load
 from schemas.errors import MeterbeamError
@@ -111,11 +112,24 @@ def _window(tariff: Tariff, grid: DayGrid, load: Load, inputs: BillInputs) -> Wi
         billed_days=(inputs.last - inputs.first).days + 1,
         events={e: frozenset(map(epoch_day, feed.days)) for e, feed in inputs.events.items()},
         power_factor=[inputs.power_factor],
+        of_bill=_of_bill(tariff, load, inputs),
         prices=prices_on(tariff, grid, {name: s for name, s in known.items() if s is not None}),
         stretches={e: _moments(feed, tariff.timezone) for e, feed in inputs.events.items()},
         reactive={channel: values[at][None] for channel, values in load.reactive.items()},
         closes=grid.last_day == epoch_day(inputs.last),
     )
+
+
+def _of_bill(tariff: Tariff, load: Load, inputs: BillInputs) -> tuple[Int, Int] | None:
+    """Energy drawn and reactive energy drawn in the whole bill; None where the load has none."""
+    if "reactive_import" not in load.reactive:
+        return None
+    first, last = epoch_day(inputs.first), epoch_day(inputs.last)
+    at = load.columns_on(DayGrid(tariff.timezone, load.interval_s, first, last - first + 1))
+    active, reactive = (
+        values[at].sum(keepdims=True) for values in (load.imported, load.reactive["reactive_import"])
+    )
+    return active, reactive
 
 
 def _moments(feed: EventFeed, zone: str) -> list[tuple[int, int]]:
@@ -208,7 +222,7 @@ def _state_in(versions: Sequence[Tariff], inputs: BillInputs, dp: int) -> BillSt
         expected = f"at most {dp} decimals, as the money of tariff {versions[0].id} has"
         raise MeterbeamError(f"{inputs.state_file}: credit", str(inputs.credit), expected)
 
-    def micro(value: Decimal) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    def micro(value: Decimal) -> Int:
         return np.array([int(value * MICRO)], np.int64)
 
     return BillState(

@@ -139,8 +139,10 @@ def test_composed_slots_are_the_sum_of_their_terms(seed: int) -> None:
     for _ in range(rng.integers(1, 6)):
         start, end = sorted(int(grid.origin + h * 3600) for h in rng.integers(-5, grid.slots + 5, 2))
         share = (Fraction(1, 3), Fraction(2, 3)) if rng.random() < 0.3 else None
-        terms.append(Term("P", f"m{rng.integers(0, 4)}", start, end, int(rng.choice([1, -1])), share))
-    contract = Contract("S", "A", "S\nA", "electricity", "t", 1, FIRST, None, (*terms, Term("P", "m0", 0, 1)))
+        terms.append(Term("P", f"m{rng.integers(0, 4)}", start, end, 3600, int(rng.choice([1, -1])), share))
+    contract = Contract(
+        "S", "A", "S\nA", "electricity", "t", 1, FIRST, None, (*terms, Term("P", "m0", 0, 1, 3600))
+    )
     made = compose(loads, [contract])
     for slot, second in enumerate(grid.starts.tolist()):
         here = [t for t in terms if t.start <= second < t.end]
