@@ -69,8 +69,8 @@ test-flink: $(STAMP) ## The tests on a real Flink cluster and Kafka broker; the 
 test-nightly: $(STAMP) ## The laws under many more random cases (an hour)
 	HYPOTHESIS_PROFILE=nightly METERBEAM_WORLDS=200 $(BIN)/pytest $(PYTEST_ARGS) tests/models tests/pipelines/test_backfill_worlds.py
 
-bench: $(STAMP) ## The benchmark table (minutes; not part of the tests)
-	$(BIN)/python -m tests.bench
+bench: $(STAMP) ## The benchmark table (minutes; not part of the tests; BENCH_ARGS=--huge for 350 million)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 bench-stream: $(STAMP) ## The stream on a real Kafka and Flink beside two bare jobs (minutes; needs Java 17 and Maven)
 	$(BIN)/python -m tests.bench.stream $(BENCH_ARGS)

@@ -267,13 +267,15 @@ def _foreign(master: MasterData, blocks: Blocks, names: list[Name]) -> Bool:
     """Blocks of a channel that does not measure the commodity of the service point in force."""
     if master.empty:
         return np.zeros(len(blocks.start), np.bool_)
-    pair, of_block = few_unique(blocks.series * (len(master.all_spans) + 1) + blocks.span + 1)
-    series, span = np.divmod(pair, len(master.all_spans) + 1)
-    foreign = [
-        s > 0 and not measures(CHANNELS[names[i][1]].commodity, master.all_spans[s - 1].version.commodity)
-        for i, s in zip(series.tolist(), span.tolist(), strict=True)
-    ]
-    return np.array(foreign, np.bool_)[of_block]
+    spans, of_block = few_unique(blocks.span + 1)
+    of_span = [master.all_spans[s - 1].version.commodity if s else "" for s in spans.tolist()]
+    of_series = [CHANNELS[channel].commodity for _, channel in names]
+    points, channels = sorted(set(of_span)), sorted(set(of_series))
+    foreign = np.array([not measures(own, at) for own in channels for at in points], np.bool_)
+    point = np.array([points.index(commodity) for commodity in of_span], np.int64)[of_block]
+    channel = np.array([channels.index(commodity) for commodity in of_series], np.int64)[blocks.series]
+    result: Bool = foreign[channel * len(points) + point]
+    return result
 
 
 def _of_blocks(
@@ -284,18 +286,20 @@ def _of_blocks(
     if rule == "future":
         late = slots.start > slots.received // MICROS + FUTURE_TOLERANCE_S
         slots = select(slots, late)
-    days = local_days(inputs.zone, slots.start)
-    found: dict[tuple[Name, int], tuple[int, int]] = {}
-    ends = slots.start + slots.interval_s
-    for series, day, start, end in zip(
-        slots.series.tolist(), days.tolist(), slots.start.tolist(), ends.tolist(), strict=True
-    ):
-        if day > inputs.last_closed:
-            continue
-        low, high = found.get((names[series], day), (start, end))
-        found[names[series], day] = min(low, start), max(high, end)
+    slots = select(slots, local_days(inputs.zone, slots.start) <= inputs.last_closed)
+    if not len(slots.start):
+        return []
+    day, end = local_days(inputs.zone, slots.start), slots.start + slots.interval_s
+    order = np.lexsort((day, slots.series))
+    series, day, start, end = (part[order] for part in (slots.series, day, slots.start, end))
+    change = (np.diff(series) != 0) | (np.diff(day) != 0)
+    firsts = np.flatnonzero(np.append(True, change))
+    lows, highs = np.minimum.reduceat(start, firsts), np.maximum.reduceat(end, firsts)
+    named = [names[number] for number in series[firsts].tolist()]
+    columns = (part.tolist() for part in (day[firsts], lows, highs))
     return [
-        Problem(rule, *name, day, start, end, seen, expected) for (name, day), (start, end) in found.items()
+        Problem(rule, meter, channel, day, low, high, seen, expected)
+        for (meter, channel), day, low, high in zip(named, *columns, strict=True)
     ]
 
 

@@ -85,7 +85,7 @@ def compare(
     weeks: Int,
     places: dict[str, Place],
     events: DeviceEvents | None = None,
-    registers: RegisterReads | None = None,
+    registers: Iterable[RegisterReads] = (),
     model: Model | None = None,
 ) -> Comparison:
     """Find faults and score every customer meter that can be compared.
@@ -95,7 +95,7 @@ def compare(
         weeks: Mondays of all pieces, ascending.
         places: Service point of each meter; empty in a lake without master data.
         events: Of the meters that have any of interest.
-        registers: Register reads up to the moment.
+        registers: Register reads up to the moment, all of a meter in one piece.
         model: Orders the state queue; None for the order that needs no teaching.
 
     Returns:
@@ -111,7 +111,7 @@ def compare(
     faults += _by_events(customers, events or {}) + export_faults(exports, customers)
     if len(weeks):
         faults += use_without_contract(Days(table), places)
-        faults += register_faults(Days(table), registers) if registers is not None else []
+        faults += register_faults(Days(table), registers)
     faults.sort(key=lambda f: (f.meter, f.fault, f.since))
     kept = np.flatnonzero(~leaving(faults, len(customers)))
     over = _over_reported(table, faults)

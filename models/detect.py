@@ -45,7 +45,7 @@ def detect(
     places: dict[str, Place],
     as_of: date,
     events: DeviceEvents | None = None,
-    registers: RegisterReads | None = None,
+    registers: Iterable[RegisterReads] = (),
     *,
     prices: Prices | None = None,
     model: Model | None = None,
@@ -58,7 +58,7 @@ def detect(
         places: Service point of each meter; empty in a lake without master data.
         as_of: Last local day the features tell of.
         events: Of the meters that have any of interest.
-        registers: Register reads up to the moment.
+        registers: Register reads up to the moment, all of a meter in one piece.
         prices: Of a kWh at the meters that have bills.
         model: Orders the state queue; None for the order that needs no teaching.
 

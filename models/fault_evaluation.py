@@ -67,7 +67,7 @@ def named_faults(homes: Homes, trial: FaultTrial | None = None) -> list[list[str
             events[homes.names[home]] = [(first + int(trial.day[home]), "low_battery")]
         pieces = [homes.measured(homes.names, trial.said, trial.have)]
         pieces += _exports(homes, trial)
-        found = compare(pieces, homes.weeks, places, events, _reads(homes, trial))
+        found = compare(pieces, homes.weeks, places, events, [_reads(homes, trial)])
     named: dict[str, list[str]] = {name: [] for name in homes.names}
     for fault in found.faults:
         named[found.customers[fault.meter]].append(fault.fault)

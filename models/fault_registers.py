@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,33 +81,77 @@ class Spans:
         fits: Bool = (self.advance >= least - slack) & (self.advance <= most + slack)
         return fits
 
+    def missed(self, chosen: Bool) -> Missed:
+        """What is kept of some of them."""
+        names = Missed.__dataclass_fields__
+        return Missed(**{name: getattr(self, name)[chosen] for name in names})
 
-def register_faults(days: Days, registers: RegisterReads) -> list[Fault]:
+
+@dataclass(frozen=True)
+class Missed:
+    """Of meters whose register is another's, the spans that miss their intervals; as in ``Spans``."""
+
+    row: Int
+    first: Int
+    last: Int
+    advance: Int
+    resolution: Int
+    most: Int
+
+    @staticmethod
+    def joined(parts: list[Missed]) -> Missed:
+        """All parts, sorted by meter; the spans of one keep their order."""
+        names = Missed.__dataclass_fields__
+        whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        order = np.argsort(whole["row"], kind="stable")
+        return Missed(**{name: column[order] for name, column in whole.items()})
+
+    def meters(self) -> tuple[list[int], list[slice]]:
+        """The meters, and which spans are whose."""
+        starts = np.flatnonzero(np.diff(self.row, prepend=-1))
+        bounds = [*starts.tolist(), len(self.row)]
+        return self.row[starts].tolist(), [slice(low, high) for low, high in pairwise(bounds)]
+
+
+def register_faults(days: Days, pieces: Iterable[RegisterReads]) -> list[Fault]:
     """All of them, in no order.
 
     Args:
         days: Of the customers' meters.
-        registers: Reads up to the moment; of meters without features none counts.
+        pieces: Reads up to the moment, all of a meter in one piece; of meters without features none counts.
+            Of each piece only the spans are kept that another meter's register may explain.
+
+    Returns:
+        The same for any pieces.
     """
-    sums = _running(days.total)
-    spans = _spans(days, registers, sums)
-    if not len(spans.row):
-        return []
+    row_of = {meter: row for row, meter in enumerate(days.table.meters)}
+    found: list[Fault] = []
+    missed: list[Missed] = []
+    for registers in pieces:
+        spans = _spans(days, registers, row_of)
+        if len(spans.row):
+            own, others = _own_faults(days, spans)
+            found += own
+            missed.append(others)
+    return found + _mismatches(days, Missed.joined(missed)) if missed else found
+
+
+def _own_faults(days: Days, spans: Spans) -> tuple[list[Fault], Missed]:
+    """Faults that a register shows beside its own meter's intervals, and what only another's may explain."""
     used = spans.least >= np.maximum(LEAST_USE, STEPS * spans.resolution)
     stopped = (np.abs(spans.advance) <= spans.resolution) & used & ~spans.wrapped
     found = _stopped(days, spans, stopped)
     back = (spans.advance < -spans.resolution) | spans.wrapped
     found += [_turned(days, spans, at) for at in np.flatnonzero(back).tolist()]
     off = spans.complete & ~stopped & ~back & ~spans.within(OFF, spans.least, spans.most)
-    others = _anothers(spans, off, len(days.total))
+    others = _anothers(spans, off, len(days.total))[spans.row]
     jumped = off & (spans.advance > JUMP * spans.most + STEPS * spans.resolution + LEAST_USE)
-    found += [_jump(days, spans, at) for at in np.flatnonzero(jumped & ~others[spans.row]).tolist()]
-    return found + _mismatches(days, spans, off, np.flatnonzero(others), sums)
+    found += [_jump(days, spans, at) for at in np.flatnonzero(jumped & ~others).tolist()]
+    return found, spans.missed(off & others)
 
 
-def _spans(days: Days, registers: RegisterReads, sums: Int) -> Spans:
+def _spans(days: Days, registers: RegisterReads, row_of: dict[str, int]) -> Spans:
     reads = registers.reads
-    row_of = {meter: row for row, meter in enumerate(days.table.meters)}
     row = np.array([row_of.get(meter, -1) for meter in registers.meters], np.int64)[reads.series]
     sound = np.flatnonzero((row >= 0) & (reads.value >= 0))
     pair = np.flatnonzero(row[sound][1:] == row[sound][:-1])
@@ -120,10 +166,11 @@ def _spans(days: Days, registers: RegisterReads, sums: Int) -> Spans:
     advance = reads.value[there] - reads.value[here]
     modulus = np.where(reads.modulus[here] == reads.modulus[there], reads.modulus[here], 0)
     wrapped = (advance < 0) & (modulus > 0) & (2 * (advance + modulus) < modulus)
-    mine, start, end = row[here], first + ~registers.midnight[here], last - ~registers.midnight[there]
-    whole = _running(days.whole)
+    meters, mine = np.unique(row[here], return_inverse=True)
+    start, end = first + ~registers.midnight[here], last - ~registers.midnight[there]
+    sums, whole = _running(days.total[meters]), _running(days.whole[meters])
     return Spans(
-        row=mine,
+        row=row[here],
         first=first,
         last=last,
         advance=np.where(wrapped, advance + modulus, advance),
@@ -195,15 +242,16 @@ def _anothers(spans: Spans, off: Bool, count: int) -> Bool:
     return result
 
 
-def _mismatches(days: Days, spans: Spans, off: Bool, rows: Int, sums: Int) -> list[Fault]:
+def _mismatches(days: Days, missed: Missed) -> list[Fault]:
     """Meters whose register is another's: crossed with that one where it is known."""
-    partner = _partners(spans, off, rows, sums) if len(rows) <= MOST_MISMATCHED else {}
+    rows, slices = missed.meters()
+    partner = _partners(days, missed) if len(rows) <= MOST_MISMATCHED else {}
     found = []
-    for row in rows.tolist():
-        mine = np.flatnonzero(off & (spans.row == row))
-        since = days.day(int(spans.first[mine[0]]))
-        advance, counted = spans.advance[mine].sum() / MICRO, spans.most[mine].sum() / MICRO
-        told = f"{len(mine)} times the register advanced by another amount than the intervals counted"
+    for row, mine in zip(rows, slices, strict=True):
+        since = days.day(int(missed.first[mine.start]))
+        advance, counted = missed.advance[mine].sum() / MICRO, missed.most[mine].sum() / MICRO
+        count = mine.stop - mine.start
+        told = f"{count} times the register advanced by another amount than the intervals counted"
         evidence = f"{told}: {advance:.1f} against {counted:.1f} in all"
         other = partner.get(row, -1)
         name, severity = "register_mismatch", "warning"
@@ -214,17 +262,20 @@ def _mismatches(days: Days, spans: Spans, off: Bool, rows: Int, sums: Int) -> li
     return found
 
 
-def _partners(spans: Spans, off: Bool, rows: Int, sums: Int) -> dict[int, int]:
+def _partners(days: Days, missed: Missed) -> dict[int, int]:
     """The meter, of those that mismatch, whose intervals fit each one's register best and all the time."""
-    found, sums = {}, sums[rows]
-    for row in rows.tolist():
-        mine = np.flatnonzero(off & (spans.row == row))
-        theirs = (sums[:, spans.last[mine]] - sums[:, spans.first[mine]]).astype(np.float64)
-        advance = spans.advance[mine].astype(np.float64)
-        slack = np.maximum(2.0 * spans.resolution[mine], MATCH * np.abs(advance))
-        missed = np.abs(theirs - advance) / slack
-        missed[rows == row] = np.inf
-        best = int(missed.max(axis=1).argmin())
-        if missed[best].max() <= 1:
-            found[row] = int(rows[best])
+    rows, slices = missed.meters()
+    sums = _running(days.total[rows])
+    found = {}
+    for number, (row, mine) in enumerate(zip(rows, slices, strict=True)):
+        advance = missed.advance[mine].astype(np.float64)
+        slack = np.maximum(2.0 * missed.resolution[mine], MATCH * np.abs(advance))
+        first, last = missed.first[mine], missed.last[mine]
+        once = np.abs(sums[:, last[0]] - sums[:, first[0]] - advance[0]) / slack[0]
+        once[number] = np.inf
+        able = np.flatnonzero(once <= 1)  # most do not even fit the first time
+        theirs = (sums[able[:, None], last] - sums[able[:, None], first]).astype(np.float64)
+        most = (np.abs(theirs - advance) / slack).max(axis=1)
+        if len(able) and most.min() <= 1:
+            found[row] = rows[int(able[most.argmin()])]
     return found

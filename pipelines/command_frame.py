@@ -71,9 +71,11 @@ def framed(function: Callable[..., Any]) -> Callable[..., None]:
 
 
 def _placed(value: Any) -> Any:
-    """A path that names object storage as such; any other value as it is."""
+    """A path, or each of several, that names object storage as such; any other value as it is."""
     from transforms.storage import place
 
+    if isinstance(value, list):
+        return [_placed(each) for each in value]
     return place(value) if isinstance(value, Path) else value
 
 

@@ -14,6 +14,7 @@ from pipelines.exchange.espi_read import read_espi
 from pipelines.exchange.nem12_read import read_nem12
 from pipelines.exchange.table_read import TableForm, read_table
 from schemas.errors import MeterbeamError
+from transforms.storage import on_disk
 
 __all__ = ["FORMATS", "convert"]
 
@@ -44,7 +45,7 @@ def convert(
         MeterbeamError: A file cannot be read; says where and what was expected.
     """
     files = _files(inputs, FORMATS[form])
-    out.mkdir(parents=True, exist_ok=True)
+    on_disk(out).mkdir(parents=True, exist_ok=True)
     irregular = Irregularities(lenient)
     readings = 0
     for file, name in zip(files, _names(files), strict=True):
@@ -67,7 +68,7 @@ def _blocks(form: str, file: Path, table: TableForm, irregular: Irregularities) 
 def _files(inputs: Sequence[Path], endings: tuple[str, ...]) -> list[Path]:
     """The files named, and of folders those of the format."""
     found: list[Path] = []
-    for path in inputs:
+    for path in map(on_disk, inputs):
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.name.lower().endswith(endings) and p.is_file())
             if not inside:

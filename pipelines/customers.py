@@ -1,9 +1,10 @@
 """Who a customer is: the one table that joins a person to accounts, beside the lake and not in it.
 
-The lake knows meters, service points and accounts, never persons. ``customers.db`` in the lake's folder
-maps a customer's id to account ids. Erasing a customer deletes those rows for good; what stays in the lake
-are intervals of meters and accounts that nothing joins to the person any more. Every account holds a meter
-for the time of its service points only, so a later tenant never sees an earlier one's readings.
+The lake knows meters, service points and accounts, never persons. One file on disk, ``customers.db`` in the
+lake's folder unless another is named, maps a customer's id to account ids. Erasing a customer deletes those
+rows for good; what stays in the lake are intervals of meters and accounts that nothing joins to the person
+any more. Every account holds a meter for the time of its service points only, so a later tenant never sees
+an earlier one's readings.
 """
 
 from __future__ import annotations
@@ -54,30 +55,40 @@ class CustomerTable:
     """The mapping of one lake.
 
     Attributes:
-        lake: Its folder.
+        file: The SQLite file; made by the first customer, readable by its owner only.
     """
 
-    lake: Path
+    file: Path
 
-    def _file(self) -> Path:
-        if isinstance(self.lake, ObjectPath):
+    @classmethod
+    def of(cls, lake: Path, file: Path | None = None) -> CustomerTable:
+        """The mapping that was named, or the one in the lake's folder.
+
+        Raises:
+            MeterbeamError: It would lie on object storage, where what is erased need not be gone.
+        """
+        found = lake / FILE if file is None else file
+        if isinstance(found, ObjectPath):
+            expected = "a file on disk, where what is erased is overwritten: a bucket may keep old versions"
             raise MeterbeamError(
-                f"{self.lake}, customers",
-                "a lake on object storage",
-                "one on disk: what is erased must be overwritten, and a bucket may keep old versions",
+                "--customers", str(found) if file else "nothing, for a lake in a bucket", expected
             )
-        return self.lake / FILE
+        return cls(found)
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._file())) as connection, connection:
-            # What is deleted is overwritten, and no journal keeps it.
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS customers (customer_id TEXT NOT NULL, account_id TEXT NOT NULL, "
-                "PRIMARY KEY (customer_id, account_id)) WITHOUT ROWID"
-            )
-            yield connection
+        try:
+            self.file.touch(0o600)
+            with closing(sqlite3.connect(self.file)) as connection, connection:
+                # What is deleted is overwritten, and no journal keeps it.
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS customers (customer_id TEXT NOT NULL, "
+                    "account_id TEXT NOT NULL, PRIMARY KEY (customer_id, account_id)) WITHOUT ROWID"
+                )
+                yield connection
+        except sqlite3.Error as error:
+            raise MeterbeamError(str(self.file), str(error), "a table of customers (SQLite)") from error
 
     def add(self, customer: str, accounts: Sequence[str]) -> None:
         """Join a customer to accounts; once more changes nothing.
@@ -96,7 +107,7 @@ class CustomerTable:
 
     def accounts(self, customer: str) -> list[str]:
         """Accounts of a customer; none where there is no such customer (any more)."""
-        if not (self.lake / FILE).exists():
+        if not self.file.exists():
             return []
         with self._opened() as connection:
             found = connection.execute(
@@ -106,23 +117,32 @@ class CustomerTable:
 
     def erase(self, customer: str) -> int:
         """Delete a customer's rows for good; returns how many there were."""
-        if not (self.lake / FILE).exists():
+        if not self.file.exists():
             return 0
         with self._opened() as connection:
             count = connection.execute("DELETE FROM customers WHERE customer_id = ?", (customer,)).rowcount
-        with closing(sqlite3.connect(self._file())) as connection:
+        with closing(sqlite3.connect(self.file)) as connection:
             connection.execute("VACUUM")
         return count
 
 
-def export_customer(folder: Path, customer: str, out: Path, *, as_of: AsOf | None = None) -> dict[str, Any]:
+def export_customer(
+    folder: Path, table: CustomerTable, customer: str, out: Path, *, as_of: AsOf | None = None
+) -> dict[str, Any]:
     """Everything the lake holds of a customer, as a ZIP of CSV files; returns the rows of each.
+
+    Args:
+        folder: Of the lake.
+        table: Whose accounts are whose.
+        customer: Their id.
+        out: The ZIP file, on disk or in a bucket.
+        as_of: The lake as it stood then.
 
     Raises:
         MeterbeamError: There is no lake, or no such customer.
     """
     lake = Lake.open(folder, as_of=as_of)
-    accounts = CustomerTable(folder).accounts(customer)
+    accounts = table.accounts(customer)
     if not accounts:
         raise MeterbeamError("--customer", "no accounts of such a customer", "one added by `customer add`")
     counts = {}

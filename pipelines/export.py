@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import duckdb
@@ -28,6 +30,7 @@ from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.views import connect
 from schemas.errors import MeterbeamError, UsageError
+from transforms.storage import ObjectPath
 
 __all__ = ["FORMATS", "ExportOptions", "export"]
 
@@ -182,15 +185,25 @@ def _noting(left_out: Counter[str]) -> Callable[[str], bool]:
 
 def _copy(connection: duckdb.DuckDBPyConnection, select: str, path: Path, form: str) -> int:
     """Write rows by DuckDB under a temporary name, then in place; returns how many."""
+    if isinstance(path, ObjectPath):
+        with TemporaryDirectory(prefix="meterbeam-") as folder, whole_file(path) as out:
+            count = _save(connection, select, Path(folder) / path.name, form)
+            with (Path(folder) / path.name).open("rb") as made:
+                shutil.copyfileobj(made, out, 1 << 20)
+        return count
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    how = "FORMAT csv, HEADER" if form == "csv" else "FORMAT parquet, COMPRESSION zstd"
-    target = str(draft).replace("'", "''")
     try:
-        found = connection.execute(f"COPY ({select}) TO '{target}' ({how})").fetchall()
+        count = _save(connection, select, draft, form)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    return int(found[0][0])
+    return count
+
+
+def _save(connection: duckdb.DuckDBPyConnection, select: str, path: Path, form: str) -> int:
+    how = "FORMAT csv, HEADER" if form == "csv" else "FORMAT parquet, COMPRESSION zstd"
+    target = str(path).replace("'", "''")
+    return int(connection.execute(f"COPY ({select}) TO '{target}' ({how})").fetchall()[0][0])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, select: str) -> int:

@@ -67,6 +67,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     lake: Path | None = Field(None, description="Folder of the lake, or s3://BUCKET/PREFIX.")
+    customers: Path | None = Field(None, description="Table of customers, a file on disk.")
     s3: ObjectStore | None = Field(None, description="Where object storage is, for a lake at s3://….")
     timezone: Annotated[str, AfterValidator(_known_timezone)] | None = Field(
         None, description="The one zone whose midnights end a local day; IANA name."

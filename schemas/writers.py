@@ -10,13 +10,16 @@ from pathlib import Path
 from schemas.errors import MeterbeamError
 from schemas.records import RECORDS
 
-__all__ = ["TOPICS", "WriterSchemas", "load_writers"]
+__all__ = ["TOPICS", "WAKE", "WriterSchemas", "load_writers"]
 
 TOPICS: dict[str, tuple[str, ...]] = {
     topic: tuple(record.name for record in RECORDS.values() if record.topic == topic)
     for topic in dict.fromkeys(record.topic for record in RECORDS.values())
 }
 """Topics of the input contract, and the records each carries."""
+WAKE = b"meterbeam.v1.Wake"
+"""A message that says nothing, written by ``meterbeam stream`` into a partition that holds none: only then do
+the partition's times follow the clock. No record begins so (as Avro, a text of -55 bytes)."""
 
 
 @dataclass(frozen=True)

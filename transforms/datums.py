@@ -20,7 +20,7 @@ from schemas.arrow import DEAD_LETTERS
 from schemas.errors import MeterbeamError
 from schemas.mapping import FieldMapping
 from schemas.records import Kind, avro_schema
-from schemas.writers import TOPICS, WriterSchemas
+from schemas.writers import TOPICS, WAKE, WriterSchemas
 from transforms.avro_columns import SchemaError
 from transforms.avro_decode import DATUM_END, Decoded, Decoder
 from transforms.avro_reader import DecodeError
@@ -216,6 +216,8 @@ def _by_schema(topic: str, batch: _Batch, known: WriterSchemas) -> dict[tuple[in
         if not payload:
             found = "no value" if payload is None else "an empty value"
             batch.refuse(place, "message", f"found {found}, expected a record")
+        elif payload == WAKE:
+            continue
         elif payload[0] or len(payload) <= FRAME:
             plain.append(place)
         else:

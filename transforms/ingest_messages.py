@@ -88,7 +88,8 @@ def ingest_messages(
         arrived_by: See ``ingest_split``.
 
     Returns:
-        A receipt a kind of records. Written files are whole; the caller publishes them with the offsets.
+        A receipt a kind of records, one at least: it carries the offsets that were read. Written files are
+        whole; the caller publishes them with the offsets.
 
     Raises:
         MeterbeamError: A message is no record, with ``stop``; or the topic or its schema is of no use.
@@ -112,7 +113,7 @@ def ingest_messages(
             writer.add(found.tables[kind], count.readings - count.dead_readings)
             writer.flush()
         receipts.append(_receipt(split, kind, count, found, writer))
-    if lost.num_rows:
+    if lost.num_rows or not receipts:
         receipts.append(IngestReceipt(split, None, 0, 0, 0, 0, found.undecodable, lost, ()))
     return receipts
 

@@ -26,7 +26,14 @@ from schemas.errors import MeterbeamError
 from schemas.records import Kind
 from transforms.storage import ObjectPath, place, source, whole_file
 
-__all__ = ["decode_raw_intervals", "encode_raw_intervals", "raw_shards", "read_raw_shards", "write_raw_file"]
+__all__ = [
+    "decode_raw_intervals",
+    "encode_raw_intervals",
+    "raw_rows",
+    "raw_shards",
+    "read_raw_shards",
+    "write_raw_file",
+]
 
 Int = NDArray[np.int64]
 
@@ -308,6 +315,15 @@ def raw_shards(path: Path, kind: Kind) -> list[int]:
     with source(path) as file:
         schema = pa.ipc.open_file(file).schema if kind is Kind.INTERVALS else pq.read_schema(file)
         return _shards(path, schema)
+
+
+def raw_rows(paths: Sequence[Path], kind: Kind) -> int:
+    """How many rows raw files of another kind than intervals hold, by their footers.
+
+    Raises:
+        MeterbeamError: One is not a file of the raw zone.
+    """
+    return sum(_opened(str(path), kind, *_mark(path)).reader.metadata.num_rows for path in paths)
 
 
 def read_raw_shards(paths: Sequence[Path], kind: Kind, shards: Sequence[int]) -> tuple[pa.Table, Int]:

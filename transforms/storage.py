@@ -30,7 +30,16 @@ from schemas.errors import MeterbeamError
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-__all__ = ["ObjectPath", "client_options", "endpoint", "place", "remove_tree", "source", "whole_file"]
+__all__ = [
+    "ObjectPath",
+    "client_options",
+    "endpoint",
+    "on_disk",
+    "place",
+    "remove_tree",
+    "source",
+    "whole_file",
+]
 
 SCHEME = "s3:"
 _OTHER = re.compile(r"^(gs|gcs|az|azure|abfss?|adl|hdfs|https?|file):/")
@@ -59,6 +68,16 @@ def place(path: str | Path) -> Path:
     return Path(path)
 
 
+def on_disk(path: Path) -> Path:
+    """A path that must be one of this machine's.
+
+    Raises:
+        MeterbeamError: It is an address on object storage.
+    """
+    os.fspath(path)
+    return path
+
+
 class ObjectPath(PosixPath):
     """A path below ``s3://bucket``. Folders are prefixes of names: they need not be made.
 
@@ -71,8 +90,11 @@ class ObjectPath(PosixPath):
     def __str__(self) -> str:
         return f"{SCHEME}//{'/'.join(self.parts[1:])}"
 
+    def _elsewhere(self) -> MeterbeamError:
+        return MeterbeamError(str(self), "an address on object storage", "a file or folder of this machine")
+
     def __fspath__(self) -> str:
-        raise TypeError(f"{self} is no file of this machine")
+        raise self._elsewhere()
 
     @property
     def store(self) -> S3Store:
@@ -167,7 +189,7 @@ class ObjectPath(PosixPath):
     def open(self, mode: str = "r", *_: Any, **__: Any) -> Any:
         """The object, to be read as bytes from any position; one request a stretch."""
         if mode != "rb":
-            raise ValueError(f"an object is opened as 'rb', not {mode!r}")
+            raise self._elsewhere()
         return BufferedReader(_Ranges(self), READ_AHEAD)
 
     def unlink(self, missing_ok: bool = False) -> None:

@@ -40,6 +40,7 @@ class ApiOptions:
         per_second: Requests a second of one token.
         burst: Requests at once.
         groups: When a group of customers may be shown.
+        customers: The table of customers; None: the one in the lake's folder.
     """
 
     lake: Path
@@ -47,6 +48,7 @@ class ApiOptions:
     per_second: float
     burst: int
     groups: GroupRule
+    customers: Path | None = None
 
 
 class Rows(BaseModel):
@@ -72,7 +74,6 @@ class _Service:
         self.options = options
         self.book = TokenBook(options.tokens)
         self.rate = RateLimit(options.per_second, options.burst)
-        self.customers = CustomerTable(options.lake)
         Lake.open(options.lake)
 
     def scope(self, name: str) -> Callable[..., Token]:
@@ -98,11 +99,19 @@ class _Service:
         """The lake at present, or as of a moment."""
         return Lake.open(self.options.lake, as_of=parse_as_of(as_of))
 
+    def accounts(self, customer: str) -> tuple[str, ...]:
+        """Accounts of a customer."""
+        try:
+            return tuple(CustomerTable.of(self.options.lake, self.options.customers).accounts(customer))
+        except MeterbeamError as error:
+            raise HTTPException(500, "the server cannot read its table of customers") from error
+
     def page(self, token: Token, wanted: Wanted, as_of: str | None, limit: int, cursor: str | None) -> Rows:
         """A page of what the token may see."""
         if token.customer is not None:
-            accounts = tuple(self.customers.accounts(token.customer))
-            wanted = Wanted(wanted.view, wanted.equal, wanted.first, wanted.last, accounts)
+            wanted = Wanted(
+                wanted.view, wanted.equal, wanted.first, wanted.last, self.accounts(token.customer)
+            )
         page = page_of(self.lake(as_of), wanted, limit=limit, cursor=cursor)
         return Rows(rows=page.rows, as_of_run=page.run_no, next=page.following)
 

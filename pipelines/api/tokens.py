@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from typing import Any
 
 from pipelines.store.parts import whole_file
 from schemas.errors import MeterbeamError
+from transforms.storage import on_disk
 
-__all__ = ["CUSTOMER_SCOPES", "SCOPES", "Token", "TokenBook", "TokenFileError", "make_token"]
+__all__ = ["CUSTOMER_SCOPES", "SCOPES", "Token", "TokenBook", "TokenFileError", "make_token", "revoke_token"]
 
 SCOPES = ("readings", "bills", "findings", "queues", "groups", "runs")
 """What a token may read."""
@@ -60,15 +62,16 @@ class TokenBook:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read_at = -1
+        self._path = on_disk(path)
+        self._read_at = (-1, -1)
         self._tokens: dict[str, Token] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read the file if it changed."""
         try:
-            changed = self._path.stat().st_mtime_ns
+            status = self._path.stat()
+            changed = status.st_mtime_ns, status.st_ino
             if changed == self._read_at:
                 return
             rows: list[dict[str, Any]] = json.loads(self._path.read_text("utf-8"))
@@ -93,19 +96,39 @@ def make_token(
     Raises:
         MeterbeamError: The name is taken, or the file cannot be read.
     """
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        TokenBook(path)
-        rows = json.loads(path.read_text("utf-8"))
+    rows = _rows(path) if on_disk(path).exists() else []
     if any(row["name"] == name for row in rows):
         raise MeterbeamError(str(path), f"a token named {name}", "a new name")
     secret = f"mb_{secrets.token_urlsafe(32)}"
     until = None if expires is None else expires.astimezone(UTC).isoformat()
-    rows.append(asdict(Token(name, _hash(secret), scopes, customer, until)))
-    with whole_file(path) as out:
-        out.write((json.dumps(rows, indent=1) + "\n").encode())
-    path.chmod(0o600)
+    _keep(path, [*rows, asdict(Token(name, _hash(secret), scopes, customer, until))])
     return secret
+
+
+def revoke_token(path: Path, name: str) -> None:
+    """Take a token out of a file, with the customer it was made for.
+
+    Raises:
+        MeterbeamError: There is none of this name, or the file cannot be read.
+    """
+    rows = _rows(path)
+    left = [row for row in rows if row["name"] != name]
+    if len(left) == len(rows):
+        raise MeterbeamError(str(path), f"no token named {name}", "the name of one that is there")
+    _keep(path, left)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Tokens of a file that can be read, as they stand there."""
+    TokenBook(path)
+    found: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def _keep(path: Path, rows: list[dict[str, Any]]) -> None:
+    with whole_file(path) as out:
+        os.fchmod(out.fileno(), 0o600)
+        out.write((json.dumps(rows, indent=1) + "\n").encode())
 
 
 def _hash(secret: str) -> str:

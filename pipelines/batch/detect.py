@@ -19,7 +19,7 @@ from models.comparison import Place
 from models.detect import detect
 from models.master import FOREVER, MasterData
 from pipelines.batch.detect_events import device_events
-from pipelines.batch.detect_registers import register_reads
+from pipelines.batch.detect_registers import RegisterPieces
 from pipelines.batch.energy_prices import energy_prices
 from pipelines.batch.model_file import model_in_force
 from pipelines.store.files import dataset
@@ -108,7 +108,7 @@ def detect_parts(
         places,
         moment,
         device_events(lake, events, as_of),
-        register_reads(lake, registers, master, as_of),
+        RegisterPieces(lake, registers, master, as_of),
         prices=energy_prices(lake, master, features.written),
         model=model_in_force(lake.path, model),
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,7 +18,11 @@ from schemas.lake import BILLS
 
 __all__ = ["energy_prices"]
 
-COLUMNS = ("bill_id", "status", "currency", "lines", "revision", "withdrawn")
+HEADS = ("bill_id", "status", "revision", "withdrawn")
+BILLS_AT_ONCE = 4096
+"""A bill of ten lines takes about two kilobytes."""
+CHARGE, SUMS = ("point", "currency", "charge"), ("quantity", "amount")
+MILLIONTH = Decimal("0.000001")
 
 
 def energy_prices(lake: Lake, master: MasterData, written: Sequence[PartFile] = ()) -> dict[str, EnergyPrice]:
@@ -31,46 +36,58 @@ def energy_prices(lake: Lake, master: MasterData, written: Sequence[PartFile] = 
         master: Service points.
         written: Parts of the run at work.
     """
-    charges = _charges(_bills(lake, written))
-    kwh: dict[tuple[str, str], Decimal] = {}
-    money: dict[tuple[str, str], Decimal] = {}
-    for row in charges.to_pylist():
-        key = row["point"], row["currency"]
-        kwh[key] = max(kwh.get(key, Decimal(0)), row["quantity_sum"])
-        money[key] = money.get(key, Decimal(0)) + row["amount_sum"]
-    of_point = {
-        point: EnergyPrice((money[point, currency] / energy).quantize(Decimal("0.000001")), currency)
-        for (point, currency), energy in sorted(kwh.items())
-        if energy > 0
-    }
+    parts = [_charges(bills) for bills in _active(lake, written)]
+    if not parts:
+        return {}
+    charges = _grouped(pa.concat_tables(parts), CHARGE, ("sum", "sum"))
+    prices: dict[str, EnergyPrice] = {}
+    for row in _grouped(charges, CHARGE[:2], ("max", "sum")).to_pylist():
+        if row["quantity"] > 0:
+            a_kwh = (row["amount"] / row["quantity"]).quantize(MILLIONTH)
+            prices[row["point"]] = EnergyPrice(a_kwh, row["currency"])
     points = {meter: spans[-1].version.service_point_id for meter, spans in master.spans.items()}
-    return {meter: of_point[point] for meter, point in points.items() if point in of_point}
+    return {meter: prices[point] for meter, point in points.items() if point in prices}
 
 
-def _bills(lake: Lake, written: Sequence[PartFile]) -> pa.Table:
-    """Active bills, those just written included."""
+def _active(lake: Lake, written: Sequence[PartFile]) -> Iterator[pa.Table]:
+    """Active bills, those just written included, some at a time."""
     folder = lake.path / "tables" / BILLS.name
     paths = [*lake.files(BILLS.name), *(str(folder / p.path) for p in written if p.table == BILLS.name)]
     if not paths:
-        return BILLS.schema.empty_table().select(COLUMNS)
-    rows = latest(dataset(paths, BILLS.schema).to_table(columns=list(COLUMNS), use_threads=False), BILLS)
-    return rows.filter(pc.and_(pc.equal(rows["status"], "active"), pc.invert(rows["withdrawn"])))
+        return
+    bills = dataset(paths, BILLS.schema)
+    heads = bills.to_table(columns=list(HEADS), use_threads=False)
+    heads = latest(heads.append_column("row", pa.array(np.arange(heads.num_rows))), BILLS)
+    heads = heads.filter(pc.and_(pc.equal(heads["status"], "active"), pc.invert(heads["withdrawn"])))
+    active = np.zeros(bills.count_rows(), np.bool_)
+    active[heads["row"].to_numpy()] = True
+    low = 0
+    columns, ahead = ["currency", "lines"], {"batch_readahead": 0, "fragment_readahead": 0}
+    for batch in bills.to_batches(columns=columns, batch_size=BILLS_AT_ONCE, use_threads=False, **ahead):
+        chosen, low = active[low : low + batch.num_rows], low + batch.num_rows
+        yield pa.table(batch).filter(pa.array(chosen))
 
 
 def _charges(bills: pa.Table) -> pa.Table:
-    """Sums of the kWh lines by service point, charge and currency."""
+    """Sums of the kWh lines by service point, currency and charge."""
     lists = bills["lines"].combine_chunks()
     lines = pc.list_flatten(lists)
     bill = pc.list_parent_indices(lists)
     table = pa.table(
         {
             "point": pc.struct_field(lines, "service_point_id"),
-            "charge": pc.struct_field(lines, "charge"),
             "currency": bills["currency"].take(bill),
+            "charge": pc.struct_field(lines, "charge"),
             "unit": pc.struct_field(lines, "unit"),
             "quantity": pc.struct_field(lines, "quantity"),
             "amount": pc.struct_field(lines, "amount"),
         }
     )
-    table = table.filter(pc.and_(pc.equal(table["unit"], "kWh"), pc.is_valid(table["point"])))
-    return table.group_by(["point", "charge", "currency"]).aggregate([("quantity", "sum"), ("amount", "sum")])
+    chosen = pc.and_(pc.equal(table["unit"], "kWh"), pc.is_valid(table["point"]))
+    return _grouped(table.filter(chosen), CHARGE, ("sum", "sum"))
+
+
+def _grouped(table: pa.Table, keys: Sequence[str], functions: tuple[str, str]) -> pa.Table:
+    """``SUMS`` by some keys, sorted by these."""
+    found = table.group_by(list(keys), use_threads=False).aggregate(list(zip(SUMS, functions, strict=True)))
+    return found.rename_columns([*keys, *SUMS]).sort_by([(name, "ascending") for name in keys])

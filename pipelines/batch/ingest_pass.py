@@ -23,6 +23,7 @@ from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from transforms.ingest import IngestReceipt, OnError
 from transforms.ingest_plan import FileSplit, plan_splits
+from transforms.storage import on_disk
 
 __all__ = ["Arrivals", "IngestPass", "Mark", "input_files", "marks_of", "planned"]
 
@@ -85,7 +86,7 @@ def input_files(inputs: Sequence[Path]) -> list[Path]:
         MeterbeamError: A path does not exist, or a folder holds no Avro file.
     """
     files: list[Path] = []
-    for path in inputs:
+    for path in map(on_disk, inputs):
         if path.is_dir():
             found = sorted(p for p in path.rglob("*.avro") if p.is_file())
             if not found:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.batch.ingest_pass import Mark
 from schemas.errors import MeterbeamError
+from transforms.storage import on_disk
 
 __all__ = ["Landing", "landed_files"]
 
@@ -81,7 +82,7 @@ def landed_files(folder: Path) -> list[Path]:
     Raises:
         MeterbeamError: It is no folder.
     """
-    if not folder.is_dir():
+    if not on_disk(folder).is_dir():
         raise MeterbeamError(str(folder), "no folder", "a landing folder")
     return sorted(path for path in folder.rglob("*.avro") if path.is_file() and not _hidden(path, folder))
 

@@ -25,6 +25,12 @@ def serve(
     max_share: Annotated[
         float, typer.Option("--max-share", min=0.01, max=1, help="Greatest share of one of them.")
     ] = 0.15,
+    customers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Table of customers, on disk; default: the one in the lake's folder."
+        ),
+    ] = None,
 ) -> None:
     """Serve readings, days, bills, findings and queues of a lake; ends with Ctrl-C.
 
@@ -45,7 +51,7 @@ def serve(
         from pipelines.api.app import ApiOptions, build_app
     except ImportError as error:
         raise MeterbeamError("api serve", str(error), 'pip install "meterbeam[api]"') from error
-    application = build_app(ApiOptions(lake, tokens, rate, burst, GroupRule(min_group, max_share)))
+    application = build_app(ApiOptions(lake, tokens, rate, burst, GroupRule(min_group, max_share), customers))
     uvicorn.run(application, host=host, port=port, access_log=False, log_level="warning")
 
 
@@ -84,3 +90,17 @@ def token(
             raise UsageError.unknown("--scope", each, allowed)
     end = None if expires is None else expires.replace(tzinfo=UTC)
     typer.echo(make_token(tokens, name, tuple(dict.fromkeys(scope)), customer, end))
+
+
+@app.command("revoke")
+def revoke(
+    tokens: _Tokens, name: Annotated[str, typer.Option("--name", help="The name it was made with.")]
+) -> None:
+    """Take a token back: a running server knows it no more.
+
+    Example:
+        meterbeam api revoke --tokens tokens.json --name portal
+    """
+    from pipelines.api.tokens import revoke_token
+
+    revoke_token(tokens, name)

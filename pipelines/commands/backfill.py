@@ -110,6 +110,7 @@ def backfill(
     from pipelines.plugins import loaded_plugins
     from schemas.errors import UsageError
     from schemas.writers import WriterSchemas, load_writers
+    from transforms.storage import place
 
     if on_error not in (None, "stop", "dead-letter"):
         raise UsageError("--on-error", str(on_error), "stop or dead-letter")
@@ -133,7 +134,7 @@ def backfill(
     if not topics and (schemas or kafka_config):
         raise UsageError("--schemas, --kafka-config", "no kafka:// address", "one as IN")
     options = backfills.BackfillOptions(
-        inputs=() if topics else tuple(Path(name) for name in inputs or ()),
+        inputs=() if topics else tuple(place(name) for name in inputs or ()),
         lake=lake,
         timezone=timezone,
         shards=shards,

@@ -10,6 +10,12 @@ import typer
 app = typer.Typer()
 
 _Lake = Annotated[Path, typer.Option("--lake", metavar="DIR", help="Folder of the lake.")]
+_Customers = Annotated[
+    Path | None,
+    typer.Option(
+        "--customers", metavar="FILE", help="The table, on disk; default: customers.db in the lake's folder."
+    ),
+]
 _Customer = Annotated[str, typer.Option("--customer", metavar="ID", help="The customer.")]
 
 
@@ -20,6 +26,7 @@ def add(
     account: Annotated[
         list[str], typer.Option("--account", metavar="ID", help="An account of theirs; may be repeated.")
     ],
+    customers: _Customers = None,
 ) -> dict[str, Any]:
     """Join a customer to accounts; a token made for the customer then sees their meters and bills.
 
@@ -30,7 +37,7 @@ def add(
     from pipelines.store.lake import Lake
 
     Lake.open(lake)
-    table = CustomerTable(lake)
+    table = CustomerTable.of(lake, customers)
     table.add(customer, account)
     return {"accounts": len(table.accounts(customer))}
 
@@ -40,6 +47,7 @@ def export(
     lake: _Lake,
     customer: _Customer,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="ZIP file to write.")],
+    customers: _Customers = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="T", help="A moment, a run number or a run id.")
     ] = None,
@@ -49,14 +57,15 @@ def export(
     Example:
         meterbeam customer export --lake lake --customer C-4711 --out C-4711.zip
     """
-    from pipelines.customers import export_customer
+    from pipelines.customers import CustomerTable, export_customer
     from pipelines.query import parse_as_of
 
-    return export_customer(lake, customer, out, as_of=parse_as_of(as_of))
+    table = CustomerTable.of(lake, customers)
+    return export_customer(lake, table, customer, out, as_of=parse_as_of(as_of))
 
 
 @app.command("erase")
-def erase(lake: _Lake, customer: _Customer) -> dict[str, Any]:
+def erase(lake: _Lake, customer: _Customer, customers: _Customers = None) -> dict[str, Any]:
     """Delete what joins a customer to accounts: the intervals stay, of nobody; their tokens see nothing.
 
     Example:
@@ -66,4 +75,4 @@ def erase(lake: _Lake, customer: _Customer) -> dict[str, Any]:
     from pipelines.store.lake import Lake
 
     Lake.open(lake)
-    return {"erased_accounts": CustomerTable(lake).erase(customer)}
+    return {"erased_accounts": CustomerTable.of(lake, customers).erase(customer)}

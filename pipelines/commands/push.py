@@ -58,7 +58,8 @@ def kafka(
         typer.Option(metavar="URL", help="Schema registry; else schemas have fixed numbers."),
     ] = None,
     kafka_config: Annotated[
-        Path | None, typer.Option(help="File of client settings, name=value a line (log-in, TLS).")
+        Path | None,
+        typer.Option(help="File of client settings, name=value a line (log-in, TLS; schema.registry.… too)."),
     ] = None,
     as_of: Annotated[
         str | None,
@@ -77,5 +78,7 @@ def kafka(
     from pipelines.downstream.kafka import KafkaTarget, push_kafka
     from pipelines.query import parse_as_of
 
-    target = KafkaTarget(kafka_address(address), prefix, kafka_settings(kafka_config), registry)
+    target = KafkaTarget.of(
+        kafka_address(address), kafka_settings(kafka_config), prefix=prefix, registry=registry
+    )
     return push_kafka(lake, target, as_of=parse_as_of(as_of))

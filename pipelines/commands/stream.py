@@ -60,6 +60,9 @@ def stream(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the Flink job.")] = "meterbeam",
     status_interval: Annotated[float, typer.Option(min=1, help="Seconds between status lines.")] = 30.0,
+    wake: Annotated[
+        bool, typer.Option(help="Write an empty message into each partition of readings that holds none.")
+    ] = True,
     stop_after: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Stop by itself after this time.")
     ] = None,
@@ -111,6 +114,7 @@ def stream(
         alerts=alerts,
         replay=replay,
         status_s=status_interval,
+        wakes=wake,
         stop_after_s=stop_after,
         settings=settings,
         push=tuple(target_of(text, settings) for text in push or ()),

@@ -20,7 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 from pipelines import console
 from pipelines.batch.kafka_address import KafkaAddress
 from pipelines.downstream.messages import STREAMS, Stream, schema_text
-from pipelines.downstream.registry import registered
+from pipelines.downstream.registry import Registry, parted
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
@@ -45,13 +45,30 @@ class KafkaTarget:
         address: The cluster.
         prefix: Of the topics' names.
         settings: More settings of the client; no message shows them.
-        registry: Address of a schema registry; None: the numbers of ``STREAMS``.
+        registry: A schema registry; None: the numbers of ``STREAMS``.
     """
 
     address: KafkaAddress
     prefix: str = PREFIX
-    settings: Mapping[str, str] = field(default_factory=dict)
-    registry: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    registry: Registry | None = None
+
+    @classmethod
+    def of(
+        cls,
+        address: KafkaAddress,
+        settings: Mapping[str, str],
+        *,
+        prefix: str = PREFIX,
+        registry: str | None = None,
+    ) -> KafkaTarget:
+        """A target whose settings are those of one file, the registry's log-in among them.
+
+        Raises:
+            MeterbeamError: The registry's settings cannot be used.
+        """
+        client, found = parted(settings, registry)
+        return cls(address, prefix, client, found)
 
     def client(self, **more: Any) -> dict[str, Any]:
         """Settings of a client."""
@@ -163,7 +180,7 @@ class _Push:
         topic = self._target.prefix + stream.name
         number = stream.number
         if self._target.registry is not None:
-            number = registered(self._target.registry, topic, schema_text(stream.record))
+            number = self._target.registry.number(topic, schema_text(stream.record))
         count = 0
         with console.progress(f"Push {stream.name}", unit="messages") as advance:
             for key, value in stream.messages(self._views, since, number):

@@ -23,7 +23,7 @@ def target_of(text: str, settings: Mapping[str, str]) -> Push:
 
     Args:
         text: ``kafka://…``, ``postgresql://…`` or ``postgres``.
-        settings: More settings of a Kafka client.
+        settings: More settings of a Kafka client, and the log-in of a schema registry.
 
     Raises:
         MeterbeamError: It has another form, or a package for it is missing.
@@ -31,7 +31,7 @@ def target_of(text: str, settings: Mapping[str, str]) -> Push:
     if is_kafka(text):
         from pipelines.downstream.kafka import KafkaTarget, push_kafka
 
-        target = KafkaTarget(kafka_address(text), settings=settings)
+        target = KafkaTarget.of(kafka_address(text), settings)
         return lambda lake: push_kafka(lake, target)
     if text == "postgres" or text.startswith(("postgresql://", "postgres://")):
         try:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.assemble import first_readings
+from models.blocks import few_unique, series_of
 from models.calendar import epoch_day
 from models.sharding import shard_of
 from pipelines.store.files import dataset
@@ -115,20 +116,21 @@ def _cut_file(
     """Cut one file; one that is ``needed`` never goes as a whole."""
     folder = lake.path / "raw" / KIND.value
     table = _blocks(lake, row["name"])
-    meters, of_row = _coded(table)
-    first_kept = cuts(meters)
+    series, of_row = _series(table)
+    first_kept = cuts([meter for meter, _, _ in series])
     limit = np.array([(epoch_day(day) - 1) * DAY_S for day in first_kept], np.int64)[of_row]
-    series = _series(table)
+    last = np.array([newest[name] for name in series], np.int64)[of_row]
     start, length = table["start"].to_numpy(), _lengths(table)
-    last = np.array([newest[name] for name in series], np.int64)
     stays = (start + length * table["interval_s"].to_numpy() > limit) | (start == last)
     if stays.all() or (needed and not stays.any()):
         return
-    lost = {series[at]: first_kept[of_row[at]] for at in np.flatnonzero(~stays)}
-    for (meter, channel), (second, _) in first_readings(table).items():
-        for each in (each for each in lost if each[:2] == (meter, channel)):
+    seconds = first_readings(table)
+    for at in np.unique(of_row[~stays]).tolist():
+        each, since = series[at], first_kept[at]
+        if each[:2] in seconds:
+            second, _ = seconds[each[:2]]
             cut.first[each] = min(second, cut.first.get(each, second))
-            cut.kept_from[each] = max(lost[each], cut.kept_from.get(each, lost[each]))
+            cut.kept_from[each] = max(since, cut.kept_from.get(each, since))
     kept = table.filter(pa.array(stays))
     stats = raw_stats(KIND, kept)
     cut.readings += row["readings"] - stats.readings
@@ -152,25 +154,22 @@ def _newest_blocks(lake: Lake, rows: list[dict[str, Any]]) -> dict[Series, int]:
     """Start of the newest block of each series."""
     found: dict[Series, int] = {}
     for row in rows:
-        table = _blocks(lake, row["name"]).select(["meter_id", "channel", "interval_s", "start"])
-        names = ["meter_id", "channel"]
-        plain = table.set_column(0, names[0], table[names[0]].cast(pa.string()))
-        plain = plain.set_column(1, names[1], plain[names[1]].cast(pa.string()))
-        last = plain.group_by([*names, "interval_s"], use_threads=False).aggregate([("start", "max")])
-        for series, start in zip(_series(last), last["start_max"].to_pylist(), strict=True):
-            found[series] = max(start, found.get(series, start))
+        table = _blocks(lake, row["name"])
+        series, of_row = _series(table)
+        last = np.full(len(series), np.iinfo(np.int64).min)
+        np.maximum.at(last, of_row, table["start"].to_numpy())
+        for each, start in zip(series, last.tolist(), strict=True):
+            found[each] = max(start, found.get(each, start))
     return found
 
 
-def _series(table: pa.Table) -> list[Series]:
-    columns = (table[name].to_pylist() for name in ("meter_id", "channel", "interval_s"))
-    return list(zip(*columns, strict=True))
-
-
-def _coded(table: pa.Table) -> tuple[list[str], NDArray[np.int64]]:
-    """Distinct meters, and which of them each row is."""
-    coded = pa.concat_arrays(table["meter_id"].cast(pa.string()).chunks).dictionary_encode()
-    return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+def _series(table: pa.Table) -> tuple[list[Series], NDArray[np.int64]]:
+    """Distinct series, and which of them each row is."""
+    number, names = series_of(table)
+    intervals, interval = np.unique(table["interval_s"].to_numpy(), return_inverse=True)
+    count = max(len(intervals), 1)
+    used, of_row = few_unique(number * count + interval)
+    return [(*names[key // count], int(intervals[key % count])) for key in used.tolist()], of_row
 
 
 def _lengths(table: pa.Table) -> NDArray[np.int64]:

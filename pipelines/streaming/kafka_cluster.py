@@ -1,15 +1,15 @@
-"""A Kafka cluster asked before a stream starts: which topics there are."""
+"""A Kafka cluster beside a stream: its topics, what they hold, and how a silent partition is woken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.errors import MeterbeamError
-from schemas.writers import TOPICS
+from schemas.writers import TOPICS, WAKE
 
-__all__ = ["Partitions", "known_topics", "partitions_of"]
+__all__ = ["Partitions", "known_topics", "partitions_of", "wake"]
 
 Partitions = dict[tuple[str, int], tuple[int, int]]
 """First offset kept and next offset to be written, by topic and partition."""
@@ -66,6 +66,32 @@ def partitions_of(brokers: str, settings: Mapping[str, str], topics: Mapping[str
         raise _silent(brokers, error) from error
     finally:
         client.close()
+
+
+def wake(brokers: str, settings: Mapping[str, str], places: Iterable[tuple[str, int]]) -> None:
+    """Write a message that says nothing into partitions, so that their times follow the clock.
+
+    Args:
+        brokers: ``host:port``, or several with commas.
+        settings: More settings of the client.
+        places: Topics and partitions.
+
+    Raises:
+        MeterbeamError: A broker does not take it, for want of a right or of an answer.
+    """
+    refused: list[str] = []
+
+    def taken(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            refused.append(error.str())
+
+    client = Producer({"bootstrap.servers": brokers, "log_level": 0, **settings})
+    for topic, partition in places:
+        client.produce(topic, WAKE, partition=partition, on_delivery=taken)
+    if client.flush(TIMEOUT_S):
+        refused.append("no answer")
+    if refused:
+        raise MeterbeamError(f"Kafka at {brokers}", refused[0], "a broker that takes a message of ours")
 
 
 def _silent(brokers: str, error: KafkaException) -> MeterbeamError:

@@ -16,7 +16,8 @@ __all__ = ["CLOCK_TOPICS", "ReadTopics"]
 
 CLOCK_TOPICS = ("readings",)
 """Topics whose times move the watermark. The others carry what comes seldom: a topic or a partition that
-never had a message would hold the watermark back for ever, and lateness costs them nothing."""
+never had a message would hold the watermark back, and lateness costs them nothing. Those of these topics are
+woken (``stream_status.StreamStatus``)."""
 
 
 @dataclass

@@ -58,6 +58,7 @@ class StreamRun:
         stop_after_s: Stop by itself after this time, or None. [s]
         settings: More settings of Kafka clients.
         push: Stores to bring up to date with each status line.
+        wakes: Whether partitions of readings that hold nothing are woken.
     """
 
     kafka: str
@@ -72,6 +73,7 @@ class StreamRun:
     stop_after_s: float | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     push: Sequence[Push] = ()
+    wakes: bool = True
 
 
 def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
@@ -216,7 +218,7 @@ def _watch(lake: Path, run: StreamRun, rest: FlinkRest, job: str) -> None:
     asked = threading.Event()
     former = {name: signal.signal(name, lambda *_: asked.set()) for name in (signal.SIGINT, signal.SIGTERM)}
     end = None if run.stop_after_s is None else time.monotonic() + run.stop_after_s
-    status = StreamStatus(lake, rest, job, run.kafka, run.settings)
+    status = StreamStatus(lake, rest, job, run.kafka, run.settings, run.wakes)
     pushes = Pushes(lake, run.push)
     try:
         while not asked.is_set() and (end is None or time.monotonic() < end):

@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.cluster.flink_rest import FlinkRest
 from pipelines.console import note
 from pipelines.store.lake import Lake
-from pipelines.streaming.kafka_cluster import Partitions, known_topics, partitions_of
+from pipelines.streaming.kafka_cluster import Partitions, known_topics, partitions_of, wake
 from pipelines.streaming.kafka_topics import CLOCK_TOPICS
 from schemas.errors import MeterbeamError
 from transforms.route_messages import OFFSET
@@ -34,7 +34,7 @@ class StreamStatus:
         kafka: Brokers.
         settings: More settings of Kafka clients.
         last: Moment and messages read at the last line.
-        told: Partitions that were named already as holding the watermark back.
+        wakes: Whether partitions that hold nothing are woken (``schemas.writers.WAKE``), or only named.
     """
 
     lake: Path
@@ -42,8 +42,9 @@ class StreamStatus:
     job: str
     kafka: str
     settings: Mapping[str, str]
+    wakes: bool = True
     last: tuple[float, float] = (0.0, 0.0)
-    told: set[str] = field(default_factory=set)
+    _told: set[tuple[str, int]] = field(default_factory=set)
 
     def show(self) -> None:
         """Print one line to stderr.
@@ -82,10 +83,24 @@ class StreamStatus:
             there = partitions_of(self.kafka, self.settings, known_topics(self.kafka, self.settings))
         except MeterbeamError as error:
             return f"unknown ({error.where}: {error.found})"
-        for name in silent_partitions(there) - self.told:
-            self.told.add(name)
-            note(f"{name} never had a message: until it has one, no day closes")
+        self._wake(silent_partitions(there) - self._told)
         return f"{lag_of(there, read):,}"
+
+    def _wake(self, silent: set[tuple[str, int]]) -> None:
+        """Wake partitions, or name them; once each."""
+        self._told |= silent
+        if not silent:
+            return
+        names = ", ".join(f"partition {number} of {topic}" for topic, number in sorted(silent))
+        held = "without a message there, no day closes"
+        try:
+            if self.wakes:
+                wake(self.kafka, self.settings, sorted(silent))
+        except MeterbeamError as error:
+            held = f"{held}, and none could be written ({error.found})"
+        else:
+            held = "woken by a message that says nothing" if self.wakes else held
+        note(f"{names}: holds nothing; {held}")
 
 
 def lag_of(there: Partitions, read: Mapping[str, float]) -> int:
@@ -102,12 +117,13 @@ def lag_of(there: Partitions, read: Mapping[str, float]) -> int:
     return sum(max(ends.get(name, 0) - int(offset) - 1, 0) for name, offset in read.items())
 
 
-def silent_partitions(there: Partitions) -> set[str]:
-    """Partitions without any message ever among those that move the watermark, where others have some."""
-    clocks = {place: end for place, (_, end) in there.items() if place[0] in CLOCK_TOPICS}
-    if not any(clocks.values()):
-        return set()
-    return {f"partition {number} of {topic}" for (topic, number), end in clocks.items() if not end}
+def silent_partitions(there: Partitions) -> set[tuple[str, int]]:
+    """Partitions that hold no message among those that move the watermark, where others hold some.
+
+    Kafka's reader lets a partition follow the clock only once it has read something there.
+    """
+    clocks = {place: end - first for place, (first, end) in there.items() if place[0] in CLOCK_TOPICS}
+    return {place for place, held in clocks.items() if not held} if any(clocks.values()) else set()
 
 
 def lake_totals(lake: Lake) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Print one table: the backfill at three sizes, its stages and its rivals, measured in one run.
 
-`python -m tests.bench [METERS]`: the 1 × size in meter-years (default 1,430: 50 million readings). The
-table is also written to bench-out/benchmarks.md.
+`python -m tests.bench [--meters N] [--huge]`: the 1 × size in meter-years (default 1,430: 50 million
+readings), and whether seven times as much is measured too (350 million). The table is also written to
+bench-out/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -24,13 +27,17 @@ from tests.bench.data import make
 
 METERS = 1_430
 SIZES = (1, 2, 4)
+HUGE = 7
 SMALL = 300
 """Meter-years for the rivals, the stages and the single readings: ten million."""
 RIVALS = (
-    ("decode", "bare decode by the same reader, nothing else"),
-    ("polars", "Polars: gap fill and TOU sums only"),
-    ("duckdb", "DuckDB: gap fill and TOU sums only"),
-    ("textbook", "Beam, a row at a time: TOU sums only"),
+    ("decode", "blocks", "bare decode by the same reader, nothing else"),
+    ("polars", "blocks", "Polars: gap fill and TOU sums only"),
+    ("duckdb", "blocks", "DuckDB: gap fill and TOU sums only"),
+    ("textbook", "blocks", "Beam, a row at a time: TOU sums only"),
+    ("decode", "rows", "bare decode of the single readings, nothing else"),
+    ("polars", "rows", "Polars, the same from single readings"),
+    ("duckdb", "rows", "DuckDB, the same from single readings"),
 )
 TEN_MILLION = 1e7
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
@@ -94,19 +101,17 @@ def backfill(root: Path, meters: int, form: str = "blocks", codec: str = "snappy
     return Row(f"backfill, {form}, {codec}", readings, found)
 
 
-def report(meters: int, root: Path) -> str:
+def report(meters: int, sizes: tuple[int, ...], root: Path) -> str:
     """Measure everything; the page as Markdown."""
-    rows = [backfill(root, meters * size) for size in SIZES]
-    for size in SIZES:
+    rows = []
+    for size in sizes:
+        rows.append(backfill(root, meters * size))
         shutil.rmtree(root / f"in-blocks-{meters * size}")
     zstd = backfill(root, SMALL, codec="zstandard")
     small = backfill(root, SMALL)
     single = [backfill(root, number, form="rows") for number in (SMALL // 3, SMALL)]
     inputs = root / f"in-blocks-{SMALL}"
-    rivals = []
-    for name, text in RIVALS:
-        found = measure([sys.executable, "-m", "tests.bench.rivals", name, str(inputs)])
-        rivals.append(Row(text, int(found.out.split()[-1]), found))
+    rivals = [_rival(name, root / f"in-{form}-{SMALL}", text) for name, form, text in RIVALS]
     stages = measure(
         [sys.executable, "-m", "tests.bench.stages", str(inputs), str(root / "lake"), str(SAMPLE)]
     )
@@ -125,10 +130,12 @@ def report(meters: int, root: Path) -> str:
         "",
         (
             f"Slope from {rows[0].readings / 1e6:.0f} to {rows[-1].readings / 1e6:.0f} million readings: "
-            f"**{slope:.2f} CPU s per 10 million**, fixed {fixed:.1f} CPU s. Single readings: "
+            f"**{slope:.2f} CPU s per 10 million**, fixed {fixed:.1f} CPU s; from each size to the next "
+            f"{', '.join(f'{_line(*pair)[0]:.2f}' for pair in pairwise(rows))}. Single readings: "
             f"**{per_row:.2f} CPU s per 10 million**."
         ),
-        *_ratios(slope, rivals),
+        "",
+        f"CPU of the others against these slopes, for far less work: {_ratios(slope, per_row, rivals)}.",
         "",
         "Stages of the 10-million backfill in one process:",
         "",
@@ -149,12 +156,18 @@ def _line(low: Row, high: Row) -> tuple[float, float]:
     return slope, low.found.cpu - slope * low.readings / TEN_MILLION
 
 
-def _ratios(slope: float, rivals: list[Row]) -> list[str]:
+def _rival(name: str, inputs: Path, text: str) -> Row:
+    found = measure([sys.executable, "-m", "tests.bench.rivals", name, str(inputs)])
+    return Row(text, int(found.out.split()[-1]), found)
+
+
+def _ratios(of_blocks: float, of_rows: float, rivals: list[Row]) -> str:
     texts = []
-    for row in rivals[1:]:
-        cost = row.found.cpu / row.readings * TEN_MILLION
-        texts.append(f"{row.what.split(':')[0]} {cost / slope:.0f} ×")
-    return ["", "CPU of the others against this slope, for far less work: " + ", ".join(texts) + "."]
+    for (name, form, text), row in zip(RIVALS, rivals, strict=True):
+        slope = of_blocks if form == "blocks" else of_rows
+        if name != "decode":
+            texts.append(f"{text.split(':')[0]} {row.found.cpu / row.readings * TEN_MILLION / slope:.0f} ×")
+    return ", ".join(texts)
 
 
 def _stages(found: dict[str, object]) -> list[str]:
@@ -166,9 +179,14 @@ def _stages(found: dict[str, object]) -> list[str]:
 
 def main() -> None:
     """Measure, print, write."""
+    asked = ArgumentParser(prog="python -m tests.bench")
+    asked.add_argument("--meters", type=int, default=METERS, help="the 1 × size in meter-years")
+    asked.add_argument("--huge", action="store_true", help=f"{HUGE} times as much too (2 GB of disk)")
+    options = asked.parse_args()
+    sizes = (*SIZES, HUGE) if options.huge else SIZES
     root = Path(tempfile.mkdtemp(prefix="bench-", dir=os.environ.get("METERBEAM_BENCH_DIR")))
     try:
-        text = report(int(sys.argv[1]) if len(sys.argv) > 1 else METERS, root)
+        text = report(options.meters, sizes, root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     out = Path("bench-out")

@@ -22,13 +22,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from models.calendar import epoch_day
+from models.calendar import epoch_day, local_midnight
 from pipelines.cluster.beam_options import Streaming
 from pipelines.cluster.fetch import Parts, fetch_parts
 from pipelines.cluster.flink import FlinkCluster, embedded_flink
 from pipelines.cluster.kafka import KafkaBroker, embedded_kafka
 from pipelines.store.lake import Lake
-from tests.bench.stream_delays import alert_delays, day_delays
+from tests.bench.stream_delays import alert_delays, day_delay
 from tests.bench.stream_feed import ZONE, BenchFeed, send
 from tests.bench.stream_jobs import BARE_JOBS, start_bare
 
@@ -37,6 +37,8 @@ TOPICS = {"readings": 2, "registers": 2, "events": 1, "service-points": 1, "aler
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
 STREAMING = Streaming(parallelism=2, workers=2, checkpoint_ms=10_000, bundle_ms=1000)
 LIMIT_S = 900.0
+CATCH_UP_S = 240
+"""Time until the watched day closes. [s]"""
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -201,17 +203,28 @@ def throughput(parts: Parts, feed: BenchFeed) -> None:
     print(f"  state {state * 1000 / feed.meters:.1f} kB a meter")
 
 
-def delays(parts: Parts, feed: BenchFeed, part: str) -> None:
-    """Alerts, or the results of days, of a stream that has caught up."""
+def alerts(parts: Parts, feed: BenchFeed) -> None:
+    """Delay of alerts of a stream that has caught up."""
     with bench(parts, feed) as made, stream(made) as lake:
         caught_up(made, lake)
-        if part == "alerts":
-            print(f"alerts, produced to read from the sink, at 1,000 messages/s, load {_load()}:")
-            print("  " + alert_delays(made.broker.address, feed))
-        else:
-            print(f"day results, watermark past the day's end and grace to published, load {_load()}:")
-            for took in day_delays(made.broker.address, feed, lambda: progress(lake)[1]):
-                print(f"  {took:.1f} s")
+        print(f"alerts, produced to read from the sink, at 1,000 messages/s, load {_load()}:")
+        print("  " + alert_delays(made.broker.address, feed))
+
+
+def days(parts: Parts, feed: BenchFeed) -> None:
+    """Delay of a day's results: a day that closes by the clock while the bench looks on."""
+    last = feed.first + feed.days - 1
+    with bench(parts, feed) as made:
+        midnight = local_midnight(ZONE, last + 1)
+        second = max(int(time.time()) + CATCH_UP_S, midnight + 1)
+        with stream(made, "--grace", str((second - midnight) / 3600)) as lake:
+            while progress(lake)[0] < made.sent:
+                time.sleep(1)
+            if progress(lake)[1] >= last or time.time() > second:
+                raise SystemExit(f"{made.sent:,} messages took over {CATCH_UP_S} s; take fewer meters")
+            took = day_delay(second, last, lambda: progress(lake)[1])
+    print(f"a day of {feed.meters:,} meters, watermark past its close to published, load {_load()}:")
+    print(f"  {took:.1f} s")
 
 
 def soak(parts: Parts, feed: BenchFeed) -> None:
@@ -246,8 +259,10 @@ def main() -> None:
             throughput(fetched, replace(small, form="rows"))
         elif part == "soak":
             soak(fetched, replace(feed, meters=max(feed.meters // 10, 1), first=last - 149, days=150))
+        elif part == "alerts":
+            alerts(fetched, small)
         else:
-            delays(fetched, small, part)
+            days(fetched, replace(feed, first=last - 8, days=10))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,25 @@
-"""How long a stream that has caught up takes: from an event to its alert, from a day's end to its rows."""
+"""How long a stream that has caught up takes: from an event to its alert, from a day's close to its rows."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
 from confluent_kafka import Consumer, Producer
 
-from models.calendar import local_midnight
-from tests.bench.stream_feed import ZONE, BenchFeed, datum, send
+from tests.bench.stream_feed import BenchFeed, datum
 
-__all__ = ["alert_delays", "day_delays"]
+__all__ = ["alert_delays", "day_delay"]
 
 SECONDS = 60
 RATE = 1000
 ALERTING = 20
 """One message in so many is an event that alerts somebody."""
-GRACE_S = 3600
 
 
 def alert_delays(brokers: str, feed: BenchFeed) -> str:
@@ -70,23 +68,14 @@ def _send_events(brokers: str, feed: BenchFeed) -> None:
     producer.flush()
 
 
-def day_delays(brokers: str, feed: BenchFeed, closed: Callable[[], int]) -> Iterator[float]:
-    """Seconds from the message that moves the watermark past a day's close to the lake with its rows.
+def day_delay(second: int, day: int, closed: Callable[[], int]) -> float:
+    """Seconds from the moment at which the clock, and so the watermark, passes a day's close to its rows.
 
     Args:
-        brokers: Of Kafka.
-        feed: What the stream has caught up with.
+        second: End of the day and grace, on the clock.
+        day: Epoch day.
         closed: Last closed epoch day of the lake.
     """
-    for day in range(closed() + 1, closed() + 3):
-        coming = replace(feed, first=day, days=1, late=0)
-        second = local_midnight(ZONE, day + 1) + GRACE_S
-        messages = list(coming.readings())
-        send(brokers, ((topic, key, value, min(at, second - 60)) for topic, key, value, at in messages))
-        time.sleep(10)
-        # Every partition must pass the close: one more time each meter's block, with a later time.
-        send(brokers, ((topic, key, value, second + 1) for topic, key, value, _ in messages))
-        began = time.monotonic()
-        while closed() < day:
-            time.sleep(0.2)
-        yield time.monotonic() - began
+    while closed() < day:
+        time.sleep(0.2)
+    return time.time() - second

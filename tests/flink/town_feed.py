@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -36,6 +37,7 @@ FILES = {
     "ServicePoint": ("service-points.avro",),
 }
 SECONDS = 420.0
+PARTITIONS = 2
 
 
 class TownFeed:
@@ -63,7 +65,10 @@ class TownFeed:
         self.sent: list[Sent] = []
         self._compared = 0
         admin = AdminClient({"bootstrap.servers": broker})
-        for made in admin.create_topics([NewTopic(topic, 2, 1) for topic in (*TOPICS, "alerts")]).values():
+        # One partition more than is written to: the stream has to wake it, or no day would close.
+        parts = dict.fromkeys((*TOPICS, "alerts"), PARTITIONS) | {"readings": PARTITIONS + 1}
+        topics = [NewTopic(topic, count, 1) for topic, count in parts.items()]
+        for made in admin.create_topics(topics).values():
             made.result()
         self._producer = Producer({"bootstrap.servers": broker})
 
@@ -74,8 +79,9 @@ class TownFeed:
         """Send records; the time of a message is that of its record's receipt."""
         for one in more:
             topic, _, _, value = message(*one, 0)
-            key = str(one[1].get("meter_id"))
-            self._producer.produce(topic, value, key=key, timestamp=int(received(one) * 1000))
+            key = str(one[1].get("meter_id")).encode()
+            at = int(received(one) * 1000)
+            self._producer.produce(topic, value, key=key, partition=crc32(key) % PARTITIONS, timestamp=at)
             self._producer.poll(0)
         self._producer.flush()
         self.sent += more

@@ -167,19 +167,23 @@ def test_a_register_beside_ten_kwh_a_day(
     shown: list[int], dials: int, wanted: list[tuple[str, int, int | None, str]]
 ) -> None:
     """What four weekly reads of a meter that uses 10 kWh a day mean, with since and until."""
-    found = register_faults(flat(10), registers({0: shown}, [0, 7, 14, 21], dials=dials))
+    found = register_faults(flat(10), [registers({0: shown}, [0, 7, 14, 21], dials=dials)])
     assert told(found) == [(0, *one) for one in wanted]
 
 
 def test_two_registers_that_fit_the_other_meter_are_crossed() -> None:
     """Each register counts what the other's intervals say, and a third that fits nobody is a mismatch."""
-    reads = registers({0: [0, 210, 420], 1: [0, 70, 140], 2: [0, 300, 600], 3: [0, 35, 70]}, [0, 7, 14])
-    found = register_faults(flat(10, 30, 20, 5), reads)
+    shown = {0: [0, 210, 420], 1: [0, 70, 140], 2: [0, 300, 600], 3: [0, 35, 70]}
+    days = flat(10, 30, 20, 5)
+    found = register_faults(days, [registers(shown, [0, 7, 14])])
     assert [(f.meter, f.fault) for f in found] == [
         (0, "crossed_meters"), (1, "crossed_meters"), (2, "register_mismatch"),
     ]  # fmt: skip
     assert NAMES[1] in found[0].evidence
     assert NAMES[0] in found[1].evidence
+    nothing = RegisterReads([], Reads.none(), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    apart = [registers({row: shown[row]}, [0, 7, 14]) for row in (3, 1, 2, 0)]
+    assert register_faults(days, [nothing, *apart]) == found
 
 
 def test_a_meter_exchanged_between_two_reads_is_not_compared() -> None:
@@ -188,7 +192,7 @@ def test_a_meter_exchanged_between_two_reads_is_not_compared() -> None:
     version = reads.reads.version.copy()
     version[0, 1], version[1:] = 0, 1
     changed = Reads(**{**vars(reads.reads), "version": version})
-    assert register_faults(flat(10), RegisterReads(reads.meters, changed, reads.day, reads.midnight)) == []
+    assert register_faults(flat(10), [RegisterReads(reads.meters, changed, reads.day, reads.midnight)]) == []
 
 
 @given(st.integers(0, 2**32))
@@ -208,7 +212,7 @@ def test_registers_of_their_own_intervals_are_silent(seed: int) -> None:
     reads = Reads(series, slots.ravel(), shown, none, none + 1000, np.zeros((18, 2), np.int64))
     homes = Homes(NAMES[:3], load * have, have, GRID)
     days = Days(week_table([homes.rows], homes.weeks))
-    assert register_faults(days, RegisterReads(NAMES[:3], reads, MONDAY + day, rest == 0)) == []
+    assert register_faults(days, [RegisterReads(NAMES[:3], reads, MONDAY + day, rest == 0)]) == []
 
 
 def test_export_is_a_fault_where_nothing_generates() -> None:

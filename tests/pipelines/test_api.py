@@ -145,7 +145,7 @@ def test_a_customer_sees_only_what_is_theirs(caller: Caller, town: Path) -> None
     old = ask_lake(
         town, "SELECT account_id FROM service_points WHERE account_id <> 'A-new' ORDER BY meter_id"
     )[0][0]
-    table = CustomerTable(town)
+    table = CustomerTable.of(town)
     table.add("C-old", [old])
     table.add("C-new", ["A-new"])
     meter = ask_lake(town, "SELECT meter_id FROM service_points WHERE account_id = 'A-new'")[0][0]
@@ -183,7 +183,7 @@ def test_erasure_leaves_nothing_that_joins(caller: Caller, town: Path) -> None:
 
 def test_a_customers_own_data(caller: Caller, town: Path, tmp_path: Path, capsys: Capture) -> None:
     """The ZIP holds every row of theirs; another customer cannot take the account."""
-    CustomerTable(town).add("C", ["A-new"])
+    CustomerTable.of(town).add("C", ["A-new"])
     out = tmp_path / "c.zip"
     command = ["customer", "export", "--lake", str(town), "--customer", "C", "--out", str(out)]
     assert main(command) == 0
@@ -250,6 +250,21 @@ def test_tokens(caller: Caller, tmp_path: Path) -> None:
     text = caller.tokens.read_text()
     assert all(secret not in text for secret in (caller.all, ended, narrow, customer))
     assert caller.tokens.stat().st_mode & 0o077 == 0
+
+
+def test_a_token_taken_back(caller: Caller, capsys: Capture) -> None:
+    """A running server refuses it, its name can be given again, and nothing of its customer stays."""
+    command = ["--tokens", str(caller.tokens), "--name", "portal"]
+    made = ["api", "token", *command, "--scope", "readings", "--customer", "Ada"]
+    assert main(made) == 0
+    token = capsys.readouterr().out.strip()
+    assert caller.get("/v1/days", token).status_code == 200
+    assert main(["api", "revoke", *command]) == 0
+    assert caller.get("/v1/days", token).status_code == 401
+    assert "Ada" not in caller.tokens.read_text()
+    assert caller.tokens.stat().st_mode & 0o077 == 0
+    assert failed(["api", "revoke", *command], capsys)[0] == 1
+    assert main(made) == 0
 
 
 def test_the_rate_limit(town: Path, tmp_path: Path) -> None:
@@ -350,7 +365,7 @@ def test_token_files_that_cannot_be_read(tmp_path: Path, town: Path, capsys: Cap
 
 def test_the_mapping_is_a_plain_table(caller: Caller, town: Path) -> None:
     """Other programs can read it."""
-    CustomerTable(town).add("C", ["A-1", "A-2"])
+    CustomerTable.of(town).add("C", ["A-1", "A-2"])
     with sqlite3.connect(town / "customers.db") as connection:
         assert connection.execute("SELECT * FROM customers ORDER BY 2").fetchall() == [
             ("C", "A-1"),

@@ -16,6 +16,7 @@ from pipelines.cli import main
 from pipelines.store.lake import Lake
 from schemas.lake import OFFSETS
 from schemas.records import RECORDS, avro_schema
+from schemas.writers import WAKE
 from tests.pipelines.kafka_broker import Broker, library_broker, real_broker
 from tests.pipelines.test_follow_kill import LIMIT, runs, until
 from tests.pipelines.towns import ZONE, assert_equal, make_town, records, rows, run, scalar
@@ -54,7 +55,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 
 def messages(town: Path, seed: int) -> list[tuple[str, bytes]]:
-    """Every record of the town as (topic, datum), shuffled, some of them twice."""
+    """Every record of the town as (topic, datum), shuffled, some twice, with messages that say nothing."""
     chance = random.Random(seed)
     made = [
         (RECORDS[record].topic, datum(avro_schema(record), row))
@@ -63,6 +64,7 @@ def messages(town: Path, seed: int) -> list[tuple[str, bytes]]:
         for row in records(town / f"{name}.avro")
     ]
     made += chance.sample(made, len(made) // 5)
+    made += [("readings", WAKE)] * 5
     chance.shuffle(made)
     return made
 
@@ -151,7 +153,7 @@ def test_killed_at_any_moment_it_goes_on(broker: Broker, town: Path, whole: Path
     assert main([*arguments(broker, lake, town), "--once"]) == 0
     assert_equal(whole, lake)
     stored = scalar(lake, "SELECT sum(rows) FROM stored.raw_files_rows WHERE kind = 'intervals'")
-    assert stored == sum(topic == "readings" for topic, _ in sent)
+    assert stored == sum(topic == "readings" and datum != WAKE for topic, datum in sent)
 
 
 @pytest.mark.parametrize(

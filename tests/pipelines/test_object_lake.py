@@ -10,13 +10,20 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from fastapi.testclient import TestClient
 
+from pipelines.api.app import ApiOptions, build_app
+from pipelines.api.tokens import make_token
 from pipelines.batch.shard_ranges import ShardRange
 from pipelines.cli import main
 from pipelines.cluster.flink_workers import _new_receipts
+from pipelines.customers import CustomerTable
+from pipelines.groups import GroupRule
 from pipelines.store.lake import Lake
 from pipelines.store.lease import LEASE_S, LakeBusyError
 from schemas.errors import MeterbeamError
@@ -210,6 +217,101 @@ def test_keys_are_never_shown(
     assert said.count("error: s3://") == 2
     assert SECRET not in said
     assert "Traceback" not in said
+
+
+def test_customers_of_a_bucket(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table that joins persons to accounts is a file on disk, never in the bucket."""
+    monkeypatch.chdir(tmp_path)
+    lake = new_lake(place(f"{bucket}/customers"))
+    commit(lake, {("m1", 0): (5, 1)})
+    who = ["--lake", str(lake.path), "--customer", "Ada Lovelace"]
+    assert main(["customer", "add", *who, "--account", "A-1"]) == 1
+    assert "a file on disk" in capsys.readouterr().err
+    for there in ("s3://lakes/customers.db", str(tmp_path / "none" / "customers.db")):
+        assert main(["customer", "add", *who, "--account", "A-1", "--customers", there]) == 1
+    Path("meterbeam.yaml").write_text("customers: mapping.db\n")
+    assert main(["customer", "add", *who, "--account", "A-1"]) == 0
+    assert main(["customer", "export", *who, "--out", f"{bucket}/hers.zip"]) == 0
+    with ZipFile(BytesIO(place(f"{bucket}/hers.zip").read_bytes())) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == 5
+    assert b"Lovelace" in Path("mapping.db").read_bytes()
+    assert Path("mapping.db").stat().st_mode & 0o077 == 0
+    assert main(["customer", "erase", *who]) == 0
+    assert b"Lovelace" not in Path("mapping.db").read_bytes()
+    assert main(["customer", "export", *who, "--out", "hers.zip"]) == 1
+    assert "Lovelace" not in capsys.readouterr().err
+    assert [str(path) for path in place(bucket).rglob("*") if path.name == "customers.db"] == []
+
+
+def test_a_customers_token_over_a_bucket(bucket: str, tmp_path: Path) -> None:
+    """Without the table a customer's token is told so; with it, it sees what is theirs; others see all."""
+    lake = new_lake(place(f"{bucket}/served"))
+    commit(lake, {("m1", 0): (5, 1)})
+    tokens, customers = tmp_path / "tokens.json", tmp_path / "customers.db"
+    CustomerTable(customers).add("C", ["A-1"])
+    hers, all_of_it = (
+        {"Authorization": f"Bearer {make_token(tokens, name, ('readings',), customer, None)}"}
+        for name, customer in (("hers", "C"), ("all", None))
+    )
+    answers = []
+    for table in (None, customers):
+        client = TestClient(build_app(ApiOptions(lake.path, tokens, 1000, 1000, GroupRule(), table)))
+        answers += [client.get("/v1/days", headers=who) for who in (hers, all_of_it)]
+    assert [answer.status_code for answer in answers] == [500, 200, 200, 200]
+    assert [len(answer.json()["rows"]) for answer in answers[1:]] == [1, 0, 1]
+    with pytest.raises(MeterbeamError, match="file or folder of this machine"):
+        make_token(place(f"{bucket}/tokens.json"), "n", ("runs",), None, None)
+    assert not place(f"{bucket}/tokens.json").exists()
+
+
+def test_deliveries_into_a_bucket(bucket: str, tmp_path: Path) -> None:
+    """An export, its record and what follows lie in a bucket as in a folder."""
+    lake = new_lake(place(f"{bucket}/exported"))
+    for number in (1, 2):
+        commit(lake, {("m1", 0): (5 * number, number)})
+        for out in (tmp_path / "out", f"{bucket}/out"):
+            assert main(["export", "days", "--lake", str(lake.path), "--out", str(out)]) == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["days-r000001.csv", "days-r000002.csv", "sent.json"]
+    assert {path.name: path.read_bytes() for path in place(f"{bucket}/out").iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()
+    }
+    for form, ending in (("parquet", "parquet"), ("espi", "xml")):
+        out = f"{bucket}/whole.{ending}"
+        assert main(["export", "readings", "--lake", str(lake.path), "--out", out, "--format", form]) == 0
+        assert place(out).stat().st_size
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["backfill", "{}", "--lake", "lake", "--timezone", "UTC"], id="backfill"),
+        pytest.param(
+            ["backfill", "{}", "--lake", "lake", "--timezone", "UTC", "--follow", "--once"], id="follow"
+        ),
+        pytest.param(["convert", "csv", "{}/a.csv", "--out", "avro"], id="convert"),
+        pytest.param(["convert", "csv", "a.csv", "--out", "{}"], id="convert into"),
+        pytest.param(["simulate", "--meters", "5", "--days", "8", "--out", "{}"], id="simulate"),
+    ],
+)
+def test_what_must_be_of_this_machine(
+    command: list[str],
+    bucket: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Inputs lie on disk: an address in their place is one clear error."""
+    monkeypatch.chdir(tmp_path)
+    place(f"{bucket}/inputs/a.csv").write_bytes(b"")
+    Path("a.csv").write_text("meter_id,start,value\n")
+    assert main([part.format(f"{bucket}/inputs") for part in command]) == 1
+    error = capsys.readouterr().err
+    assert "found:    an address on object storage" in error
+    assert "Traceback" not in error
 
 
 def test_settings_name_the_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

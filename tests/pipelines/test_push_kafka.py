@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,7 +17,8 @@ from pipelines.batch.kafka_address import kafka_address
 from pipelines.cli import main
 from pipelines.downstream import kafka
 from pipelines.downstream.kafka import KafkaTarget, push_kafka
-from pipelines.downstream.messages import STREAMS
+from pipelines.downstream.messages import STREAMS, schema_text
+from pipelines.downstream.registry import Registry
 from pipelines.store.lake import Lake
 from schemas.errors import MeterbeamError
 from tests.pipelines.downstream_consumer import consumed, newest, shown
@@ -112,47 +114,166 @@ def test_other_lakes_and_later_runs_are_refused(tmp_path: Path, target: KafkaTar
 
 
 class _Registry(BaseHTTPRequestHandler):
-    """The one call of a schema registry that a producer makes."""
+    """The one call of a schema registry that a producer makes; with a log-in where one is asked for."""
 
     seen: ClassVar[dict[str, str]] = {}
+    wanted: ClassVar[str | None] = None
+    elsewhere: ClassVar[str | None] = None
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.seen[self.path] = json.loads(body["schema"])["name"]
-        answer = json.dumps({"id": 4000 + len(self.seen)}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
+        if self.elsewhere is not None:
+            self._answer(302, {}, Location=self.elsewhere)
+        elif self.headers.get("Authorization") != self.wanted:
+            self._answer(401, {"error_code": 401, "message": f"not {self.headers.get('Authorization')}"})
+        else:
+            self.seen[self.path] = json.loads(body["schema"])["name"]
+            self._answer(200, {"id": 4000 + len(self.seen)})
+
+    def do_GET(self) -> None:
+        """Where a redirect that is followed ends."""
+        self.seen["followed"] = str(self.headers.get("Authorization"))
+        self._answer(200, {"id": 1})
+
+    def _answer(self, code: int, content: dict[str, object], **headers: str) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
 
 
-def test_numbers_of_a_registry(tmp_path: Path, target: KafkaTarget) -> None:
-    """With a registry each topic's schema is registered as its subject, and frames carry its number."""
-    lake = new_lake(tmp_path / "lake")
-    commit(lake, {("m1", 0): (5, 1)})
+@pytest.fixture
+def registry() -> Iterator[str]:
+    """Address of a registry of this process; without a log-in until a test asks for one."""
+    _Registry.seen, _Registry.wanted, _Registry.elsewhere = {}, None, None
     server = HTTPServer(("127.0.0.1", 0), _Registry)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        url = f"http://127.0.0.1:{server.server_port}"
-        assert main(["push", "kafka", str(target.address), "--lake", str(lake.path), "--registry", url]) == 0
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-    names = {stream.name: stream.record for stream in STREAMS}
-    assert {f"/subjects/meterbeam.{name}-value/versions": record for name, record in names.items()} == (
-        _Registry.seen
-    )
+
+
+SUBJECTS = {f"/subjects/meterbeam.{stream.name}-value/versions": stream.record for stream in STREAMS}
+
+
+def test_numbers_of_a_registry(tmp_path: Path, target: KafkaTarget, registry: str) -> None:
+    """With a registry each topic's schema is registered as its subject, and frames carry its number."""
+    lake = new_lake(tmp_path / "lake")
+    commit(lake, {("m1", 0): (5, 1)})
+    assert main(["push", "kafka", str(target.address), "--lake", str(lake.path), "--registry", registry]) == 0
+    assert _Registry.seen == SUBJECTS
     client = Consumer({"bootstrap.servers": target.address.servers[0], "group.id": "t"})
     client.assign([TopicPartition("meterbeam.days", part, 0) for part in range(4)])
     message = client.poll(30)
     client.close()
     assert message is not None
     assert (message.value() or b"")[:5] == b"\0" + (4001).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        pytest.param(
+            ["schema.registry.basic.auth.user.info=ada:pass:word="],
+            f"Basic {b64encode(b'ada:pass:word=').decode()}",
+            id="basic",
+        ),
+        pytest.param(
+            ["basic.auth.credentials.source=USER_INFO", "basic.auth.user.info=k:s"],
+            f"Basic {b64encode(b'k:s').decode()}",
+            id="basic, as Confluent's clients name it",
+        ),
+        pytest.param(["schema.registry.bearer.auth.token=abc.def"], "Bearer abc.def", id="bearer"),
+    ],
+)
+def test_a_registry_with_a_log_in(
+    lines: list[str], wanted: str, tmp_path: Path, target: KafkaTarget, registry: str
+) -> None:
+    """The log-in stands in the file of client settings, beside the brokers' own, which get none of it."""
+    lake = new_lake(tmp_path / "lake")
+    commit(lake, {("m1", 0): (5, 1)})
+    _Registry.wanted = wanted
+    config = tmp_path / "client"
+    config.write_text("\n".join(["client.id=mb", f"schema.registry.url={registry}/", *lines]), "utf-8")
+    command = ["push", "kafka", str(target.address), "--lake", str(lake.path), "--kafka-config", str(config)]
+    assert main(command) == 0
+    assert _Registry.seen == SUBJECTS
+
+
+SECRET = "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("address", "lines", "said"),
+    [
+        pytest.param(None, [f"basic.auth.user.info=ada:{SECRET}"], "HTTP 401", id="refused"),
+        pytest.param(None, [f"schema.registry.token={SECRET}"], "not known here", id="unknown"),
+        pytest.param(
+            None, [f"bearer.auth.token={SECRET}", f"basic.auth.user.info=a:{SECRET}"], "two log-ins", id="two"
+        ),
+        pytest.param("", [f"bearer.auth.token={SECRET}"], "without an address", id="no address"),
+        pytest.param(f"http://ada:{SECRET}@127.0.0.1:1", [], "with a log-in", id="in the address"),
+        pytest.param(f"http://127.0.0.1:{SECRET}", [], "another form", id="no port"),
+        pytest.param("http://127.0.0.1:1", [f"bearer.auth.token={SECRET}"], "refused", id="nobody there"),
+        pytest.param(
+            None, [f"bearer.auth.token={SECRET}\n"], "no header may hold", id="a token of odd bytes"
+        ),
+    ],
+)
+def test_no_word_shows_a_log_in(address: str | None, lines: list[str], said: str, registry: str) -> None:
+    """The setting's name, and never its value."""
+    _Registry.wanted = "Basic other"
+    settings = dict(line.split("=", 1) for line in lines)
+    where = registry if address is None else address
+
+    def ask() -> None:
+        made = KafkaTarget.of(kafka_address("kafka://localhost:1"), settings, registry=where).registry
+        assert made is not None
+        made.number("t", schema_text("Bill"))
+
+    with pytest.raises(MeterbeamError, match=said) as refused:
+        ask()
+    assert SECRET not in str(refused.value)
+    assert b64encode(f"ada:{SECRET}".encode()).decode() not in str(refused.value)
+
+
+def test_a_refused_push_and_what_it_says(
+    tmp_path: Path,
+    target: KafkaTarget,
+    registry: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Exit 1, what was found and what is expected, in three lines without any secret."""
+    caplog.set_level("DEBUG")
+    lake = new_lake(tmp_path / "lake")
+    commit(lake, {("m1", 0): (5, 1)})
+    _Registry.wanted = "Basic other"
+    config = tmp_path / "client"
+    config.write_text(f"basic.auth.user.info=ada:{SECRET}\nclient.id={SECRET}\n", "utf-8")
+    command = ["push", "kafka", str(target.address), "--lake", str(lake.path), "--kafka-config", str(config)]
+    assert main([*command, "--registry", registry]) == 1
+    error = capsys.readouterr().err
+    assert (error.count("\n"), "HTTP 401" in error) == (3, True)
+    assert SECRET not in error + caplog.text + repr(KafkaTarget.of(target.address, {"sasl.password": SECRET}))
+
+
+def test_a_log_in_stays_with_its_host(registry: str) -> None:
+    """A registry that sends elsewhere is an error: the header is not carried there."""
+    _Registry.elsewhere = f"{registry}/other"
+    with pytest.raises(MeterbeamError, match="HTTP 302"):
+        Registry(registry, f"Bearer {SECRET}").number("t", schema_text("Bill"))
+    assert _Registry.seen == {}
 
 
 def test_no_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.cluster.process import free_ports
-from pipelines.streaming.kafka_cluster import known_topics, partitions_of
+from pipelines.streaming.kafka_cluster import known_topics, partitions_of, wake
 from pipelines.streaming.stream_status import lag_of, silent_partitions
+from schemas.writers import WAKE
 from tests.pipelines.kafka_broker import Broker, library_broker
+from transforms.datums import decode_datums
 
 
 @pytest.fixture
@@ -29,11 +31,30 @@ def test_lag_is_what_lies_behind_the_last_offset_decoded() -> None:
     assert lag_of(there, {"readings-0": 9, "readings-1": 8, "events-0": 2}) == 0
 
 
-def test_a_partition_that_never_had_a_message_is_named() -> None:
-    """Only of the topic that moves the watermark, and only where another partition of it has some."""
-    there = {("readings", 0): (0, 10), ("readings", 1): (0, 0), ("events", 0): (0, 0)}
-    assert silent_partitions(there) == {"partition 1 of readings"}
+def test_a_partition_that_holds_nothing_is_silent() -> None:
+    """Never written to, or all expired; of the topic that moves the watermark, where another holds some."""
+    there = {("readings", 0): (0, 10), ("readings", 1): (0, 0), ("readings", 2): (7, 7)}
+    there["events", 0] = (0, 0)
+    assert silent_partitions(there) == {("readings", 1), ("readings", 2)}
     assert silent_partitions({("readings", 0): (0, 0), ("events", 0): (0, 4)}) == set()
+
+
+def test_a_woken_partition_holds_a_message_that_means_nothing(broker: Broker) -> None:
+    """It is no record and no dead letter, to a stream and to a backfill that follows the topic."""
+    broker.send("readings", [b"a"])
+    topics = known_topics(broker.server, {})
+    silent = silent_partitions(partitions_of(broker.server, {}, topics))
+    assert silent
+    wake(broker.server, {}, silent)
+    there = partitions_of(broker.server, {}, topics)
+    assert {there[place] for place in silent} == {(0, 1)}
+    assert silent_partitions(there) == set()
+    decoded = decode_datums("readings", [WAKE], timezone="Europe/Zurich", address=lambda place: ("k", place))
+    assert (decoded.tables, decoded.letters.num_rows, decoded.undecodable) == ({}, 0, 0)
+    beside = decode_datums(
+        "readings", [WAKE, b"a", WAKE], timezone="Europe/Zurich", address=lambda place: ("k", place)
+    )
+    assert beside.letters["row"].to_pylist() == [1]
 
 
 def test_partitions_say_what_they_hold(broker: Broker) -> None:
