@@ -84,6 +84,18 @@ def settled(lake: Path, where: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def shares(lake: Path) -> dict[datetime, dict[str | None, tuple[Decimal, Decimal, Decimal]]]:
+    """By slot and supplier of feeder F1: drawn, its share of the losses, and the losses."""
+    with connect(Lake.open(lake)) as connection:
+        rows = connection.execute(
+            "SELECT start, supplier, drawn, share_of_losses, losses FROM settlement WHERE feeder_id = 'F1'"
+        ).fetchall()
+    found: dict[datetime, dict[str | None, tuple[Decimal, Decimal, Decimal]]] = {}
+    for start, supplier, *sums in rows:
+        found.setdefault(start, {})[supplier] = (sums[0], sums[1], sums[2])
+    return found
+
+
 def kwh(wh: list[int], hour: int) -> Decimal:
     """Energy of an hour of quarter hours."""
     return Decimal(sum(wh[4 * hour : 4 * hour + 4])) / 1000
@@ -104,6 +116,68 @@ def test_every_hour_of_a_feeder(lake: Path) -> None:
         for supplier, sums in [("blue", blue), *green, (None, (1, rest, Decimal(0)))]:
             expected.append(("F1", supplier, day, at, 3600, *sums, through, losses))
     assert found == expected
+
+
+def test_losses_are_dealt_out_by_what_was_drawn(lake: Path) -> None:
+    """To the micro-unit: each within one of its exact share, and all of them together the losses."""
+    for by_supplier in shares(lake).values():
+        drawn = sum(row[0] for row in by_supplier.values())
+        (losses,) = {row[2] for row in by_supplier.values()}
+        assert sum(row[1] for row in by_supplier.values()) == losses
+        for took, share, _ in by_supplier.values():
+            assert abs(share - losses * took / drawn) < Decimal("0.000001")
+    first = shares(lake)[MIDNIGHT]  # drawn 1.006, 0.406 and 0.126 kWh; 0.125 kWh were lost
+    assert {supplier: row[1] for supplier, row in first.items()} == {
+        "green": Decimal("0.081762"),
+        "blue": Decimal("0.032997"),
+        None: Decimal("0.010241"),
+    }
+
+
+def test_a_gain_is_dealt_out_like_a_loss(tmp_path: Path) -> None:
+    """What three equal customers of two suppliers took beyond the feeder: 1 micro-unit more to the larger."""
+    points = [point(f"SP{n}", f"m{n}", "customer", 3600) for n in (1, 2, 3)]
+    write(tmp_path / "in" / "points.avro", "ServicePoint", [*points, point("F1", "f1", "feeder", 3600)])
+    blocks = [block(f"m{n}", 3600, [100] * 24) for n in (1, 2, 3)]
+    micro = {**block("f1", 3600, [299_999] * 24), "scaler": -3}
+    write(tmp_path / "in" / "loads.avro", "IntervalBlock", [*blocks, micro])
+    (tmp_path / "tariffs").mkdir()
+    (tmp_path / "tariffs" / "flat.yaml").write_text(TARIFF)
+    (tmp_path / "tariffs" / "billing.yaml").write_text(
+        "suppliers:\n  - {id: green, effective: {from: 2026-01-01}, service_points: [SP1, SP2]}\n"
+    )
+    run(tmp_path / "lake", tmp_path / "in", tariffs=tmp_path / "tariffs", detect=False)
+    found = shares(tmp_path / "lake")[MIDNIGHT]
+    assert {name: (row[1], row[2]) for name, row in found.items()} == {
+        "green": (Decimal("-0.000001"), Decimal("-0.000001")),
+        None: (Decimal(0), Decimal("-0.000001")),
+    }
+
+
+EXCHANGED = datetime(2026, 3, 28, 9, 15, tzinfo=UTC)
+"""10:15 in Zurich, within an hour of the feeder meter."""
+
+
+def test_a_meter_exchanged_in_mid_day_is_one_point(tmp_path: Path) -> None:
+    """Each slot stands at its own time, whichever meter measured it; the hour of the exchange has both."""
+    before = point("SP1", "old", "customer", 900)
+    points = [
+        before,
+        {**before, "meter_id": "new", "valid_from": EXCHANGED},
+        point("F1", "f1", "feeder", 3600),
+    ]
+    write(tmp_path / "in" / "points.avro", "ServicePoint", points)
+    slots = int((EXCHANGED - MIDNIGHT).total_seconds()) // 900
+    loads = [block("old", 900, [100 + i for i in range(slots)])]
+    loads += [{**block("new", 900, [100 + i for i in range(slots, 96)]), "start": EXCHANGED}]
+    loads += [block("f1", 3600, [1000] * 24)]
+    write(tmp_path / "in" / "loads.avro", "IntervalBlock", loads)
+    run(tmp_path / "lake", tmp_path / "in", detect=False)
+    found = settled(tmp_path / "lake", "local_day = '2026-03-28'")
+    day = [100 + i for i in range(96)]
+    assert [(row[3], row[5], row[6]) for row in found] == [
+        (MIDNIGHT + timedelta(hours=hour), 1, kwh(day, hour)) for hour in range(24)
+    ]
 
 
 def test_customers_without_a_feeder_are_settled_too(lake: Path) -> None:

@@ -210,6 +210,7 @@ CONTRACT: dict[str, dict[str, str]] = {
         "missing": LONG,
         "through": EXACT,
         "losses": EXACT,
+        "share_of_losses": EXACT,
     },
     "data_quality": {
         "meter_id": TEXT,
