@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -131,9 +132,17 @@ def _reactive(
     return found
 
 
+_KNOWN: WeakKeyDictionary[MasterData, dict[tuple[str, str], list[Contract]]] = WeakKeyDictionary()
+"""Contracts by meter and zone: a stream asks for the same ones with every flush."""
+
+
 def contracts(master: MasterData, meters: list[str], zone: str) -> list[Contract]:
     """Tariffs of some meters in time, in their order."""
-    return [c for meter in meters for c in meter_contracts(meter, master.spans.get(meter, []), zone)]
+    known = _KNOWN.setdefault(master, {})
+    for meter in meters:
+        if (meter, zone) not in known:
+            known[meter, zone] = meter_contracts(meter, master.spans.get(meter, []), zone)
+    return [contract for meter in meters for contract in known[meter, zone]]
 
 
 def bill_group(

@@ -178,6 +178,13 @@ def _nothing(kind: Kind) -> pa.Table:
     return RAW[kind].empty_table().append_column(FRESH, pa.array([], pa.bool_()))
 
 
+def _beside_fresh(table: pa.Table, time: str) -> NDArray[np.int64]:
+    """Fresh rows, and those of the same moment: only among these are there repeats, ascending."""
+    moments = pc.unique(table[time].filter(table[FRESH]))
+    beside = pc.is_in(table[time], value_set=moments).to_numpy()
+    return np.flatnonzero(beside)
+
+
 class ShardLedger:
     """One shard's ledger.
 
@@ -230,7 +237,8 @@ class ShardLedger:
         raw, index, rules = self.state.raw, self.state.index, self.rules
         for kind, table in raw.items():
             if pc.any(table[FRESH]).as_py():
-                raw[kind] = without_repeats(table, KEYS[kind], (FRESH, "source"))
+                among = _beside_fresh(table, DATED[kind]) if kind in DATED else None
+                raw[kind] = without_repeats(table, KEYS[kind], (FRESH, "source"), among)
         former = self._former_ranges()
         found = first_readings(raw[Kind.INTERVALS].filter(pc.field(FRESH)))
         new = {

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 __all__ = ["without_repeats"]
+
+Rows = NDArray[np.int64]
 
 BETWEEN, NONE = "\x1f", "\x1e"
 """Characters of a list's text that stand in no number and no name."""
 
 
-def without_repeats(table: pa.Table, key: Sequence[str], ignored: Sequence[str]) -> pa.Table:
+def without_repeats(
+    table: pa.Table, key: Sequence[str], ignored: Sequence[str], among: Rows | None = None
+) -> pa.Table:
     """The rows that no earlier row equals.
 
     Only rows that share their key with another one are compared whole, column by column.
@@ -23,13 +28,14 @@ def without_repeats(table: pa.Table, key: Sequence[str], ignored: Sequence[str])
         table: Records of one kind, shape (n,); numbers, texts, and lists of them.
         key: Columns in which repeats agree and few others do.
         ignored: Columns that are not compared.
+        among: Rows outside of which no two are equal, ascending; None for all.
 
     Returns:
         Its rows in their order, the first of each content.
     """
     if table.num_rows < 2:
         return table
-    shared = _shared(table, key)
+    shared = _shared(table.select(list(key)), np.arange(table.num_rows) if among is None else among)
     if not len(shared):
         return table
     content = table.drop_columns(list(ignored)).take(pa.array(shared))
@@ -42,14 +48,14 @@ def without_repeats(table: pa.Table, key: Sequence[str], ignored: Sequence[str])
     return table if kept.all() else table.filter(pa.array(kept))
 
 
-def _shared(table: pa.Table, key: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Rows whose key another row has too, ascending."""
-    keys = pa.table({name: _plain(table[name].combine_chunks()) for name in key})
-    keys = keys.append_column("row", pa.array(np.arange(table.num_rows)))
-    rows = keys.group_by(list(key), use_threads=False).aggregate([("row", "list")])["row_list"]
-    shared: np.ndarray[tuple[int], np.dtype[np.int64]] = np.sort(
-        pc.list_flatten(rows.filter(pc.greater(pc.list_value_length(rows), 1))).to_numpy()
-    )
+def _shared(keys: pa.Table, among: Rows) -> Rows:
+    """Those of some rows whose key another one of them has too, ascending."""
+    if len(among) < keys.num_rows:
+        keys = keys.take(pa.array(among))
+    plain = pa.table({name: _plain(keys[name].combine_chunks()) for name in keys.column_names})
+    plain = plain.append_column("row", pa.array(among))
+    rows = plain.group_by(keys.column_names, use_threads=False).aggregate([("row", "list")])["row_list"]
+    shared: Rows = np.sort(pc.list_flatten(rows.filter(pc.greater(pc.list_value_length(rows), 1))).to_numpy())
     return shared
 
 

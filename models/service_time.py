@@ -141,6 +141,10 @@ def in_force(
         if empty:
             expected[i, first:] = True
             continue
+        if _throughout(row, grid):  # as usual: no need to look at slots
+            expected[i, first:] = True
+            _versions(row, grid, disconnected[i], inactive[i], capacity[i])
+            continue
         columns = [
             np.clip((np.array(stretch) - grid.origin) // grid.interval_s, 0, grid.slots).tolist()
             for stretch in service_time(row, zone)
@@ -159,6 +163,12 @@ def in_force(
         for i, mask in partial.items():
             unserved[i] = mask
     return InForce(expected, disconnected, inactive, capacity, unserved)
+
+
+def _throughout(row: SeriesRow, grid: DayGrid) -> bool:
+    """Whether one version is in force from the first slot of a grid to its end."""
+    span = row.spans[0] if len(row.spans) == 1 else None
+    return span is not None and span.start <= grid.origin and span.end >= int(grid.day_starts[-1])
 
 
 def _versions(row: SeriesRow, grid: DayGrid, disconnected: Bool, inactive: Bool, capacity: Int) -> None:

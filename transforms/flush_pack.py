@@ -15,14 +15,15 @@ from models.shard_scope import Scope
 from schemas.records import Kind
 from transforms.table_pack import pack, pack_records, unpack, unpack_records
 
-__all__ = ["ShardFlush", "pack_flush", "pack_letters", "unpack_output"]
+__all__ = ["ShardFlush", "of_backlog", "pack_flush", "pack_letters", "unpack_output"]
 
 _SCOPE = pa.schema(
     [("meter_id", pa.string()), ("channel", pa.string()), ("first", pa.int64()), ("last", pa.int64())]
 )
 _ROWS = ("days", "determinants", "features", "series")
 _LETTERS = "letters"
-_SIZE = 8
+_MARK, _SIZE = 1, 8
+"""Bytes of the mark whether the output is of a backlog, and of the length of what follows it."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,18 @@ class ShardFlush:
     records: Mapping[Kind, pa.Table]
 
 
-def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Mapping[Kind, pa.Table]) -> bytes:
-    """A flush and the records that came since the one before, as bytes."""
+def pack_flush(
+    shard: int, number: int, flushed: Flushed, arrived: Mapping[Kind, pa.Table], *, backlog: bool = False
+) -> bytes:
+    """A flush and the records that came since the one before, as bytes.
+
+    Args:
+        shard: Its number.
+        number: Counts the shard's flushes.
+        flushed: What the ledger yielded.
+        arrived: The records.
+        backlog: Whether the days after its last one have ended long ago too, and their readings will follow.
+    """
     results = flushed.results
     rows = (results.days, results.determinants, results.features, flushed.series)
     tables = dict(zip(_ROWS, rows, strict=True))
@@ -65,19 +76,29 @@ def pack_flush(shard: int, number: int, flushed: Flushed, arrived: Mapping[Kind,
         "whole_since": flushed.whole_since,
     }
     head = pack(facts, tables)
-    return b"".join((len(head).to_bytes(_SIZE, "little"), head, pack_records(arrived)))
+    return b"".join((_before(head, backlog), head, pack_records(arrived)))
+
+
+def _before(head: bytes, backlog: bool) -> bytes:
+    return bytes([backlog]) + len(head).to_bytes(_SIZE, "little")
+
+
+def of_backlog(blob: bytes) -> bool:
+    """Whether an output is the flush of a shard in a backlog."""
+    return blob[0] == 1
 
 
 def pack_letters(letters: pa.Table) -> bytes:
     """Dead letters (``schemas.arrow.DEAD_LETTERS``) as bytes."""
     head = pack({}, {_LETTERS: letters})
-    return len(head).to_bytes(_SIZE, "little") + head
+    return _before(head, False) + head
 
 
 def unpack_output(blob: bytes) -> ShardFlush | pa.Table:
     """The flush, or the table of dead letters."""
-    end = _SIZE + int.from_bytes(blob[:_SIZE], "little")
-    facts, tables = unpack(blob[_SIZE:end])
+    begin = _MARK + _SIZE
+    end = begin + int.from_bytes(blob[_MARK:begin], "little")
+    facts, tables = unpack(blob[begin:end])
     if _LETTERS in tables:
         return tables[_LETTERS]
     scope, beyond = (_scope(tables.pop(name)) for name in ("scope", "beyond"))

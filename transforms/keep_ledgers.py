@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -33,14 +33,18 @@ from transforms.flush_pack import pack_flush
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
 from transforms.table_pack import pack, packed_kinds, unpack_records
 
-__all__ = ["FLUSHES", "SILENT", "KeepLedgers", "Seed", "StreamTimes", "next_tick"]
+__all__ = ["FLUSHES", "QUIET_S", "SILENT", "KeepLedgers", "Seed", "StreamTimes", "next_tick"]
 
 FLUSHES, SILENT = "flushes", "silent"
 
 AHEAD_S = 2 * 86_400
 """A day that would close later than this from now gets no timer: only a watermark at its end comes there."""
+AHEAD_DAYS = 64
+"""Most days that have a timer at a time: in a backlog they close together, not one behind the other."""
 BACKLOG_S = 6 * 3600
 """A day whose closing lies further back than this closes in a backlog: others will close right after it."""
+QUIET_S = 5.0
+"""In a backlog, time without anything new after which its end is taken to have come. [s]"""
 _BYTES = BytesCoder()
 _NOTES = ReadModifyWriteStateSpec("notes", _BYTES)
 _ARRIVED, _RECENT, _LASTING, _FIRSTS = (
@@ -59,7 +63,7 @@ class StreamTimes:
         grace_s: A local day closes once the watermark has passed its end by this. [s]
         flush_s: What came is flushed within this. [s]
         close_flush_s: A day that closed is flushed within this; in a backlog within ``flush_s``, so that
-            the days that close meanwhile are computed with it. [s]
+            the days that close meanwhile are computed with it, or after ``QUIET_S`` without anything new. [s]
         commit_s: Flushes are committed together within this. [s]
     """
 
@@ -70,10 +74,7 @@ class StreamTimes:
 
 
 def next_tick(now: float, every: float, share: float = 0.0) -> float:
-    """The next of the moments that lie ``every`` apart, moved by a share of it.
-
-    A timer that is set to it again and again before it fires stays where it is.
-    """
+    """The next of the moments that lie ``every`` apart, moved by a share of it."""
     offset = every * share
     return ((now - offset) // every + 1) * every + offset
 
@@ -84,8 +85,8 @@ class Seed(Protocol):
     def records(self, shard: int) -> tuple[dict[Kind, pa.Table], int]:
         """Records of a shard, and the last closed epoch day of the lake."""
 
-    def points(self, key: int) -> pa.Table:
-        """Service-point versions whose ids hash to a key, as to a shard."""
+    def points(self, key: int, keys: int) -> pa.Table:
+        """Service-point versions whose ids hash to one of some keys, as to a shard."""
 
 
 class _LedgerFn(beam.DoFn):
@@ -121,38 +122,57 @@ class _LedgerFn(beam.DoFn):
         close: Any = beam.DoFn.TimerParam(_CLOSE),
         flush: Any = beam.DoFn.TimerParam(_FLUSH),
     ) -> None:
-        """Append what came, and see that the next close and the next flush will happen."""
+        """Append what came, and see that the next closes and the next flush will happen."""
         shard, blob = element
         arrived.add(blob)
         now = time.time()
         held = LedgerNotes.read(notes)
+        former = replace(held)
         if Kind.DRAINS in packed_kinds(blob):  # until something else comes no day closes by itself
-            held.armed = None
+            for day in range(held.closing + 1, (held.armed or held.closing) + 1):
+                close.clear(dynamic_timer_tag=str(day))
+            held.armed, held.due = None, now
             held.write(notes)
-            close.clear()
             flush.set(now)
             return
         if held.armed is None:
             second = int(at.micros // 1_000_000)
             first = max(closed_by(self.rules.zone, second, self.times.grace_s), held.closing + 1)
-            self._arm(held, first, close)
+            self._arm(held, first, now, close)
+        self._wait(held, now, shard, flush)
+        if held != former:
             held.write(notes)
-        if held.closing <= held.last_closed:  # else a day that closed has set it, and waits less
-            flush.set(self._tick(now, shard))
 
-    def _tick(self, now: float, shard: int) -> float:
-        """When the shard flushes what has come by now."""
-        return next_tick(now, self.times.flush_s, shard / self.shards)
+    def _wait(self, held: LedgerNotes, now: float, shard: int, flush: Any) -> None:
+        """See that what has come by now is flushed.
 
-    def _arm(self, held: LedgerNotes, day: int, close: Any) -> None:
-        second = close_second(self.rules.zone, day, self.times.grace_s)
-        held.armed = second if second <= time.time() + AHEAD_S else None
-        if held.armed is not None:
-            close.set(Timestamp(second))
+        A moment that was set stays, though its timer may fire late; in a backlog the timer may fire before.
+        """
+        due = held.due or next_tick(now, self.times.flush_s, shard / self.shards)
+        in_backlog = held.closing > held.last_closed
+        if in_backlog:
+            flush.set(min(due, now + QUIET_S))
+        elif held.due is None:
+            flush.set(due)
+        held.due = due
+
+    def _in_backlog(self, day: int, now: float) -> bool:
+        """Whether a day closed so long ago that others will close right after it."""
+        return now - close_second(self.rules.zone, day, self.times.grace_s) >= BACKLOG_S
+
+    def _arm(self, held: LedgerNotes, first: int, now: float, close: Any) -> None:
+        """Set timers for days from ``first`` on, as far as they do not lie far ahead of the clock."""
+        for day in range(first, max(first, held.closing + 1) + AHEAD_DAYS):
+            second = close_second(self.rules.zone, day, self.times.grace_s)
+            if second > now + AHEAD_S:
+                break
+            close.set(Timestamp(second), dynamic_timer_tag=str(day))
+            held.armed = day
 
     @on_timer(_CLOSE)
     def close_day(
         self,
+        day: Any = beam.DoFn.DynamicTimerTagParam,
         shard: Any = beam.DoFn.KeyParam,
         notes: Any = beam.DoFn.StateParam(_NOTES),
         close: Any = beam.DoFn.TimerParam(_CLOSE),
@@ -163,11 +183,16 @@ class _LedgerFn(beam.DoFn):
         if held.armed is None:
             return
         now = time.time()
-        caught_up = now - held.armed < BACKLOG_S
-        held.closing = max(held.closing, closed_by(self.rules.zone, held.armed, self.times.grace_s))
-        self._arm(held, held.closing + 1, close)
+        held.closing = max(held.closing, int(day))
+        self._arm(held, held.armed + 1, now, close)
+        if held.armed <= held.closing:
+            held.armed = None
+        if not self._in_backlog(int(day), now):
+            held.due = now + self.times.close_flush_s
+            flush.set(held.due)
+        else:
+            self._wait(held, now, shard, flush)
         held.write(notes)
-        flush.set(now + self.times.close_flush_s if caught_up else self._tick(now, shard))
 
     @on_timer(_FLUSH)
     def flush(
@@ -195,6 +220,7 @@ class _LedgerFn(beam.DoFn):
         cells = (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)
         store = LedgerStore(notes, arrived, recent, lasting, firsts, cells)
         held = LedgerNotes.read(notes)
+        held.due = None
         if self.seed is not None and not (held.flushes or held.planted):
             store.plant(held, *seeded_ledger(*self.seed.records(shard), self.rules))
         packs = list(arrived.read())
@@ -210,13 +236,15 @@ class _LedgerFn(beam.DoFn):
             held.closing = max(held.closing, through)
             ledger.close(held.closing)
         if not packs and not ledger.restless:
+            held.write(notes)
             return
         self._count(records.get(Kind.INTERVALS), held.last_closed)
         closes = ledger.state.index.last_closed > held.last_closed
         flushed = ledger.flush()
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
-        yield 0, pack_flush(shard, held.flushes, flushed, records)
+        backlog = self._in_backlog(flushed.last_closed, time.time())
+        yield 0, pack_flush(shard, held.flushes, flushed, records, backlog=backlog)
         if closes:
             blocks = ledger.state.raw[Kind.INTERVALS]
             alerts = dead_meters(blocks, flushed.ranges, flushed.last_closed, self.rules.zone)

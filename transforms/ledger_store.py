@@ -75,7 +75,8 @@ class LedgerNotes:
         stamp: Another one with every flush: tells whether a ledger in memory is the one in state.
         last_closed, flushed_through, floor: Of ``LedgerIndex``.
         closing: Last epoch day that has closed, flushed or not.
-        armed: Second at which the next day closes; None while no timer waits for it.
+        armed: Last epoch day for whose close a timer waits, or waited; None while none does.
+        due: Second at which what came is flushed at the latest; None while nothing waits.
         cells: Number of the cell in each bag; −1 where it is empty.
         recent, firsts: Packs in these bags.
         flushes: Flushes so far.
@@ -88,6 +89,7 @@ class LedgerNotes:
     floor: int = EVER
     closing: int = -1
     armed: int | None = None
+    due: float | None = None
     cells: list[int] = field(default_factory=lambda: [-1] * CELLS)
     recent: int = 0
     firsts: int = 0

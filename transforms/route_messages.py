@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
@@ -19,7 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from models.alerts import event_alerts
 from models.route import by_shard, points_by_shard
-from models.sharding import shard_of_id
+from models.sharding import shard_of
 from schemas.arrow import RAW
 from schemas.mapping import FieldMapping
 from schemas.records import SHARDED_KINDS, Kind
@@ -37,6 +38,8 @@ PACKS, POINTS, LETTERS, ALERTS = "packs", "points", "letters", "alerts"
 OFFSET = "offset-"
 """Followed by topic and partition: the gauge of the last offset that was decoded there."""
 EVERY_SHARD = (Kind.EDITS, Kind.TARIFFS, Kind.TARIFF_EVENTS, Kind.DRAINS)
+POINT_KEYS = 8
+"""Keys by which service points are kept: each may send a pack to every shard, so there are few."""
 _HELD = BagStateSpec("held", BytesCoder())
 
 
@@ -133,7 +136,7 @@ class _DecodeFn(beam.DoFn):
             if alerts.num_rows:
                 yield self._tagged(ALERTS, pack({}, {"alerts": alerts}))
         if Kind.SERVICE_POINTS in tables:
-            for key, rows in _points_by_key(tables[Kind.SERVICE_POINTS], self.rules.shards).items():
+            for key, rows in _points_by_key(tables[Kind.SERVICE_POINTS]).items():
                 yield self._tagged(POINTS, (key, pack_records({Kind.SERVICE_POINTS: rows})))
         found = shard_records(tables, self.rules.shards)
         for shard in range(self.rules.shards) if self.wake else found:
@@ -147,12 +150,10 @@ class _DecodeFn(beam.DoFn):
         return TaggedOutput(tag, self._at_end(value))
 
 
-def _points_by_key(rows: pa.Table, keys: int) -> dict[int, pa.Table]:
+def _points_by_key(rows: pa.Table) -> dict[int, pa.Table]:
     """Service points by a key of their own: all versions of one meet there."""
-    found: dict[int, list[int]] = defaultdict(list)
-    for row, point in enumerate(rows["service_point_id"].to_pylist()):
-        found[shard_of_id(point, keys)].append(row)
-    return {key: rows.take(pa.array(mine)) for key, mine in sorted(found.items())}
+    key = shard_of(rows["service_point_id"], POINT_KEYS)
+    return {number: rows.filter(pa.array(key == number)) for number in np.unique(key).tolist()}
 
 
 class _PointsFn(beam.DoFn):
@@ -169,7 +170,7 @@ class _PointsFn(beam.DoFn):
         kind = Kind.SERVICE_POINTS
         packs = list(held.read())
         if not packs and self.seed is not None:
-            packs = [pack_records({kind: self.seed.points(element[0])})]
+            packs = [pack_records({kind: self.seed.points(element[0], POINT_KEYS)})]
             held.add(packs[0])
         before = unpack_records(packs).get(kind, RAW[kind].empty_table())
         held.add(element[1])

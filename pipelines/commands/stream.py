@@ -11,6 +11,9 @@ from pipelines.lake_options import HistoryFrom, MappingFile, RulesName, Shards, 
 
 BUNDLE_MS = 1000
 """Large bundles: each costs a pack a shard. An alert waits for the end of its bundle."""
+WORKERS_A_SLOT = 2
+"""Python workers for each slot. Steps are dealt out to them in turn: with one each, the ledgers of two slots
+may share a worker, and its one core, while the other does little."""
 
 
 def stream(
@@ -105,7 +108,7 @@ def stream(
         name=name,
         streaming=Streaming(
             parallelism,
-            workers=parallelism,
+            workers=WORKERS_A_SLOT * parallelism,
             checkpoint_ms=int(checkpoint_interval * 1000),
             bundle_ms=BUNDLE_MS,
         ),

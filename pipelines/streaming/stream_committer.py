@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -18,8 +18,8 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.store.lake import Lake
 from pipelines.store.lock import LakeBusyError
 from pipelines.streaming.stream_commit import CommitRules, commit_outputs
-from transforms.flush_pack import ShardFlush, unpack_output
-from transforms.keep_ledgers import next_tick
+from transforms.flush_pack import ShardFlush, of_backlog, unpack_output
+from transforms.keep_ledgers import QUIET_S, next_tick
 
 __all__ = ["CommitFlushes"]
 
@@ -34,19 +34,26 @@ _COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
 
 @dataclass
 class _Notes:
-    """Pending bytes, and the last closed epoch day of each shard that ever flushed."""
+    """What the committer remembers.
 
-    size: int
-    closed: dict[int, int]
+    Attributes:
+        size: Bytes pending.
+        closed: Last closed epoch day of each shard that ever flushed.
+        due: Second at which a commit is due at the latest; None while nothing waits.
+    """
+
+    size: int = 0
+    closed: dict[int, int] = field(default_factory=dict)
+    due: float | None = None
 
     @classmethod
     def read(cls, slip: Any) -> _Notes:
         text = slip.read()
-        found: dict[str, Any] = json.loads(text) if text else {"size": 0, "closed": {}}
-        return cls(found["size"], {int(shard): day for shard, day in found["closed"].items()})
+        found: dict[str, Any] = json.loads(text) if text else {"closed": {}}
+        return cls(**{**found, "closed": {int(shard): day for shard, day in found["closed"].items()}})
 
     def write(self, slip: Any) -> None:
-        slip.write(json.dumps({"size": self.size, "closed": self.closed}).encode())
+        slip.write(json.dumps(asdict(self)).encode())
 
 
 class _CommitFn(beam.DoFn):
@@ -70,9 +77,12 @@ class _CommitFn(beam.DoFn):
         pending.add(element[1])
         held = _Notes.read(notes)
         held.size += len(element[1])
-        held.write(notes)
         now = time.time()
-        commit.set(Timestamp(now if held.size > PENDING_BYTES else next_tick(now, self.every_s)))
+        due = now if held.size > PENDING_BYTES else held.due or next_tick(now, self.every_s)
+        if due != held.due or of_backlog(element[1]):  # what was set stays, though its timer may fire late
+            commit.set(Timestamp(min(due, now + QUIET_S) if of_backlog(element[1]) else due))
+        held.due = due
+        held.write(notes)
 
     @on_timer(_COMMIT)
     def commit(
@@ -92,10 +102,12 @@ class _CommitFn(beam.DoFn):
         try:
             counts = commit_outputs(Lake.open(self.rules.lake), outputs, held.closed, self.rules)
         except LakeBusyError:  # a backfill beside the stream: its turn first
-            commit.set(Timestamp(time.time() + BUSY_S))
+            held.due = time.time() + BUSY_S
+            held.write(notes)
+            commit.set(Timestamp(held.due))
             return
         pending.clear()
-        held.size = 0
+        held.size, held.due = 0, None
         held.write(notes)
         self.commits.inc()
         self.days.inc(counts["days_written"])

@@ -50,11 +50,10 @@ class LakeSeed:
         day = lake.runs()["last_closed"][-1].as_py()
         return found, -1 if day is None else epoch_day(day)
 
-    def points(self, key: int) -> pa.Table:
-        """Service-point versions whose ids hash to a key."""
-        lake = _lake(self.lake, self.run_no)
-        rows = _rows(lake, Kind.SERVICE_POINTS, 0)
-        return rows.filter(pa.array(shard_of(rows["service_point_id"], lake.config.shards) == key))
+    def points(self, key: int, keys: int) -> pa.Table:
+        """Service-point versions whose ids hash to one of some keys."""
+        rows = _rows(_lake(self.lake, self.run_no), Kind.SERVICE_POINTS, 0)
+        return rows.filter(pa.array(shard_of(rows["service_point_id"], keys) == key))
 
 
 def begins_with(folder: Path, state: Path, *, replay: bool = False) -> LakeSeed | None:

@@ -35,7 +35,7 @@ from tests.bench.stream_jobs import BARE_JOBS, start_bare
 READ = ("readings", "registers")
 TOPICS = {"readings": 2, "registers": 2, "events": 1, "service-points": 1, "alerts": 1}
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
-STREAMING = Streaming(parallelism=2, workers=2, checkpoint_ms=10_000, bundle_ms=1000)
+STREAMING = Streaming(parallelism=2, workers=4, checkpoint_ms=10_000, bundle_ms=1000)
 LIMIT_S = 900.0
 CATCH_UP_S = 240
 """Time until the watched day closes. [s]"""
