@@ -30,7 +30,7 @@ class Reference:
         value: Of the slot, or the sum. [micro-unit]
         distance: Of a similar stretch, from the gap's surroundings. [micro-unit]
         before, after: The gap's neighbour less the stretch's, on each side. [micro-unit]
-        moved: The value moved half way to the gap's neighbours. [micro-unit]
+        moved: The value moved towards the gap's neighbours. [micro-unit]
         counted: Whether it is among the middle ones.
     """
 
@@ -136,7 +136,7 @@ def _stretches(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[R
     view, offsets = View.of(gaps), offsets_of(step, gaps.facts.grid.interval_s)
     kind = ShiftedStretches if view.plain(gaps.day[at])[0] else ClockStretches
     stretches = kind(view, at, offsets, length[[segment]])
-    nearest, distance, _ = nearest_of(stretches, int(context_of(gaps, at)[0]), step.windows)
+    nearest, distance, _ = nearest_of(stretches, int(context_of(gaps, at)[0]), step)
     value, edges, moved = pulled(stretches, nearest)
     within = place - int(first[segment])
     cut, rank = step.windows // 4, np.argsort(np.argsort(moved[0, :, within], kind="stable"))

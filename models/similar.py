@@ -14,9 +14,10 @@ import numpy as np
 from models.calendar import DAY_S
 from models.days import half_away
 from models.gaps import Gaps
+from models.like_days import day_types
 from models.runs import REACH_BACK
 from models.series import Bool, Int
-from models.stretches import MOST_APART, ClockStretches, ShiftedStretches, Stretches, View
+from models.stretches import BACK, MOST_APART, ClockStretches, ShiftedStretches, Stretches, View
 from schemas.estimators import SimilarStep
 from schemas.rulepack import RulePack
 
@@ -28,6 +29,8 @@ SHIFT_STEP_S = 1_800
 """Stretches are tried at steps of this, or of one slot where slots are longer. [s]"""
 NEAREST_WEIGHT = 10_000
 """Weight of the slots beside the gap; those i slots away weigh ⌊this / i⌋."""
+FARTHEST = 32 * MOST_APART
+"""Beyond the distance of any candidate."""
 CELLS = 1 << 21
 """Slots compared at once: bounds memory."""
 
@@ -47,7 +50,7 @@ def similar(gaps: Gaps, left: Int, step: SimilarStep, pack: RulePack) -> tuple[I
     for chunk in _alike(length, context, plain, REACH_BACK * len(offsets)):
         kind = ShiftedStretches if plain[chunk[0]] else ClockStretches
         stretches = kind(view, at[chunk], offsets, length[chunk])
-        values, made = _estimate(stretches, int(context[chunk[0]]), step.windows)
+        values, made = _estimate(stretches, int(context[chunk[0]]), step)
         filled = stretches.own & made[:, None]
         row, place = np.nonzero(filled)
         where = first[chunk][row] + place
@@ -92,19 +95,19 @@ def _alike(length: Int, context: Int, plain: Bool, candidates: int) -> Iterator[
             yield order[start : min(start + size, high)]
 
 
-def _estimate(stretches: Stretches, context: int, windows: int) -> tuple[Int, Bool]:
+def _estimate(stretches: Stretches, context: int, step: SimilarStep) -> tuple[Int, Bool]:
     """Values of each segment and whether there are enough candidates; (k, longest) and (k,)."""
-    nearest, _, made = nearest_of(stretches, context, windows)
+    nearest, _, made = nearest_of(stretches, context, step)
     gaps, at = stretches.view.gaps, stretches.at
     taken = np.sort(pulled(stretches, nearest)[2], axis=1)
-    cut = windows // 4
-    middle = taken[:, cut : windows - cut]
+    cut = step.windows // 4
+    middle = taken[:, cut : step.windows - cut]
     mean = half_away(middle.sum(axis=1), np.array(max(middle.shape[1], 1)))
     one_way = gaps.facts.one_directional[gaps.series[at], None]
     return np.where(one_way, np.maximum(mean, 0), mean), made
 
 
-def nearest_of(stretches: Stretches, context: int, windows: int) -> tuple[Int, Int, Bool]:
+def nearest_of(stretches: Stretches, context: int, step: SimilarStep) -> tuple[Int, Int, Bool]:
     """The candidates most like each segment, in no order.
 
     Returns:
@@ -112,17 +115,31 @@ def nearest_of(stretches: Stretches, context: int, windows: int) -> tuple[Int, I
     """
     apart, compared, own = stretches.distance(context, NEAREST_WEIGHT // np.arange(1, context + 1))
     there = stretches.there & (compared > 0) & (2 * compared >= own[:, None])
-    made = there.sum(axis=1) >= windows
+    made = there.sum(axis=1) >= step.windows
     candidates = there.shape[1]
-    far = np.where(there, apart // np.maximum(compared, 1), 2 * MOST_APART)
+    far = apart // np.maximum(compared, 1)
+    if step.other_days:
+        far = np.where(_other_days(stretches), far * (100 + step.other_days) // 100, far)
+    far = np.where(there, far, FARTHEST)
     key = far * candidates + np.arange(candidates)
-    most = min(windows, candidates)
+    most = min(step.windows, candidates)
     nearest = np.argpartition(key, most - 1, axis=1)[:, :most]  # keys differ: the same set, however found
     return nearest, np.take_along_axis(far, nearest, axis=1), made
 
 
+def _other_days(stretches: Stretches) -> Bool:
+    """Candidates on days of another type than the segment's; (k, c)."""
+    facts = stretches.view.gaps.facts
+    types = day_types(facts.grid, facts.holidays)
+    day = stretches.view.gaps.day[stretches.at, None]
+    others: Bool = types[np.maximum(day - BACK, 0)] != types[day]
+    return np.repeat(others, len(stretches.offsets), axis=1)
+
+
 def pulled(stretches: Stretches, nearest: Int) -> tuple[Int, Int, Int]:
-    """Values of chosen candidates, what the gap's two neighbours differ by, and the values moved half way.
+    """Values of chosen candidates, how much the gap's two neighbours differ, and the values moved there.
+
+    Half way; three quarters of it where one slot is missing, which its neighbours tell most about.
 
     Returns:
         Shapes (k, w, m), (k, w, 2) and (k, w, m). [micro-unit]
@@ -132,4 +149,5 @@ def pulled(stretches: Stretches, nearest: Int) -> tuple[Int, Int, Int]:
     span = (gaps.end[at] - gaps.start[at] + 1)[:, None, None]
     position = (gaps.column[at] - gaps.start[at] + 1)[:, None, None] + np.arange(taken.shape[2])
     pull = edges[:, :, [0]] * (span - position) + edges[:, :, [1]] * position
-    return taken, edges, taken + half_away(pull, 2 * span)
+    single = span == 2
+    return taken, edges, taken + half_away(np.where(single, 3, 2) * pull, 4 * span)

@@ -28,6 +28,9 @@ class SimilarStep(Step):
     method: Literal["similar"]
     windows: int = Field(10, ge=1, le=100, description="stretches that are averaged")
     shift_minutes: int = Field(60, ge=0, le=180, description="a stretch may begin this much off [min]")
+    other_days: int = Field(
+        0, ge=0, le=1000, description="so much farther off counts a stretch on a day of another type [%]"
+    )
 
 
 class LikeDayStep(Step):

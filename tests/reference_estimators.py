@@ -155,6 +155,9 @@ def similar(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
             move = Move(series, segment[0].day, back, offset * pitch)
             distance = how_far(move, segment, gap, context)
             if distance is not None:
+                today = segment[0].day
+                if day_type(series, today - back) != day_type(series, today):
+                    distance = distance * (100 + step.other_days) // 100
                 found.append((distance, len(found), move))
     if len(found) < step.windows:
         return [None] * len(segment)
@@ -166,7 +169,8 @@ def similar(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
         for move in chosen:
             before = move.difference(gap.first - 1) or 0
             after = move.difference(gap.last + 1) or 0
-            pull = half_away(before * (span - position) + after * position, 2 * span)
+            share = 3 if gap.length == 1 else 2
+            pull = half_away(share * (before * (span - position) + after * position), 4 * span)
             like = move.like(slot)
             assert like is not None
             assert like.value is not None

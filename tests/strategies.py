@@ -63,7 +63,11 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
         "min_days": draw(st.sampled_from([5, 1, 3])),
     }
     steps: list[dict[str, Any]] = [
-        {"method": "similar", "windows": draw(st.sampled_from([10, 1, 3]))},
+        {
+            "method": "similar",
+            "windows": draw(st.sampled_from([10, 1, 3])),
+            "other_days": draw(st.sampled_from([0, 50, 1000])),
+        },
         {"method": "linear", "max_minutes": draw(st.sampled_from([120, 720, 0]))},
         {"method": "like_day", "days": draw(st.sampled_from([3, 1, 5]))},
         {"method": "two_week"},
