@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import socket
 
 app = typer.Typer()
 
@@ -40,8 +43,10 @@ def serve(
         meterbeam api serve --lake lake --tokens tokens.json
 
     Raises:
-        MeterbeamError: The extra is not installed, or there is no lake or no token.
+        MeterbeamError: The extra is not installed, there is no lake or no token, or the port is taken.
     """
+    from contextlib import suppress
+
     from pipelines.groups import GroupRule
     from schemas.errors import MeterbeamError
 
@@ -52,7 +57,25 @@ def serve(
     except ImportError as error:
         raise MeterbeamError("api serve", str(error), 'pip install "meterbeam[api]"') from error
     application = build_app(ApiOptions(lake, tokens, rate, burst, GroupRule(min_group, max_share), customers))
-    uvicorn.run(application, host=host, port=port, access_log=False, log_level="warning")
+    listener = _listen(host, port)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(application, access_log=False, log_level="warning")).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started: the server's own words for a taken one are a log entry."""
+    import socket
+
+    from schemas.errors import MeterbeamError
+
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise MeterbeamError(
+            f"{host}, port {port}", found, "an address of this machine and a free port (--host, --port)"
+        ) from error
 
 
 @app.command("token")
