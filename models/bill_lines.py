@@ -43,9 +43,9 @@ def decimal_bills(priced: Priced) -> list[list[BillLine]]:
 
 
 def _decimals(line: Line) -> list[Decimal]:
-    """Quantities of one line; counts of days and months without trailing zeros."""
+    """Quantities of one line; counts of days, months and years without trailing zeros."""
     exponent = -line.quantity_dp
-    if line.unit not in ("day", "month"):
+    if line.unit not in ("day", "month", "year"):
         return [Decimal(quantity).scaleb(exponent) for quantity in line.quantity.tolist()]
     first = Decimal(int(line.quantity[0])).scaleb(exponent).normalize()
     plain = first.quantize(Decimal(1)) if first == first.to_integral_value() else first

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import isleap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -12,13 +14,14 @@ from typing import TypeVar
 import numpy as np
 
 from models.bill_window import Window
+from models.calendar import day_date
 from models.money import Mode, rounded, times
 from models.series import Int
 from models.slot_quantities import Quantities
 from models.tiers import by_code
 from schemas.tariff import AnyCharge, Prorate, Tariff
 
-__all__ = ["MICRO_DP", "Line", "Sheet", "month_share"]
+__all__ = ["MICRO_DP", "Line", "Sheet", "days_of", "month_share"]
 
 MICRO_DP = 6
 _C = TypeVar("_C", bound=AnyCharge)
@@ -44,6 +47,11 @@ class Line:
     quantity_dp: int
     rate: Decimal | None
     amount: Int
+
+
+def days_of(window: Window) -> list[date]:
+    """The local days of a window."""
+    return [day_date(day) for day in range(window.grid.first_day, window.grid.last_day + 1)]
 
 
 class Sheet:
@@ -108,9 +116,12 @@ class Sheet:
         return rounded(micro, 10 ** (MICRO_DP - self.tariff.rounding.kwh_dp), self.mode)
 
     def due_share(self, per: str, prorate: Prorate | None) -> Fraction:
-        """Days of the window, or its part of the month that the whole bill counts as."""
+        """Days of the window, their part of a year, or its part of the month that the bill counts as."""
         if per == "day":
             return Fraction(self.window.grid.days)
+        if per == "year":
+            years = [366 if isleap(day.year) else 365 for day in days_of(self.window)]
+            return sum((Fraction(1, days) for days in years), Fraction(0))
         return month_share(prorate, self.window.billed_days) * self.window.own_share
 
     def by_period(self, runs: Int) -> Int:

@@ -8,10 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from models.bill_sheet import MICRO_DP, Sheet, month_share
+from models.bill_sheet import MICRO_DP, Sheet, days_of, month_share
 from models.bill_state import BillState
 from models.bill_window import Window
-from models.calendar import day_date
 from models.money import Mode, round_fraction, rounded, times
 from models.power_factor import power_factors
 from models.series import Int
@@ -28,12 +27,15 @@ def demand(sheet: Sheet, state: BillState) -> None:
     for charge in sheet.of(Demand):
         if sheet.window.month_of_year not in charge.months:
             continue
-        share = month_share(charge.prorate, sheet.window.billed_days) * sheet.window.own_share
         limits = charge.tiers.limits if charge.tiers else ()
         edges = [0, *(int(limit.scaleb(dp)) for limit in limits), np.iinfo(np.int64).max]
         for part, rates in charge.parts().items():
-            if not _in_season(sheet, part or charge.periods):
+            days = _season_days(sheet, part or charge.periods)
+            if not days:
                 continue
+            share = month_share(charge.prorate, sheet.window.billed_days) * sheet.window.own_share
+            if charge.per == "day":
+                share = Fraction(days)
             kw = billed_kw(sheet, charge, part, state)
             for tier, rate in enumerate(rates):
                 quantity = np.clip(kw, edges[tier], edges[tier + 1]) - edges[tier]
@@ -49,16 +51,12 @@ def demand(sheet: Sheet, state: BillState) -> None:
                 )
 
 
-def _in_season(sheet: Sheet, names: Sequence[str] | None) -> bool:
-    """Whether a season of the window has one of some periods, on whatever day."""
+def _season_days(sheet: Sheet, names: Sequence[str] | None) -> int:
+    """Days of the window in a season that has one of some periods, on whatever day of it."""
+    calendar, days = sheet.tariff.calendar, days_of(sheet.window)
     if names is None:
-        return True
-    calendar, grid = sheet.tariff.calendar, sheet.window.grid
-    seasons = {
-        span.season for period in calendar.of_demand() if period.id in names for span in period.spans()
-    }
-    days = range(grid.first_day, grid.last_day + 1)
-    return None in seasons or any(calendar.season_of(day_date(day)) in seasons for day in days)
+        return len(days)
+    return calendar.season_days(names, days, demand=True)
 
 
 def billed_kw(sheet: Sheet, charge: Demand, part: tuple[str, ...], state: BillState) -> Int:

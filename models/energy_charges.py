@@ -6,14 +6,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from models.bill_sheet import MICRO_DP, Line, Sheet, month_share
+from models.bill_sheet import MICRO_DP, Line, Sheet, days_of, month_share
 from models.bill_state import BillState
 from models.bill_window import Window
 from models.demand_charges import billed_kw
 from models.money import round_fraction, rounded, times
 from models.series import Int
 from models.tiers import by_code, chronological, per_period, prorata
-from schemas.tariff import Demand, Energy, EnergyAdder, EnergySeries, Reactive, Tariff, Tiers
+from schemas.tariff import Demand, Energy, EnergyAdder, EnergySeries, Reactive, Tariff
 
 __all__ = ["energy", "events_and_prices", "reactive", "tier_caps"]
 
@@ -57,39 +57,46 @@ def _registers(
         mine = of_run >= 0
         return sheet.register(
             chronological(
-                runs.compress(mine, axis=1), of_run[mine], len(codes), _caps(sheet, charge.tiers, state)
+                runs.compress(mine, axis=1),
+                of_run[mine],
+                len(codes),
+                _caps(sheet, charge, state),
             )
         )
     sums = by_code(runs, of_run, len(codes)) if billed is None else billed[:, codes]
     if charge.tiers is None:
         return sheet.register(sums[:, :, None])
-    caps = _caps(sheet, charge.tiers, state)
+    caps = _caps(sheet, charge, state)
     if charge.tiers.scope == "per_period":
         return sheet.register(per_period(sums, caps))
     return prorata(sums, caps, 10 ** (MICRO_DP - sheet.tariff.rounding.kwh_dp), sheet.mode)
 
 
-def _caps(sheet: Sheet, tiers: Tiers, state: BillState) -> Int:
-    kw = None
-    if tiers.per_kw:
-        demand = next(charge for charge in sheet.of(Demand) if charge.id == tiers.demand)
+def _caps(sheet: Sheet, charge: Energy, state: BillState) -> Int:
+    kw, tiers = None, charge.tiers
+    if tiers is not None and tiers.per_kw:
+        demand = next(other for other in sheet.of(Demand) if other.id == tiers.demand)
         kw = billed_kw(sheet, demand, (), state)
-    return tier_caps(sheet.tariff, sheet.window, tiers, kw)
+    return tier_caps(sheet.tariff, sheet.window, charge, kw)
 
 
-def tier_caps(tariff: Tariff, window: Window, tiers: Tiers, kw: Int | None) -> Int:
+def tier_caps(tariff: Tariff, window: Window, charge: Energy, kw: Int | None) -> Int:
     """Upper edges [micro-unit] of the tiers but the last; (n, L) or (1, L).
 
     Args:
-        tariff: Says to how many decimals kW are billed.
+        tariff: Its seasons, and to how many decimals kW are billed.
         window: Its days and those of the bill.
-        tiers: The limits.
+        charge: Its limits, and the periods that it prices.
         kw: Billed demand (n,) [10^-kw_dp kW] of limits per kW; not looked at for others.
     """
-    if tiers.per_day:
-        share = Fraction(window.grid.days)
-    else:
-        share = month_share(tiers.prorate, window.billed_days) * window.own_share
+    tiers, days = charge.tiers, window.grid.days
+    if tiers is None:
+        raise ValueError(f"{charge.id} has no tiers")
+    if tiers.days == "season":
+        days = tariff.calendar.season_days(charge.rates, days_of(window))
+    share = Fraction(days)
+    if not tiers.per_day:
+        share *= month_share(tiers.prorate, window.billed_days) * window.own_share / window.grid.days
     if not tiers.per_kw:
         return np.array(
             [[round_fraction(Fraction(limit) * share * MICRO) for limit in tiers.limits]], np.int64

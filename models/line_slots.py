@@ -117,7 +117,7 @@ def _energy(
     counted = _within(tariff, window, list(charge.rates) if together else [period])
     until = np.cumsum(np.where(counted, energy, 0))
     before = until - np.where(counted, energy, 0)
-    caps = tier_caps(tariff, window, charge.tiers, kw)[0].tolist()
+    caps = tier_caps(tariff, window, charge, kw)[0].tolist()
     edges = [np.iinfo(np.int64).min, *caps, np.iinfo(np.int64).max]
     low, high = edges[tier - 1], edges[tier]
     part = np.clip(until, low, high) - np.clip(before, low, high)

@@ -28,7 +28,7 @@ def credits_off(sheet: Sheet, *, taxed: bool) -> None:
 
 
 def _due(sheet: Sheet, charge: Fixed | Credit, *, sign: int) -> None:
-    """Append an amount per day or per month."""
+    """Append an amount per day, month or year."""
     if sheet.window.month_of_year not in charge.months:
         return
     share, dp = sheet.due_share(charge.per, charge.prorate), 0 if charge.per == "day" else MICRO_DP

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -171,6 +173,27 @@ class Calendar(Part):
         """Season of a day, None where there is none."""
         here = day.month, day.day
         return next((name for name, edges in self.seasons.items() if _holds(edges, here)), None)
+
+    def season_days(self, names: Collection[str], days: Iterable[date], *, demand: bool = False) -> int:
+        """How many of some days lie in a season in which one of some periods occurs, on whatever weekday."""
+        counts = Counter(self.season_of(day) for day in days)
+        occurring = self._occurring[demand]
+        return sum(count for season, count in counts.items() if not occurring[season].isdisjoint(names))
+
+    @cached_property
+    def _occurring(self) -> tuple[dict[str | None, frozenset[str]], ...]:
+        """Periods that occur in each season on some weekday: of energy, of demand."""
+        return tuple(
+            {
+                season: frozenset(
+                    periods[place].id
+                    for day in range(len(DAY_NAMES))
+                    for place in set(self.minutes(season, day, demand=demand)) - {NOBODY}
+                )
+                for season in (None, *self.seasons)
+            }
+            for demand, periods in ((False, self.periods), (True, self.of_demand()))
+        )
 
     def of_demand(self) -> tuple[Period, ...]:
         """The periods that demand charges count by."""

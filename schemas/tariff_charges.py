@@ -11,14 +11,17 @@ from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive
 from schemas.tariff_export import Export
 from schemas.tariff_fields import EVERY_MONTH, Money, Month, Part, Prorate
 
+Per = Literal["day", "month", "year"]
+"""What an amount is for; of a year each day is the 365th part, in a leap year the 366th."""
+
 
 class Fixed(Part):
-    """Step 6: a fixed amount per day, or per month; without ``prorate`` a month is due in full."""
+    """Step 6: a fixed amount per day, month or year; without ``prorate`` a month is due in full."""
 
     id: str
     type: Literal["fixed"]
     amount: Money
-    per: Literal["day", "month"]
+    per: Per
     prorate: Prorate | None = None
     months: tuple[Month, ...] = Field(EVERY_MONTH, min_length=1)
 
@@ -38,7 +41,7 @@ class Minimum(Part):
     id: str
     type: Literal["minimum"]
     amount: Money
-    per: Literal["day", "month"] = "month"
+    per: Per = "month"
     prorate: Prorate | None = None
     covers: tuple[str, ...] = Field(min_length=1)
 
@@ -49,7 +52,7 @@ class Credit(Part):
     id: str
     type: Literal["credit"]
     amount: Money = Field(ge=0)
-    per: Literal["day", "month"] = "month"
+    per: Per = "month"
     prorate: Prorate | None = None
     taxed: bool = True
     months: tuple[Month, ...] = Field(EVERY_MONTH, min_length=1)

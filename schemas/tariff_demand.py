@@ -54,6 +54,7 @@ class Demand(Part):
 
     ``rate`` prices the highest window of all ``periods`` together (of the whole bill where none are named),
     ``rates`` the highest window of each period on its own. ``months`` are those of the bills it is due in.
+    ``per``: the rate is for a bill, or for each of its days on which the season of a priced period runs.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Demand(Part):
     rate: Money | tuple[Money, ...] | None = None
     rates: dict[str, Money | tuple[Money, ...]] | None = Field(None, min_length=1)
     ratchet: Ratchet | None = None
+    per: Literal["month", "day"] = "month"
     min_kw: Money = Field(Decimal(0), ge=0)
     pf: PowerFactor | None = None
     prorate: Prorate | None = None
@@ -74,6 +76,8 @@ class Demand(Part):
     def _priced(self) -> Demand:
         if self.rate is None and self.rates is None:
             raise MisfitError(("rate",), "nothing", "the field rate, or rates by period")
+        if self.per == "day" and self.prorate is not None:
+            raise MisfitError(("prorate",), "a proration", "none with a rate per day")
         if self.rates is not None:
             for field, given in (("rate", self.rate), ("periods", self.periods), ("ratchet", self.ratchet)):
                 if given is not None:

@@ -23,7 +23,8 @@ class Tiers(Part):
 
     ``unit`` is the tariff's own unit (a limit for the bill), or that per day, per kW, or per kW and day;
     kW are the billed ones of the charge named by ``demand``. ``prorate`` shrinks a limit for the bill as it
-    shrinks a month's charge; limits per day need none.
+    shrinks a month's charge; limits per day need none. ``days``: ``bill`` counts all days, ``season`` those
+    of the seasons in which the charge's periods occur, and limits that count no days shrink alike.
     """
 
     scope: Scope
@@ -31,6 +32,7 @@ class Tiers(Part):
     limits: tuple[Money, ...] = Field(min_length=1)
     prorate: Prorate | None = None
     demand: str | None = None
+    days: Literal["bill", "season"] = "bill"
 
     @model_validator(mode="after")
     def _consistent(self) -> Tiers:

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from models.tou import holidays_of
-from schemas.tariff import DAY_NAMES, Demand, Energy, Export, Prorate, Span, Tariff
+from schemas.tariff import DAY_NAMES, Demand, Energy, Export, Period, Prorate, Span, Tariff
 
 MICRO = 10**6
 
@@ -215,10 +215,34 @@ class SlowBill:
         for charge in self.of("fixed"):
             self._due(charge, 1)
 
+    def _local_days(self) -> set[date]:
+        zone = ZoneInfo(self.version.timezone)
+        return {datetime.fromtimestamp(second, zone).date() for second in self.load.starts}
+
+    def _season_days(self, names: Sequence[str], periods: Sequence[Period]) -> int:
+        """Local days in whose season one of some periods is the first that holds, some minute of a week."""
+        spans = [(period.id, span) for period in periods for span in (period, *period.also)]
+        minutes = range(0, 1440, 15)
+
+        def occurs(season: str | None) -> bool:
+            return any(
+                next(name for name, span in spans if _holds(span, season, weekday, minute)) in names
+                for weekday in range(7)
+                for minute in minutes
+            )
+
+        return sum(occurs(self.version.calendar.season_of(day)) for day in self._local_days())
+
+    def _due_share(self, charge: Any) -> Fraction:
+        if charge.per == "year":
+            lengths = [date(d.year + 1, 1, 1) - date(d.year, 1, 1) for d in self._local_days()]
+            return sum((Fraction(1, length.days) for length in lengths), Fraction(0))
+        return Fraction(self.load.days) if charge.per == "day" else self.month(charge.prorate)
+
     def _due(self, charge: Any, sign: int) -> None:
         if self.load.month % 12 + 1 not in charge.months:
             return
-        share = Fraction(self.load.days) if charge.per == "day" else self.month(charge.prorate)
+        share = self._due_share(charge)
         quantity = nearest(share, 0 if charge.per == "day" else 6, "half_up")
         exact = nearest(share * Fraction(charge.amount), self.dp, self.mode) * sign
         self.add(charge.id, quantity, charge.per, charge.amount, exact)
@@ -269,6 +293,9 @@ class SlowBill:
             if charge.tiers.unit.endswith("/day")
             else self.month(charge.tiers.prorate)
         )
+        if charge.tiers.days == "season":
+            counted = self._season_days(list(charge.rates), self.version.calendar.periods)
+            share = share * counted / self.load.days
         if "/kW" in charge.tiers.unit:
             demand = next(c for c in self.of("demand") if c.id == charge.tiers.demand)
             share *= self._billed_kw(demand, demand.periods)
@@ -337,23 +364,20 @@ class SlowBill:
                 continue
             for part, rates in charge.parts().items():
                 names = part or charge.periods
-                if names is not None and not self._in_season(names):
+                own = self.version.calendar.demand_periods or self.version.calendar.periods
+                days = self.load.days
+                if names is not None:
+                    days = self._season_days(names, own)
+                if not days:
                     continue
+                share = Fraction(days) if charge.per == "day" else self.month(charge.prorate)
                 limits = charge.tiers.limits if charge.tiers else ()
                 pieces = _ladder(self._billed_kw(charge, names), [Fraction(limit) for limit in limits])
                 for tier, (kw, rate) in enumerate(zip(pieces, rates, strict=True)):
                     number = tier + 1 if limits else None
-                    exact = kw * Fraction(rate) * self.month(charge.prorate)
+                    exact = kw * Fraction(rate) * share
                     period = part[0] if part else None
                     self.add(charge.id, kw, "kW", rate, exact, period=period, tier=number)
-
-    def _in_season(self, names: Sequence[str]) -> bool:
-        calendar = self.version.calendar
-        own = calendar.demand_periods or calendar.periods
-        wanted = {span.season for period in own if period.id in names for span in (period, *period.also)}
-        zone = ZoneInfo(self.version.timezone)
-        days = {datetime.fromtimestamp(second, zone).date() for second in self.load.starts}
-        return None in wanted or any(calendar.season_of(day) in wanted for day in days)
 
     def _coincident(self) -> None:
         for charge in self.of("coincident_demand"):
@@ -399,7 +423,7 @@ class SlowBill:
 
     def _minimum(self) -> None:
         for charge in self.of("minimum"):
-            share = Fraction(self.load.days) if charge.per == "day" else self.month(charge.prorate)
+            share = self._due_share(charge)
             least = nearest(share * Fraction(charge.amount), self.dp, self.mode)
             lacking = max(least - self.sum_of(charge.covers), Fraction(0))
             self.add(charge.id, lacking, self.version.currency, Decimal(1), lacking)

@@ -88,6 +88,7 @@ def energies(draw: st.DrawFn, periods: list[str], name: str, netted: bool) -> di
         charge["tiers"] = {"scope": draw(st.sampled_from(scopes)), "unit": unit, "limits": limits}
         if "/kW" in unit:
             charge["tiers"]["demand"] = "demand"
+        charge["tiers"]["days"] = draw(st.sampled_from(["bill", "season"]))
         if "/day" not in unit:
             charge["tiers"]["prorate"] = draw(prorates)
     return charge
@@ -108,9 +109,11 @@ def demands(draw: st.DrawFn, periods: list[str]) -> list[dict[str, Any]]:
         "ratchet": draw(st.sampled_from([None, {"pct": "0.75"}, {"pct": "0.8", "months": [1, 2, 3, 6, 10]}])),
         "min_kw": draw(st.sampled_from(["0", "2"])),
         "pf": draw(st.sampled_from([None, {"target": "0.9"}])),
-        "prorate": draw(prorates),
+        "per": draw(st.sampled_from(["month", "day"])),
         "months": draw(months),
     }
+    if charge["per"] == "month":
+        charge["prorate"] = draw(prorates)
     if limits:
         charge["tiers"] = {"limits": limits}
     other = {
@@ -153,7 +156,7 @@ def tariffs(draw: st.DrawFn) -> Tariff:
     counted = [period["id"] for period in calendar["demand_periods"]] or periods
     export = draw(st.none() | exports(periods))
     netted = export is not None and (export.get("netting") == "month" or export["mode"] == "net_metering")
-    per = draw(st.sampled_from(["day", "month"]))
+    per = draw(st.sampled_from(["day", "month", "year"]))
     fee = {"amount": draw(money), "per": per, "prorate": draw(prorates), "months": draw(months)}
     spot = {"id": "spot", "type": "energy_series", "series": "s", "multiplier": "1.07", "adder": "0.002"}
     kvarh = {"free_per_kwh": "0.33", "rate": "0.013", "periods": periods[:1]}
