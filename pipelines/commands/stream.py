@@ -18,7 +18,12 @@ may share a worker, and its one core, while the other does little."""
 
 def stream(
     kafka: Annotated[str, typer.Option(metavar="HOST:PORT", help="Brokers, several with commas.")],
-    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake; made if it is not there.")],
+    lake: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder of the lake, or s3://BUCKET/PREFIX; made if it is not there."
+        ),
+    ],
     timezone: Timezone = None,
     flink: Annotated[
         str, typer.Option(metavar="ADDRESS", help="REST address of a Flink cluster, or embedded.")
@@ -46,6 +51,13 @@ def stream(
     savepoint: Annotated[
         str, typer.Option(help="Start from the latest state of this lake's stream, from none, or a path.")
     ] = "latest",
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder on disk of Flink's checkpoints and the stream's notes; default: stream in the lake.",
+        ),
+    ] = None,
     replay: Annotated[
         bool, typer.Option("--replay", help="Begin with nothing: the topics hold all that the lake holds.")
     ] = False,
@@ -58,8 +70,13 @@ def stream(
             "postgres (METERBEAM_DSN). Repeatable.",
         ),
     ] = None,
+    kafka_config: Annotated[
+        Path | None,
+        typer.Option(help="File of client settings, name=value a line (log-in, TLS; schema.registry.… too)."),
+    ] = None,
     kafka_option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Setting of the Kafka clients; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Client setting that is no secret; repeatable."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the Flink job.")] = "meterbeam",
     status_interval: Annotated[float, typer.Option(min=1, help="Seconds between status lines.")] = 30.0,
@@ -78,8 +95,10 @@ def stream(
         meterbeam stream --kafka localhost:9092 --lake lake --timezone Europe/Zurich --tariffs tariffs
     """
     from pipelines.cluster.beam_options import Streaming
+    from pipelines.downstream.registry import parted
     from pipelines.downstream.targets import target_of
     from pipelines.stream import StreamOptions
+    from pipelines.streaming.client_settings import stream_settings
     from pipelines.streaming.stream_run import StreamRun, run_stream
     from schemas.errors import UsageError
     from schemas.mapping import load_mapping
@@ -88,7 +107,7 @@ def stream(
 
     if backend not in ("hashmap", "rocksdb"):
         raise UsageError("--backend", backend, "hashmap or rocksdb")
-    settings = dict(_setting(text) for text in kafka_option or ())
+    settings = stream_settings(kafka_config, kafka_option or [])
     options = StreamOptions(
         lake=lake,
         timezone=timezone,
@@ -119,16 +138,8 @@ def stream(
         status_s=status_interval,
         wakes=wake,
         stop_after_s=stop_after,
-        settings=settings,
+        state=state,
+        settings=parted(settings, None)[0],
         push=tuple(target_of(text, settings) for text in push or ()),
     )
     return run_stream(options, run)
-
-
-def _setting(text: str) -> tuple[str, str]:
-    from schemas.errors import UsageError
-
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise UsageError("--kafka-option", repr(text), "NAME=VALUE")
-    return name, value

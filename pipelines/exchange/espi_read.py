@@ -19,12 +19,17 @@ from pipelines.exchange.blocks import Block, Irregularities, runs_of
 from schemas.channels import CHANNELS
 from schemas.errors import MeterbeamError
 from schemas.quality_codes import ESPI_KNOWN
+from transforms.row_checks import LAST_TIME, MAX_SCALER
 
 __all__ = ["read_espi"]
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ESPI = "{http://naesb.org/espi}"
 DAY_S = 86_400
+INT48 = 2**47
+"""Greatest number that the schema's Int48 holds, either way."""
+LAST_S = LAST_TIME // 1_000_000
+"""Of a slot's start; a later one is no time of a meter. [s]"""
 _UNITS = {72: "Wh", 73: "varh", 42: "m3", 119: "ft3", 128: "gal", 134: "L", 31: "J", 29: "V", 5: "A"}
 """Unit of a UnitSymbol code."""
 
@@ -111,19 +116,22 @@ def _learn(feed: _Feed, entry: ET.Element, path: Path, irregular: Irregularities
         feed.readings[_own(entry)] = up.removesuffix("/MeterReading"), _links(entry, "related")
 
 
-def _number(element: ET.Element, name: str, where: str, default: int) -> int:
+def _number(element: ET.Element, name: str, where: str, default: int, most: int = INT48) -> int:
     """A whole number, ``default`` where the element is absent.
 
     Raises:
-        MeterbeamError: Something else stands there.
+        MeterbeamError: Something else stands there, or a greater one than ``most`` either way.
     """
     text = element.findtext(f"{ESPI}{name}")
     if text is None:
         return default
     try:
-        return int(text)
+        number = int(text)
     except ValueError as error:
         raise MeterbeamError(f"{where}, {name}", repr(text), "a whole number") from error
+    if abs(number) > most:
+        raise MeterbeamError(f"{where}, {name}", text, f"a whole number within ±{most}")
+    return number
 
 
 def _type_of(element: ET.Element, where: str, irregular: Irregularities) -> _Type | None:
@@ -139,7 +147,7 @@ def _type_of(element: ET.Element, where: str, irregular: Irregularities) -> _Typ
         )
         irregular.meet(where, found, "energy, volume, voltage or current of an interval", "left out")
         return None
-    scaler = _number(element, "powerOfTenMultiplier", where, 0)
+    scaler = _number(element, "powerOfTenMultiplier", where, 0, MAX_SCALER)
     interval = _number(element, "intervalLength", where, 0)
     return _Type(channel, unit, scaler, interval, _number(element, "defaultQuality", where, 0))
 
@@ -189,10 +197,10 @@ def _blocks(
     """Readings of one ESPI block as gapless blocks of one length."""
     rows: list[tuple[int, int, int, int]] = []
     begun = element.find(f"{ESPI}interval")
-    following = _number(begun, "start", where, 0) if begun is not None else 0
+    following = _number(begun, "start", where, 0, LAST_S) if begun is not None else 0
     for reading in element.findall(f"{ESPI}IntervalReading"):
         period = reading.find(f"{ESPI}timePeriod")
-        start = following if period is None else _number(period, "start", where, following)
+        start = following if period is None else _number(period, "start", where, following, LAST_S)
         length = 0 if period is None else _number(period, "duration", where, 0)
         length = length or type_.interval_s
         following = start + length

@@ -232,10 +232,10 @@ class _Reader:
         for place, cell in enumerate(cells):
             try:
                 number = Decimal(cell).scaleb(-NANO)
-                whole = int(number.to_integral_value())
-                if not -LARGEST <= whole < LARGEST:
+                if not -LARGEST <= number < LARGEST - 1:
                     raise InvalidOperation
-            except (InvalidOperation, ValueError, OverflowError):
+                whole = int(number.to_integral_value())
+            except ArithmeticError:
                 self._meet(f"the value {cell!r} of interval {place + 1}", "a number", "taken as no reading")
                 there[place] = False
                 continue

@@ -93,7 +93,9 @@ def _pieces(path: Path, form: TableForm) -> Iterator[pa.Table]:
             wanted = _wanted(reader.schema.names, str(path), form)
             for batch in reader:
                 yield _renamed(pa.Table.from_batches([batch]), wanted)
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, not Arrow's word for bytes that it cannot unpack
         found = str(error).splitlines()[0]
         raise MeterbeamError(str(path), found, "a CSV file with a header, or Parquet (.parquet)") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -62,7 +62,7 @@ class SendAlerts(beam.PTransform[PCollection[bytes], PCollection[Any]]):
 
     brokers: str
     topic: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
 
     def expand(self, alerts: PCollection[bytes]) -> PCollection[Any]:
         """Label the one step."""

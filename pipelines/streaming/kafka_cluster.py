@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -15,6 +16,7 @@ Partitions = dict[tuple[str, int], tuple[int, int]]
 """First offset kept and next offset to be written, by topic and partition."""
 
 TIMEOUT_S = 10.0
+Client = TypeVar("Client")
 
 
 def known_topics(brokers: str, settings: Mapping[str, str]) -> dict[str, int]:
@@ -25,7 +27,7 @@ def known_topics(brokers: str, settings: Mapping[str, str]) -> dict[str, int]:
         settings: More settings of the client.
 
     Raises:
-        MeterbeamError: No broker answers, or none of the topics is there.
+        MeterbeamError: The settings are none, no broker answers, or none of the topics is there.
     """
     client = _consumer(brokers, settings)
     try:
@@ -85,7 +87,7 @@ def wake(brokers: str, settings: Mapping[str, str], places: Iterable[tuple[str, 
         if error is not None:
             refused.append(error.str())
 
-    client = Producer({"bootstrap.servers": brokers, "log_level": 0, **settings})
+    client = _made(Producer, brokers, settings)
     for topic, partition in places:
         client.produce(topic, WAKE, partition=partition, on_delivery=taken)
     if client.flush(TIMEOUT_S):
@@ -99,6 +101,17 @@ def _silent(brokers: str, error: KafkaException) -> MeterbeamError:
 
 
 def _consumer(brokers: str, settings: Mapping[str, str]) -> Consumer:
-    own = {"group.id": "meterbeam-watch", "enable.auto.commit": False}
-    # Its own log would say every 50 ms what the error says once.
-    return Consumer({"bootstrap.servers": brokers, "log_level": 0, **own, **settings})
+    return _made(
+        Consumer, brokers, {"group.id": "meterbeam-watch", "enable.auto.commit": "false", **settings}
+    )
+
+
+def _made(client: Callable[[dict[str, Any]], Client], brokers: str, settings: Mapping[str, str]) -> Client:
+    try:
+        # Its own log would say every 50 ms what the error says once.
+        return client({"bootstrap.servers": brokers, "log_level": 0, **settings})
+    except (KafkaException, TypeError) as error:
+        name = next((name for name in settings if name in str(error)), "one of them")
+        raise MeterbeamError(
+            f"Kafka at {brokers}", f"a setting that the client refuses ({name})", "settings of librdkafka"
+        ) from error

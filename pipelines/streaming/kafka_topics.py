@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -31,13 +31,13 @@ class ReadTopics(beam.PTransform[PBegin, PCollection[Any]]):
         brokers: ``host:port``, or several with commas.
         expansion_service: ``host:port`` of Beam's expansion service with the Kafka transforms.
         topics: Those there are; others of the contract are not read.
-        settings: More settings of the Kafka consumer (security and the like).
+        settings: More settings of Kafka's Java consumer (security and the like).
     """
 
     brokers: str
     expansion_service: str
     topics: tuple[str, ...]
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
 
     def expand(self, begin: PBegin) -> PCollection[Any]:
         """One source for the topics that move the watermark, one for the others."""

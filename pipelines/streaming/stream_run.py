@@ -21,6 +21,7 @@ from pipelines.downstream.targets import Push, Pushes
 from pipelines.store.lake import Lake
 from pipelines.store.parts import whole_file
 from pipelines.stream import Stream, StreamOptions, build
+from pipelines.streaming.client_settings import java_settings
 from pipelines.streaming.kafka_alerts import SendAlerts
 from pipelines.streaming.kafka_cluster import known_topics
 from pipelines.streaming.kafka_topics import ReadTopics
@@ -28,16 +29,18 @@ from pipelines.streaming.stream_job import note_job, running_job
 from pipelines.streaming.stream_seed import begins_with, begun_with
 from pipelines.streaming.stream_status import ENDED, StreamStatus, lake_totals
 from schemas.errors import MeterbeamError
-from transforms.storage import ObjectPath
+from transforms.storage import ObjectPath, on_disk
 
-__all__ = ["StreamRun", "newest_state", "run_stream"]
+__all__ = ["StreamRun", "newest_state", "run_stream", "state_folder"]
 
 START_S = 300.0
 """Time for a job to be staged and to run, also on a busy machine. [s]"""
 STOP_S = 60.0
 """Time for a job that restarts to be whole again before it is stopped. [s]"""
 LAST = "last-stop.json"
-"""Beside the lake's tables: where a stream that was stopped left its state."""
+"""In the folder of the stream's state: where a stream that was stopped left its savepoint."""
+OWNER = "owner.json"
+"""In a folder of state outside the lake: whose it is."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class StreamRun:
             nothing, otherwise with the lake's raw records.
         status_s: Time between status lines. [s]
         stop_after_s: Stop by itself after this time, or None. [s]
-        settings: More settings of Kafka clients.
+        state: Folder on disk of what Flink keeps and of the stream's notes; None: ``stream`` in the lake.
+        settings: More settings of Kafka clients, in librdkafka's names; no message shows them.
         push: Stores to bring up to date with each status line.
         wakes: Whether partitions of readings that hold nothing are woken.
     """
@@ -71,7 +75,8 @@ class StreamRun:
     replay: bool = False
     status_s: float = 30.0
     stop_after_s: float | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
+    state: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
     push: Sequence[Push] = ()
     wakes: bool = True
 
@@ -92,30 +97,50 @@ def run_stream(options: StreamOptions, run: StreamRun) -> dict[str, Any]:
         MeterbeamError: Kafka, Flink, the lake or the savepoint cannot be used, or the job failed.
     """
     topics = known_topics(run.kafka, run.settings)
-    if isinstance(options.lake, ObjectPath):
-        raise MeterbeamError(
-            "--lake",
-            str(options.lake),
-            "a folder: a stream keeps its savepoints in it (a backfill needs none)",
-        )
-    state = (options.lake / "stream").resolve()
+    state = state_folder(options.lake, run.state)
     if run.flink != "embedded":
         rest = FlinkRest(run.flink)
         rest.size()
         job = running_job(state, rest)
         if job is not None:
             note(f"job {job} of this lake runs at {rest.address} already, with the options it was given then")
-            return _attend(options.lake, run, rest, job)
+            return _attend(options.lake, state, run, rest, job)
     restore, stream = _beginning(options, run, state)
     with _services(run, state) as (rest, beam):
-        source = ReadTopics(run.kafka, beam.expansion_service, tuple(topics), run.settings)
+        source = ReadTopics(run.kafka, beam.expansion_service, tuple(topics), java_settings(run.settings))
         alerts = None if run.alerts is None else SendAlerts(run.kafka, run.alerts, run.settings)
         stream = replace(stream, source=source, alerts=alerts)
         name = f"{run.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"  # unlike any job before it on the cluster
         note_job(state, name)
         job = _submit(name, stream, replace(run.streaming, restore=restore), beam, rest)
         note(f"job {job} runs at {rest.address}; stop it with Ctrl-C: it leaves a savepoint")
-        return _attend(options.lake, run, rest, job)
+        return _attend(options.lake, state, run, rest, job)
+
+
+def state_folder(lake: Path, given: Path | None) -> Path:
+    """The folder of a stream's state, absolute; one that was given is of one lake only.
+
+    Args:
+        lake: Folder of the lake.
+        given: See :class:`StreamRun`; needed for a lake on object storage.
+
+    Raises:
+        MeterbeamError: None is given for a lake on object storage, or the state of another lake.
+    """
+    if given is None:
+        if isinstance(lake, ObjectPath):
+            expected = "a folder of this machine: checkpoints, savepoints and the stream's notes lie there"
+            raise MeterbeamError("--state", f"nothing, for a lake at {lake}", expected)
+        return (lake / "stream").resolve()
+    state, name = on_disk(given).resolve(), str(lake.resolve())
+    if not (state / OWNER).exists():
+        state.mkdir(parents=True, exist_ok=True)
+        with whole_file(state / OWNER) as out:
+            out.write(json.dumps({"lake": name}).encode())
+    owner = json.loads((state / OWNER).read_text("utf-8"))["lake"]
+    if owner != name:
+        raise MeterbeamError(f"--state {state}", f"the state of {owner}", f"a folder of its own for {name}")
+    return state
 
 
 def _beginning(options: StreamOptions, run: StreamRun, state: Path) -> tuple[str | None, Stream]:
@@ -129,13 +154,13 @@ def _beginning(options: StreamOptions, run: StreamRun, state: Path) -> tuple[str
     return None, build(None, None, options, seed)
 
 
-def _attend(lake: Path, run: StreamRun, rest: FlinkRest, job: str) -> dict[str, Any]:
+def _attend(lake: Path, state: Path, run: StreamRun, rest: FlinkRest, job: str) -> dict[str, Any]:
     """Say how a job goes until somebody asks to stop it, and stop it; the summary."""
     began = time.monotonic()
     try:
         _watch(lake, run, rest, job)
     finally:
-        savepoint = _stop(rest, job, (lake / "stream").resolve())
+        savepoint = _stop(rest, job, state)
     Pushes(lake, run.push).finish()
     return {
         "job": job,
@@ -148,8 +173,9 @@ def _attend(lake: Path, run: StreamRun, rest: FlinkRest, job: str) -> dict[str, 
 @contextmanager
 def _services(run: StreamRun, state: Path) -> Iterator[tuple[FlinkRest, FlinkCluster | BeamServices]]:
     if run.flink == "embedded":
-        slots = run.streaming.parallelism
-        with embedded_flink(state / "flink", slots=slots, state_backend=run.backend) as cluster:
+        slots, folder = run.streaming.parallelism, state / "flink"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # Flink's checkpoints hold the clients' log-in
+        with embedded_flink(folder, slots=slots, state_backend=run.backend) as cluster:
             yield cluster.rest, cluster
         return
     rest = FlinkRest(run.flink)
@@ -176,7 +202,7 @@ def newest_state(state: Path, wanted: str) -> str | None:
     """Where to start from: a path given, or the newest of the last stop and the retained checkpoints.
 
     Args:
-        state: Folder of the stream in the lake.
+        state: Folder of the stream's state.
         wanted: ``latest``, ``none``, or a path.
 
     Raises:

@@ -41,7 +41,7 @@ class StreamStatus:
     rest: FlinkRest
     job: str
     kafka: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
     wakes: bool = True
     last: tuple[float, float] = (0.0, 0.0)
     _told: set[tuple[str, int]] = field(default_factory=set)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from models.calendar import DayGrid, epoch_day
 from models.town import TownPlan
-from pipelines.store.lake import Lake
+from pipelines.store.lake import CONFIG, Lake
 from pipelines.town.simulate import SimulateOptions, simulate
 from schemas.writers import TOPICS
 from tests.pipelines.stream_messages import Sent, message, received
@@ -47,11 +47,21 @@ class TownFeed:
         folder: For the town, the lake and the backfills it is compared with.
         broker: Address of Kafka.
         days: Of the town.
+        lake: Where the stream's lake lies; None: in the folder.
+        settings: More settings of Kafka clients.
     """
 
-    def __init__(self, folder: Path, broker: str, days: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: str,
+        days: int,
+        lake: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder, self.broker = folder, broker
-        self.lake = folder / "lake"
+        self.lake = lake or folder / "lake"
+        client: dict[str, str | int | float | bool] = {"bootstrap.servers": broker, **(settings or {})}
         today = datetime.now(ZoneInfo(ZONE)).date()
         grid = DayGrid(ZONE, 900, epoch_day(today - timedelta(days=days)), days)
         town = TownPlan(8, 3, theft=0.3, faults=0.3, defects=0.08, homes_a_feeder=4)
@@ -64,13 +74,13 @@ class TownFeed:
         self.left: list[Sent] = found
         self.sent: list[Sent] = []
         self._compared = 0
-        admin = AdminClient({"bootstrap.servers": broker})
+        admin = AdminClient(client)
         # One partition more than is written to: the stream has to wake it, or no day would close.
         parts = dict.fromkeys((*TOPICS, "alerts"), PARTITIONS) | {"readings": PARTITIONS + 1}
         topics = [NewTopic(topic, count, 1) for topic, count in parts.items()]
         for made in admin.create_topics(topics).values():
             made.result()
-        self._producer = Producer({"bootstrap.servers": broker})
+        self._producer = Producer(client)
 
     def _records(self, name: str) -> list[dict[str, Any]]:
         return records(self.folder / "town" / name)
@@ -108,7 +118,11 @@ class TownFeed:
         ]
         end, expected, through = time.monotonic() + SECONDS, None, None
         while True:
-            closed = Lake.open(self.lake).runs()["last_closed"].to_pylist() if self.lake.exists() else []
+            closed = (
+                Lake.open(self.lake).runs()["last_closed"].to_pylist()
+                if (self.lake / CONFIG).exists()
+                else []
+            )
             if closed and closed[-1] is not None:
                 if closed[-1] != through:
                     through = closed[-1]
@@ -129,14 +143,20 @@ class TownFeed:
 
 
 class StreamCommand:
-    """``meterbeam stream`` as a process of its own."""
+    """``meterbeam stream`` as a process of its own.
 
-    def __init__(self, feed: TownFeed, flink: str) -> None:
+    Args:
+        feed: What it reads, and its lake.
+        flink: Address of a cluster, or ``embedded``.
+        options: More of the command's.
+    """
+
+    def __init__(self, feed: TownFeed, flink: str, *options: str) -> None:
         command = [sys.executable, "-m", "pipelines.cli", "stream", "--kafka", feed.broker, "--flink", flink]
         command += ["--lake", str(feed.lake), "--timezone", ZONE, "--shards", "4", "--grace", "1"]
         command += ["--tariffs", str(feed.folder / "town" / "tariffs"), "--alerts", "alerts", "--json"]
         command += ["--flush-interval", "3", "--commit-interval", "3", "--checkpoint-interval", "3"]
-        command += ["--status-interval", "5"]
+        command += ["--status-interval", "5", *options]
         code = "import sys; from pipelines.cli import main; sys.exit(main())"
         command[1:3] = ["-c", code]
         self.log = (feed.folder / "stream.log").open("ab")
@@ -157,7 +177,8 @@ class StreamCommand:
         """End it whatever it does."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.communicate()
+        self.log.close()
 
 
 def until(ready: Callable[[], bool], what: str) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.store import commit as committing
@@ -49,22 +50,26 @@ def _killed_at(step: str) -> None:
     setattr(committing, "reached", reached)  # noqa: B010 a module's function is not assignable to mypy
 
 
-def _child(folder: Path, step: str) -> None:
+def _child(make: Callable[[Path], None], folder: Path, step: str) -> None:
     if step.startswith("after "):
         while True:
-            make_run(folder)
+            make(folder)
     _killed_at(step)
-    make_run(folder)
+    make(folder)
 
 
-def main() -> None:
-    """Serve orders until stdin ends. This process never opens a lake, so that forking it is safe."""
+def main(make: Callable[[Path], None] = make_run) -> None:
+    """Serve orders until stdin ends. This process never opens a lake, so that forking it is safe.
+
+    Args:
+        make: Makes one run of the lake in a folder.
+    """
     for line in sys.stdin:
         folder, step = line.strip().split(maxsplit=1)
         pid = os.fork()
         if pid == 0:
             try:
-                _child(Path(folder), step)
+                _child(make, Path(folder), step)
             except BaseException as error:
                 sys.stderr.write(f"{error!r}\n")
                 os._exit(3)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.cli import main
 from pipelines.exchange.clock_rules import ClockRules, clock_rules
-from tests.pipelines.espi_check import check_feed
+from pipelines.exchange.espi_write import write_espi
+from pipelines.exchange.lake_days import SeriesDays
+from schemas.channels import CHANNELS
+from tests.pipelines.espi_check import ESPI, check_feed
 from tests.pipelines.exchanged import avro_readings, failed
 from tests.pipelines.towns import make_town, run, scalar
 
@@ -50,6 +56,59 @@ def test_a_feed_keeps_to_the_schema(tmp_path: Path) -> None:
         "ReadingType": series,
         "IntervalBlock": scalar(lake, "SELECT count(*) FROM days"),
     }
+
+
+@pytest.mark.parametrize(
+    ("channel", "code"), [pytest.param(name, channel.cim, id=name) for name, channel in CHANNELS.items()]
+)
+def test_a_feed_of_every_channel_keeps_to_the_schema(
+    tmp_path: Path, channel: str, code: tuple[int, ...]
+) -> None:
+    """The reading type's codes are those of the channel, and every one is in the schema."""
+    days = SeriesDays(
+        'm & "1"/ä', channel, 900, CHANNELS[channel].unit, np.array([FIRST, FIRST + 900]), np.array([7, -8]),
+        np.array([7, 3]), np.array([0, 1]), np.ones(2, np.bool_), np.zeros(2, np.int64),
+    )  # fmt: skip
+    file = tmp_path / "feed.xml"
+    with file.open("wb") as out:
+        write_espi(out, [days], zone="Europe/Zurich", published=datetime(2026, 3, 2, tzinfo=UTC))
+    assert check_feed(file)["IntervalBlock"] == 1
+    told = ET.parse(file).getroot().find(f".//{ESPI}ReadingType")
+    assert told is not None
+    names = ("accumulationBehaviour", "flowDirection", "commodity", "kind", "phase", "uom")
+    assert [told.findtext(ESPI + name) for name in names] == [str(code[n]) for n in (0, 1, 2, 3, 4, 6)]
+    assert told.findtext(f"{ESPI}powerOfTenMultiplier") == str(code[5] - 6)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("<kind>0</kind>", "<kind>x</kind>", id="type"),
+        pytest.param("<kind>0</kind>", "", id="lacking"),
+        pytest.param("<phase>0</phase>", "<phase>1</phase>", id="code"),
+        pytest.param("<phase>0</phase>", "<phase>0</phase><colour>1</colour>", id="unknown"),
+        pytest.param("<uom>72</uom>", "<uom>72</uom><tou>1</tou>", id="order"),
+        pytest.param('rel="up" ', "", id="link without relation"),
+        pytest.param("T00:00:00Z</published>", "</published>", id="date for a time"),
+        pytest.param("<value>7</value>", f"<value>{2**47}</value>", id="number"),
+    ],
+)
+def test_the_check_refuses(tmp_path: Path, right: str, wrong: str) -> None:
+    """What breaks the schema, once each."""
+    days = SeriesDays(
+        "m", "import", 900, "kWh", np.array([FIRST]), np.array([7]),
+        np.array([7]), np.array([0]), np.ones(1, np.bool_), np.zeros(1, np.int64),
+    )  # fmt: skip
+    out = io.BytesIO()
+    write_espi(out, [days], zone="Europe/Zurich", published=datetime(2026, 3, 2, tzinfo=UTC))
+    file = tmp_path / "feed.xml"
+    file.write_bytes(out.getvalue())
+    check_feed(file)
+    text = out.getvalue().decode()
+    assert right in text
+    file.write_text(text.replace(right, wrong), encoding="utf-8")
+    with pytest.raises((AssertionError, KeyError)):
+        check_feed(file)
 
 
 def entry(own: str, links: dict[str, str], body: str) -> str:

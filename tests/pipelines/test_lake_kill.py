@@ -38,9 +38,9 @@ KILLED = "-9"
 class Child:
     """Orders to the process that is killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.pipelines.lake_child") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.pipelines.lake_child"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -55,17 +55,21 @@ class Child:
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
 
+    def end(self) -> None:
+        """No more orders."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        assert self.process.wait(10) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
 
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     """One process that forks the victims."""
     made = Child()
     yield made
-    assert made.process.stdin is not None
-    made.process.stdin.close()
-    assert made.process.wait(10) == 0
-    assert made.process.stdout is not None
-    made.process.stdout.close()
+    made.end()
 
 
 def check(folder: Path) -> int:

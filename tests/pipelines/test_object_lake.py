@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from zipfile import ZipFile
 import pytest
 from fastapi.testclient import TestClient
 
+from models.calendar import day_date
 from pipelines.api.app import ApiOptions, build_app
 from pipelines.api.tokens import make_token
+from pipelines.backfill import BackfillOptions, dirty_backfill
 from pipelines.batch.shard_ranges import ShardRange
 from pipelines.cli import main
 from pipelines.cluster.flink_workers import _new_receipts
@@ -26,12 +29,17 @@ from pipelines.customers import CustomerTable
 from pipelines.groups import GroupRule
 from pipelines.store.lake import Lake
 from pipelines.store.lease import LEASE_S, LakeBusyError
+from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 from schemas.lake import DAYS
+from tests.models.ledger_worlds import world
 from tests.pipelines.lake_child import METERS, make_run, run_content, run_dirty
 from tests.pipelines.lake_days import FACTS, commit, day_rows, dirty, held, new_lake
 from tests.pipelines.s3_server import SECRET, s3_server
+from tests.pipelines.stream_messages import disorder, stream
+from tests.pipelines.test_backfill_worlds import RECORD, as_sent, files
 from tests.pipelines.test_lake_kill import KILLED, STEPS, Child
+from tests.pipelines.test_stream_law import COMMON
 from tests.pipelines.towns import assert_equal, make_town, run, tables
 from transforms.receipts import _write
 from transforms.storage import ObjectPath, place, remove_tree
@@ -58,11 +66,7 @@ def child(bucket: str) -> Iterator[Child]:
     """One process that forks the victims, with the server in its environment."""
     made = Child()
     yield made
-    assert made.process.stdin is not None
-    made.process.stdin.close()
-    assert made.process.wait(10) == 0
-    assert made.process.stdout is not None
-    made.process.stdout.close()
+    made.end()
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,22 @@ def test_a_backfill_killed_with_its_workers(bucket: str, town: Path, tmp_path: P
     assert not Lake.open(place(lake)).run_no
     run(place(lake), town)
     assert_equal(tmp_path / "whole", place(lake))
+
+
+def test_a_stream_into_a_bucket_ends_in_the_tables_of_its_backfill(bucket: str, tmp_path: Path) -> None:
+    """A nasty world in disorder, then a backfill of its late days; as of the stream's last run, its days."""
+    chance = random.Random(1)
+    made = world(chance, days=24, meters=2)
+    through = day_date(made.last_day)
+    run(tmp_path / "backfill", *files(tmp_path / "in", made.records), detect=False, through=through, **COMMON)
+    sent = [(RECORD[kind], as_sent(kind, row)) for kind, row in made.records]
+    lake = place(f"{bucket}/stream")
+    stream(lake, disorder(sent, chance, through, 8), shards=3, **COMMON)
+    streamed, before = Lake.open(lake).run_no, tables(lake)["days"]
+    dirty_backfill(BackfillOptions((), lake, workers=0, detect=False, **COMMON))
+    assert_equal(tmp_path / "backfill", lake)
+    with connect(Lake.open(lake), streamed) as then:
+        assert then.execute("SELECT count(*) FROM days").fetchone() == (len(before),)
 
 
 def test_receipts_of_work_done_elsewhere(bucket: str) -> None:

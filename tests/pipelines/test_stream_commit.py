@@ -8,38 +8,15 @@ from pathlib import Path
 import pytest
 
 from models.calendar import epoch_day
-from models.ledger import LedgerRules, ShardLedger
 from pipelines.store.lake import Lake
 from pipelines.store.lock import LakeBusyError, held
 from pipelines.streaming.stream_commit import CommitRules, commit_outputs
 from pipelines.streaming.stream_rows import join_flushes
 from schemas.lake import RAW_FILES
-from tests.models.ledger_keeper import BOOK, PRICES, TABLES, Keeper
-from tests.models.ledger_worlds import FIRST, ZONE, World, tables, world
+from tests.models.ledger_keeper import BOOK, TABLES, Keeper
+from tests.models.ledger_worlds import ZONE, world
+from tests.pipelines.commit_child import flushes_of
 from tests.pipelines.towns import scalar
-from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
-
-RULES = LedgerRules(ZONE, BOOK, lambda tariffs, events: PRICES, hot_days=3, cells=1 << 16)
-
-
-def flushes_of(made: World, chance: random.Random) -> list[ShardFlush]:
-    """A world in disorder through one ledger: what its flushes hand to the committer."""
-    sent = [*made.records, *chance.sample(made.records, len(made.records) // 4)]
-    sent.sort(key=lambda record: record[1]["received_at"] * chance.choice((1, 1, 1.0002)))
-    ledger = ShardLedger(RULES)
-    found: list[ShardFlush] = []
-    for day in range(FIRST, made.last_day + 1, 4):
-        share = len(sent) * 4 // max(made.last_day + 1 - day, 4)
-        batch = tables(sent[:share])
-        del sent[:share]
-        for kind, rows in batch.items():
-            ledger.take(kind, rows)
-        ledger.close(min(day + 3, made.last_day))
-        blob = pack_flush(0, len(found) + 1, ledger.flush(), batch)
-        output = unpack_output(blob)
-        assert isinstance(output, ShardFlush)
-        found.append(output)
-    return found
 
 
 @pytest.mark.parametrize("seed", range(4))
