@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from models.estimate import Attempt, attempts, beside, flat_sums
+from models.estimate import Attempt, attempts, beside
+from models.flat import flat_sums
 from models.gaps import Gaps
 from models.like_days import columns_at_wall, like_days, multi_week_days, two_week_days
 from models.screen import Screen
@@ -162,6 +163,7 @@ REFERENCES: dict[str, Callable[[Gaps, Attempt, int, RulePack], list[Reference]]]
     "like_day": _days(like_days),
     "two_week": _days(two_week_days),
     "multi_week": _days(multi_week_days),
+    "class_profile": _flat_days,
     "flat": _flat_days,
 }
 """Beside ``ESTIMATORS``: what each made a slot's estimate of."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from schemas.yaml_model import Part
 
@@ -53,6 +53,37 @@ class MultiWeekStep(Step):
     weeks: int = Field(4, ge=1, le=5)
 
 
+DayType = Literal["weekday", "saturday", "sunday", "holiday"]
+EVERY_DAY: tuple[DayType, ...] = ("weekday", "saturday", "sunday", "holiday")
+EVERY_MONTH = tuple(range(1, 13))
+Weight = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class Shape(Part):
+    """How a class uses energy over the hours of some days."""
+
+    days: tuple[DayType, ...] = Field(EVERY_DAY, min_length=1)
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(EVERY_MONTH, min_length=1)
+    weights: tuple[Weight, ...] = Field(
+        min_length=24,
+        max_length=24,
+        description="of the hours of the local clock, 00 … 23; only ratios count",
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not any(self.weights):
+            raise ValueError("every weight is 0, expected one above it")
+        return self
+
+
+class ClassProfileStep(Step):
+    """The meter's average usage in the shape of its class: the first of ``shapes`` that the day is in."""
+
+    method: Literal["class_profile"]
+    shapes: tuple[Shape, ...] = Field(min_length=1)
+
+
 class FlatStep(Step):
     """The average usage, spread evenly."""
 
@@ -60,12 +91,12 @@ class FlatStep(Step):
 
 
 AnyStep = Annotated[
-    LinearStep | SimilarStep | LikeDayStep | TwoWeekStep | MultiWeekStep | FlatStep,
+    LinearStep | SimilarStep | LikeDayStep | TwoWeekStep | MultiWeekStep | ClassProfileStep | FlatStep,
     Field(discriminator="method"),
 ]
 
 METHODS = ("linear", "similar", "like_day", "two_week", "multi_week", "flat")
-"""Names a pack or an edit may use."""
+"""Names an edit may use; a pack also ``class_profile``, whose shapes it states."""
 
 
 def step_of(method: str) -> AnyStep:

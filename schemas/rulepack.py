@@ -36,9 +36,9 @@ class Estimation(Part):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        seen: set[tuple[object, ...]] = set()
+        seen: set[str] = set()
         for step in self.order:
-            key = tuple(step.model_dump(exclude={"max_minutes"}).items())
+            key = step.model_dump_json(exclude={"max_minutes"})
             if key in seen:
                 raise ValueError(f"the method {step.method} stands twice with the same parameters")
             seen.add(key)

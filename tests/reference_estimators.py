@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.reference_validation import REACH, Series, Slot, half_away, total
 
@@ -136,6 +138,22 @@ def flat(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
     return [half_away(total(slots), len(slots))] * len(segment)
 
 
+def class_profile(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
+    """The average of ``flat`` in the shape of the first profile for the day."""
+    mean, day, grid = flat(series, segment, gap, step)[0], segment[0].day, series.facts.grid
+    month, kind = grid.date(day).month, day_type(series, day)
+    shapes = [shape.weights for shape in step.shapes if month in shape.months and kind in shape.days]
+    if mean is None or not shapes:
+        return [None] * len(segment)
+    hours = max(grid.interval_s // HOUR_S, 1)
+    values: Values = []
+    for slot in segment:
+        first = datetime.fromtimestamp(grid.origin + slot.column * grid.interval_s, ZoneInfo(grid.zone)).hour
+        weight = sum(shapes[0][(first + hour) % 24] for hour in range(hours))
+        values.append(half_away(mean * 24 * weight, sum(shapes[0]) * hours))
+    return values
+
+
 def usable(slot: Slot) -> bool:
     """A slot that a similar stretch may contain."""
     return slot.good and not slot.disconnected
@@ -246,5 +264,6 @@ ESTIMATORS: dict[str, Callable[[Series, list[Slot], Gap, Any], Values]] = {
     "like_day": like_day,
     "two_week": two_week,
     "multi_week": multi_week,
+    "class_profile": class_profile,
     "flat": flat,
 }

@@ -72,6 +72,7 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
         {"method": "like_day", "days": draw(st.sampled_from([3, 1, 5]))},
         {"method": "two_week"},
         {"method": "multi_week", "weeks": draw(st.sampled_from([4, 1, 5]))},
+        {"method": "class_profile", "shapes": draw(_shapes())},
         {"method": "flat"},
     ]
     for step in steps:
@@ -83,6 +84,16 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
     gaps = st.sampled_from([62, 3, 10])
     pack["registers"] = {"max_read_gap_days": max_read_gap_days or draw(gaps)}
     return RulePack.model_validate(pack)
+
+
+@st.composite
+def _shapes(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """One or two profiles of a class, for some days or all."""
+    kinds = st.lists(st.sampled_from(["weekday", "saturday", "sunday", "holiday"]), min_size=1, unique=True)
+    some = {"days": draw(kinds), "months": draw(st.sampled_from([[3, 10], [1, 2, 4, 11]]))}
+    weights = st.lists(st.sampled_from([1, 0, 7, 10_000]), min_size=24, max_size=24).filter(any)
+    shapes: list[dict[str, Any]] = [{**some, "weights": draw(weights)}, {"weights": draw(weights)}]
+    return shapes[: draw(st.integers(1, 2))]
 
 
 @st.composite

@@ -35,6 +35,7 @@ _METHOD_NUMBERS = {
     Method.SIMILAR: "14",
     Method.TWO_WEEK: "14",
     Method.MULTI_WEEK: "14",
+    Method.CLASS_PROFILE: "12",
     Method.LINEAR: "17",
     Method.ZERO: "19",
     Method.FLAT: "12",

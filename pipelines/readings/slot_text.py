@@ -14,6 +14,8 @@ RULE_OF = {
     "like_day": "the mean of the references, rounded half away",
     "two_week": "the mean of the references, rounded half away",
     "multi_week": "the mean of the references, rounded half away",
+    "class_profile": "(the sum of the references / their slots, rounded half away) × 24 × the weight of its "
+    "hour / the sum of the weights, of the pack's first shape for the day; rounded half away",
     "flat": "the sum of the references / their slots, rounded half away",
     "similar": "the mean of the counted references as moved, rounded half away; not below 0 on a channel "
     "of one direction",

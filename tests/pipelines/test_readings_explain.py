@@ -25,12 +25,15 @@ LOST = {
     "like_day": [(30, 9, 11)],
     "two_week": [(30, 9, 11)],
     "multi_week": [(30, 9, 11)],
-    "similar": [(30, 9, 11), (42, 5, 8)],
+    "similar": [(30, 9, 11), (42, 5, 8), (40, 12, 13)],
+    "class_profile": [(30, 9, 11)],
     "flat": [(30, 9, 11)],
     "scaled": [(30, 9, 11), (31, 0, 24)],
     "register": [(1, 0, 24)],
 }
 """By meter: day and hours whose readings never came."""
+WEIGHTS = [1 + (5 * hour) % 7 for hour in range(24)]
+"""Of the shape of the class of class_profile; those of 09 and 10 o'clock are 4 and 2."""
 DEFAULT = Path(schemas.__file__).parent / "packs" / "default.yaml"
 
 
@@ -78,7 +81,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for meter in LOST:
         method = {"scaled": "like_day", "register": "linear"}.get(meter, meter)
         pack = yaml.safe_load(DEFAULT.read_text())
-        pack["estimation"]["order"] = [{"method": method}]
+        shapes = {"shapes": [{"weights": WEIGHTS}]} if method == "class_profile" else {}
+        pack["estimation"]["order"] = [{"method": method, **shapes}]
         (folder / f"{meter}.yaml").write_text(yaml.safe_dump({**pack, "id": meter}))
         book.append(f"  - {{pack: {meter}.yaml, when: {{customer_class: {meter}}}}}")
     (folder / "book.yaml").write_text("\n".join(book))
@@ -125,15 +129,22 @@ def by_hand(estimate: dict[str, Any]) -> int:
         moved = []
         for each in estimate["references"]:
             pull = each["before"] * (span - estimate["number"]) + each["after"] * estimate["number"]
-            moved.append(each["value"] + half_away(Fraction(pull, 2 * span)))
+            share = Fraction(3, 4) if estimate["of"] == 1 else Fraction(1, 2)
+            moved.append(each["value"] + half_away(Fraction(pull, span) * share))
         assert moved == [each["moved"] for each in estimate["references"]]
         middle = sorted(moved)[len(moved) // 4 : len(moved) - len(moved) // 4]
         assert sorted(each["moved"] for each in estimate["references"] if each["counted"]) == middle
         return max(half_away(Fraction(sum(middle), len(middle))), 0)
-    return half_away(Fraction(sum(values), sum(each["slots"] for each in estimate["references"])))
+    mean = half_away(Fraction(sum(values), sum(each["slots"] for each in estimate["references"])))
+    if estimate["method"] == "class_profile":
+        weight = (4, 2)[estimate["number"] - 1]
+        return half_away(Fraction(mean * 24 * weight, sum(WEIGHTS)))
+    return mean
 
 
-@pytest.mark.parametrize("meter", ["linear", "like_day", "two_week", "multi_week", "similar", "flat"])
+@pytest.mark.parametrize(
+    "meter", ["linear", "like_day", "two_week", "multi_week", "similar", "class_profile", "flat"]
+)
 def test_an_estimate_is_made_again_from_what_is_printed(
     lake: Path, meter: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
