@@ -32,6 +32,8 @@ __all__ = ["import_rates", "read_rates", "tariff_fields", "tariff_text"]
 CURRENCIES = {"USA": "USD", "CAN": "CAD"}
 INEXPRESSIBLE = ("demandreactivepowercharge", "annualmincharge")
 FIRST_DAY = "2000-01-01"
+LONGEST_NAME = 120
+"""Characters of a tariff's id, which is the name of its file."""
 EXPECTED = "rates of the utility_rates API: items with energyratestructure and its schedules"
 
 
@@ -213,6 +215,9 @@ def _identity(rate: UrdbRate) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")
     if not name:
         raise rate.error("label", repr(given) if given else "nothing", "a label, or a utility and a name")
+    if len(name) > LONGEST_NAME:
+        found = f"{given[:40]!r} … of {len(given)} characters"
+        raise rate.error("label", found, f"at most {LONGEST_NAME}: it names the file")
     return name
 
 

@@ -227,6 +227,17 @@ def test_one_bad_rate_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFi
     ]  # fmt: skip
 
 
+def test_a_label_too_long_for_a_file_refuses_its_rate_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rates after it are written; the error says how long it is and what is taken."""
+    code, out = imported(tmp_path, {"items": [{**RATE, "label": "x" * 300}, RATE]})
+    assert code == 1
+    assert [path.name for path in out.iterdir()] == ["539fc2a8ec4f024d2f53f2a5.yaml"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "of 300 characters expected: at most 120: it names the file" in said
+
+
 def test_usage(tmp_path: Path) -> None:
     """A time zone that is none, and a missing --out, are wrong usage."""
     assert imported(tmp_path, RATE, "--timezone", "Mars/Olympus")[0] == 2
