@@ -7,6 +7,7 @@ that is none of these is a fault of the program and keeps its traceback.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -50,6 +51,11 @@ EPILOG = "Start with: meterbeam demo"
 SETTINGS_FILE = "meterbeam.yaml"
 
 
+def _of_use(record: logging.LogRecord) -> bool:
+    """All but what Beam says, when it is imported, of a cloud's parts that nothing here needs."""
+    return "apitools not found" not in record.getMessage()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; never raises for anything a user can cause.
 
@@ -57,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; ``sys.argv[1:]`` when None.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.getLogger().addFilter(_of_use)
     try:
         _check_packages()
         app = _build_app(*_command_and_settings(arguments))

@@ -26,4 +26,4 @@ MappingFile = Annotated[Path | None, typer.Option(help="Field mapping for foreig
 HistoryFrom = Annotated[
     datetime | None, typer.Option(formats=DATE, help="New lake: first local day expected of every meter.")
 ]
-Shards = Annotated[int, typer.Option(help="New lake: number of shards.")]
+Shards = Annotated[int, typer.Option(min=1, help="New lake: number of shards.")]
