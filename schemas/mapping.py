@@ -5,9 +5,10 @@ Example::
     records:
       acme.Reading:                      # full name in the writer's schema
         as: MeterReading
-        fields: {meter_id: device, start: ts, value: reading}
+        fields: {meter_id: header.device, start: ts, value: reading}   # a dot: in a nested record
         constants: {interval_s: 900, unit: kWh, scaler: 0}
         times: {start: s}                # plain integers: s, ms, us (default) or ns
+        zones: {start: Europe/Zurich}    # times without an offset: the zone of their clock
         channels: {"1.8.0": import}      # their channel: ours
         units: {KILOWATTHOUR: kWh}
 """
@@ -20,6 +21,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.records import NAMESPACE, RECORDS, RecordType, avro_schema, record_type
+from schemas.timezones import known_timezone
 from schemas.yaml_model import read_yaml
 
 __all__ = ["FieldMapping", "RecordMapping", "TimeUnit", "load_mapping"]
@@ -40,6 +42,9 @@ class RecordMapping(BaseModel):
     times: dict[str, TimeUnit] = Field(
         default_factory=dict, description="our field: unit of a plain integer time"
     )
+    zones: dict[str, str] = Field(
+        default_factory=dict, description="our field: zone of times without an offset"
+    )
     channels: dict[str, str] = Field(default_factory=dict, description="their channel: ours")
     units: dict[str, str] = Field(default_factory=dict, description="their unit: ours")
 
@@ -53,16 +58,27 @@ class RecordMapping(BaseModel):
     @model_validator(mode="after")
     def _known_fields(self) -> RecordMapping:
         known = {field["name"]: field["type"] for field in avro_schema(self.record)["fields"]}
-        for part, names in (("fields", self.fields), ("constants", self.constants), ("times", self.times)):
+        for part, names in (
+            ("fields", self.fields),
+            ("constants", self.constants),
+            ("times", self.times),
+            ("zones", self.zones),
+        ):
             unknown = sorted(set(names) - set(known))
             if unknown:
                 raise ValueError(f"{part}: {unknown} not in {self.record}, expected of: {', '.join(known)}")
         both = sorted(set(self.fields) & set(self.constants))
         if both:
             raise ValueError(f"{both} given twice, by fields and by constants")
-        plain = sorted(name for name in self.times if "timestamp" not in str(known[name]))
-        if plain:
-            raise ValueError(f"times: {plain} are no times of {self.record}")
+        for part, names in (("times", self.times), ("zones", self.zones)):
+            plain = sorted(name for name in names if "timestamp" not in str(known[name]))
+            if plain:
+                raise ValueError(f"{part}: {plain} are no times of {self.record}")
+        for name, zone in self.zones.items():
+            try:
+                known_timezone(zone)
+            except ValueError as error:
+                raise ValueError(f"zones: {name}: {zone!r}, expected {error}") from error
         return self
 
     @property

@@ -5,21 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from schemas.timezones import known_timezone
 from schemas.yaml_model import MisfitError, read_yaml
 
 __all__ = ["Settings", "load_settings"]
-
-
-def _known_timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("a time zone of the IANA database, such as Europe/Zurich") from error
-    return name
 
 
 class ObjectStore(BaseModel):
@@ -69,7 +61,7 @@ class Settings(BaseModel):
     lake: Path | None = Field(None, description="Folder of the lake, or s3://BUCKET/PREFIX.")
     customers: Path | None = Field(None, description="Table of customers, a file on disk.")
     s3: ObjectStore | None = Field(None, description="Where object storage is, for a lake at s3://….")
-    timezone: Annotated[str, AfterValidator(_known_timezone)] | None = Field(
+    timezone: Annotated[str, AfterValidator(known_timezone)] | None = Field(
         None, description="The one zone whose midnights end a local day; IANA name."
     )
     inputs: list[str] | None = Field(

@@ -1,16 +1,18 @@
 """From the writer's columns to the contract's: renamed, converted, constants filled in.
 
 Accepted of a writer: int and long for integers; int, long, float, double and unions of them for
-numbers; timestamps in millis, micros or nanos, local or not, and plain longs (micros unless the mapping
-says otherwise) for times; enums and integers for names; decimals and texts for exact numbers.
+numbers, decimals and texts for exact ones; timestamps in millis, micros or nanos, plain longs (micros unless
+the mapping says otherwise) and texts of ISO 8601 for times; enums and integers for names. A time without a
+zone is placed in the zone that the mapping names. A field may lie in nested records: ``header.device``.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,10 @@ from numpy.typing import NDArray
 from schemas.arrow import RAW, REQUIRED
 from schemas.mapping import RecordMapping
 from schemas.records import RECORDS, Kind, avro_schema
+from transforms.avro_exact import TEXT_SCALE, exact_blocks, exact_rows
 from transforms.avro_numbers import Numbers, block_numbers, row_numbers
 from transforms.avro_reader import RecordSchema
+from transforms.wall_times import local_instants, text_instants
 
 __all__ = ["ColumnPlan", "Rows", "SchemaError", "plan_columns"]
 
@@ -56,6 +60,16 @@ class _Column:
     source: str
     convert: Callable[[pa.Array], tuple[Any, NDArray[np.bool_] | None]]
     expected: str
+    path: tuple[str, ...] = ()
+    """Of a record that may be null: names of the fields within."""
+    scale: int | None = None
+    """Of exact numbers: decimals that were made whole."""
+
+    def of(self, column: pa.Array) -> pa.Array:
+        """The field itself, where its column is a record."""
+        for name in self.path:
+            column = pc.struct_field(column, name)
+        return column
 
 
 @dataclass(frozen=True)
@@ -79,11 +93,13 @@ class ColumnPlan:
     @property
     def sources(self) -> list[str]:
         """Fields of the writer that are read."""
-        return [column.source for column in self.columns]
+        return list(dict.fromkeys(column.source for column in self.columns))
 
-    def source_of(self, name: str) -> str | None:
-        """The writer's field behind one of ours; None where there is none."""
-        return next((column.source for column in self.columns if column.name == name), None)
+    def sources_of(self, names: Sequence[str]) -> list[str] | None:
+        """The writer's fields behind some of ours; None where one has none, or holds others of ours too."""
+        sources = {column.source for column in self.columns if column.name in names}
+        held = {column.name for column in self.columns if column.source in sources}
+        return sorted(sources) if held == set(names) else None
 
     @property
     def single(self) -> bool:
@@ -102,7 +118,7 @@ class ColumnPlan:
         rows = Rows({}, None, [])
         for column in self.columns:
             if column.source in table.column_names:
-                self._convert(column, _one_chunk(table.column(column.source)), rows)
+                self._convert(column, column.of(_one_chunk(table.column(column.source))), rows)
         return rows
 
     def fill(self, rows: Rows, count: int) -> None:
@@ -117,7 +133,8 @@ class ColumnPlan:
             made, bad = column.convert(written)
         except (TypeError, pa.ArrowException) as error:
             wanted = f"{column.name} of {self.record} takes {column.expected}"
-            raise SchemaError(f"field {column.source!r} of type {error} where {wanted}") from error
+            field = ".".join((column.source, *column.path))
+            raise SchemaError(f"field {field!r} of type {error} where {wanted}") from error
         if bad is not None:
             rows.faults.append((bad, f"{column.name} is not {column.expected}"))
         if isinstance(made, Numbers):
@@ -156,8 +173,10 @@ def plan_columns(schema: RecordSchema, mapping: RecordMapping) -> ColumnPlan:
         name, source = field["name"], mapping.source_of(field["name"])
         if name in mapping.constants:
             constants[name] = _constant(mapping.record, name, mapping.constants[name])
-        elif source in schema.fields:
-            columns.append(_column(name, source, schema.fields[source], mapping))
+        elif (found := schema.find(source)) is not None:
+            root, path, written = found
+            _check_zone(name, source, written, mapping, foreign=schema.foreign)
+            columns.append(replace(_column(name, root, written, mapping), path=path))
         elif name in (*REQUIRED[kind], "value", "values") and name not in ("value",) * (
             kind in _OPTIONAL_VALUE
         ):
@@ -165,7 +184,40 @@ def plan_columns(schema: RecordSchema, mapping: RecordMapping) -> ColumnPlan:
             raise SchemaError(f"no field {source!r} for {name} of {mapping.record}; the writer has: {there}")
         else:
             constants[name] = _default(mapping.record, name)
-    return ColumnPlan(mapping.record, kind, tuple(columns), constants, mapping)
+    return _scaled(ColumnPlan(mapping.record, kind, tuple(columns), constants, mapping))
+
+
+def _check_zone(name: str, source: str, written: Any, mapping: RecordMapping, *, foreign: bool) -> None:
+    """A local timestamp of a foreign record tells no instant unless somebody says whose clock it is."""
+    if foreign and name not in mapping.zones and _logical(written).startswith("local-timestamp"):
+        wanted = f"{name} of {mapping.record} takes an instant"
+        raise SchemaError(f"field {source!r} with local times where {wanted}: name their zone under `zones`")
+
+
+def _scaled(plan: ColumnPlan) -> ColumnPlan:
+    """The plan with the scaler moved by the decimals of exact numbers, which come as whole ones."""
+    value = next((column for column in plan.columns if column.scale is not None), None)
+    if value is None:
+        return plan
+    scale = value.scale or 0
+    if "scaler" in plan.constants:
+        held = plan.constants["scaler"]
+        return replace(
+            plan, constants={**plan.constants, "scaler": pa.scalar(held.as_py() - scale, held.type)}
+        )
+    columns = tuple(
+        replace(column, convert=_moved(column.convert, scale)) if column.name == "scaler" else column
+        for column in plan.columns
+    )
+    return replace(plan, columns=columns)
+
+
+def _moved(convert: Callable[[pa.Array], Any], scale: int) -> Callable[[pa.Array], Any]:
+    def moved(written: pa.Array) -> Any:
+        made, bad = convert(written)
+        return pc.subtract(pc.fill_null(made, 0), pa.scalar(scale, made.type)), bad
+
+    return moved
 
 
 _OPTIONAL_VALUE = (Kind.EVENTS, Kind.EDITS)
@@ -209,13 +261,18 @@ def _column(name: str, source: str, written: Any, mapping: RecordMapping) -> _Co
     """Choose the converter of one column by the type the contract gives it."""
     raw = _raw_type(mapping.record, name)
     if name == "values":
+        scale = _scale(_plain(written).get("items"))
+        if scale is not None:
+            return _Column(name, source, partial(exact_blocks, scale=scale), "exact numbers", scale=scale)
         return _Column(name, source, lambda c: (block_numbers(c), None), "an array of numbers")
     if name == "value" and mapping.record in ("MeterReading", "RegisterRead"):
+        scale = _scale(written)
+        if scale is not None:
+            return _Column(name, source, partial(exact_rows, scale=scale), "an exact number", scale=scale)
         return _Column(name, source, lambda c: (row_numbers(c), None), "a number")
     logical = _logical(written)
     if _is_time(mapping.record, name):
-        unit = mapping.times.get(name) or _LOGICAL.get(logical.rpartition("-")[2], "us")
-        return _Column(name, source, lambda c: _times(c, unit), "a time")
+        return _time_column(name, source, written, mapping)
     if pa.types.is_date(raw):
         return _Column(name, source, _dates, "a date")
     if pa.types.is_list(raw):
@@ -233,10 +290,35 @@ def _column(name: str, source: str, written: Any, mapping: RecordMapping) -> _Co
     return _Column(name, source, lambda c: _integers(c, raw), f"an integer that fits {raw}")
 
 
+def _time_column(name: str, source: str, written: Any, mapping: RecordMapping) -> _Column:
+    logical, zone = _logical(written), mapping.zones.get(name)
+    if _plain(written)["type"] == "string":
+        hint = "a time with an offset" if zone is None else f"a time that the clock of {zone} shows once"
+        return _Column(name, source, lambda c: text_instants(_texts(c), zone), f"{hint} (ISO 8601)")
+    unit = mapping.times.get(name) or _LOGICAL.get(logical.rpartition("-")[2], "us")
+    if zone is None or logical.startswith("timestamp"):
+        return _Column(name, source, lambda c: _times(c, unit), "a time")
+
+    def placed(column: pa.Array) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+        micros, far = _times(column, unit)
+        found, bad = local_instants(micros, zone)
+        return found, bad if far is None else bad | far
+
+    return _Column(name, source, placed, f"a time that the clock of {zone} shows once")
+
+
+def _scale(written: Any) -> int | None:
+    """Decimals of a number that is stated exactly; None for any other."""
+    plain = _plain(written)
+    if plain.get("logicalType") == "decimal":
+        return int(plain.get("scale", 0))
+    return TEXT_SCALE if plain["type"] == "string" else None
+
+
 def _plain(written: Any) -> dict[str, Any]:
     """The one branch of a union that is not null, as a dict."""
     branches = written if isinstance(written, list) else [written]
-    kept = next((branch for branch in branches if branch != "null"), "null")
+    kept = next((branch for branch in branches if branch not in ("null", None)), "null")
     return kept if isinstance(kept, dict) else {"type": kept}
 
 

@@ -74,6 +74,8 @@ class Decoder:
         found = mapping.for_record(self.schema.name)
         if found is None:
             raise SchemaError(f"record {self.schema.name!r}, expected one of: {mapping.expected()}")
+        if self.schema.foreign:
+            self.schema = self.schema.flat()
         self.plan: ColumnPlan = plan_columns(self.schema, found)
         self.kind: Kind = self.plan.kind
         self.timezone = timezone
@@ -96,8 +98,7 @@ class Decoder:
         if not self.plan.single:
             return
         for names in (("start", "value"), ("start", "value", "received_at")):
-            sources = [source for name in names if (source := self.plan.source_of(name))]
-            if len(sources) == len(names):
+            if (sources := self.plan.sources_of(names)) is not None:
                 yield sources
 
     def _probe(self) -> bool:

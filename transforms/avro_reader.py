@@ -22,7 +22,9 @@ from polars_avro._avro_rs import (
     AvroSource,
 )  # the public read_avro costs half as much again on single readings
 
+from schemas.records import record_type
 from transforms.avro_container import MAGIC, write_varint
+from transforms.avro_flat import branch_of, laid_flat
 
 __all__ = ["DecodeError", "RecordReader", "RecordSchema", "bare_schema"]
 
@@ -100,6 +102,26 @@ class RecordSchema:
     def fields(self) -> dict[str, Any]:
         """Type of each field, as the writer declared it, names resolved."""
         return {field["name"]: self._resolved(field["type"]) for field in self.parsed["fields"]}
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is none of the input contract's records."""
+        return record_type(self.name) is None
+
+    def flat(self) -> RecordSchema:
+        """The same bytes without nested records (``laid_flat``); itself where there is no such form."""
+        schema = laid_flat(self.parsed, self._named)
+        return self if schema is None else RecordSchema.of(schema)
+
+    def find(self, source: str) -> tuple[str, tuple[str, ...], Any] | None:
+        """A field, also one within a record that may be null: its column, the names within, its type."""
+        names = source.split(".")
+        for end in range(len(names), 0, -1):
+            root, path = ".".join(names[:end]), tuple(names[end:])
+            if root in self.fields:
+                kind = branch_of(self.fields[root], path)
+                return None if kind is None else (root, path, self._resolved(kind))
+        return None
 
     def _resolved(self, kind: Any) -> Any:
         return self._named.get(kind, kind) if isinstance(kind, str) else kind

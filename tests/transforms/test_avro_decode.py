@@ -263,13 +263,13 @@ def test_foreign_records_are_mapped() -> None:
             id="gone",
         ),
         pytest.param({"drop": "values"}, "no field 'values'", id="no-values"),
-        pytest.param({"start": "string"}, "start of IntervalBlock takes a time", id="text-time"),
+        pytest.param({"start": "boolean"}, "start of IntervalBlock takes a time", id="no-time"),
         pytest.param(
             {"interval_s": "double"}, "interval_s of IntervalBlock takes an integer", id="double-interval"
         ),
         pytest.param({"values": "long"}, "values of IntervalBlock takes an array of numbers", id="no-array"),
         pytest.param(
-            {"values": {"type": "array", "items": "string"}}, "takes an array of numbers", id="texts"
+            {"values": {"type": "array", "items": "boolean"}}, "takes an array of numbers", id="booleans"
         ),
         pytest.param({"meter_id": "bytes"}, "meter_id of IntervalBlock takes a text", id="bytes-name"),
     ],
