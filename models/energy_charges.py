@@ -96,7 +96,8 @@ def tier_caps(tariff: Tariff, window: Window, charge: Energy, kw: Int | None) ->
         days = tariff.calendar.season_days(charge.rates, days_of(window))
     share = Fraction(days)
     if not tiers.per_day:
-        share *= month_share(tiers.prorate, window.billed_days) * window.own_share / window.grid.days
+        share = Fraction(days, window.grid.days) * window.own_share
+        share *= month_share(tiers.prorate, window.billed_days)
     if not tiers.per_kw:
         return np.array(
             [[round_fraction(Fraction(limit) * share * MICRO) for limit in tiers.limits]], np.int64
