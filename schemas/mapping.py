@@ -7,7 +7,7 @@ Example::
         as: MeterReading
         fields: {meter_id: header.device, start: ts, value: reading}   # a dot: in a nested record
         constants: {interval_s: 900, unit: kWh, scaler: 0}
-        times: {start: s}                # plain integers: s, ms, us (default) or ns
+        times: {start: s}                # plain integers: s, ms, us or ns
         zones: {start: Europe/Zurich}    # times without an offset: the zone of their clock
         channels: {"1.8.0": import}      # their channel: ours
         units: {KILOWATTHOUR: kWh}

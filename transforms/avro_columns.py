@@ -1,9 +1,10 @@
 """From the writer's columns to the contract's: renamed, converted, constants filled in.
 
-Accepted of a writer: int and long for integers; int, long, float, double and unions of them for
-numbers, decimals and texts for exact ones; timestamps in millis, micros or nanos, plain longs (micros unless
-the mapping says otherwise) and texts of ISO 8601 for times; enums and integers for names. A time without a
-zone is placed in the zone that the mapping names. A field may lie in nested records: ``header.device``.
+Accepted of a writer: int and long for integers; int, long, float, double and unions of them for numbers,
+decimals and texts for exact ones; timestamps in millis, micros or nanos, plain longs (micros in the
+contract's own records, else of the unit that the mapping states) and texts of ISO 8601 for times; enums and
+integers for names. A time without a zone is placed in the zone that the mapping names. A field may lie in
+nested records: ``header.device``.
 """
 
 from __future__ import annotations
@@ -175,7 +176,8 @@ def plan_columns(schema: RecordSchema, mapping: RecordMapping) -> ColumnPlan:
             constants[name] = _constant(mapping.record, name, mapping.constants[name])
         elif (found := schema.find(source)) is not None:
             root, path, written = found
-            _check_zone(name, source, written, mapping, foreign=schema.foreign)
+            if schema.foreign and _is_time(mapping.record, name):
+                _check_time(name, source, written, mapping)
             columns.append(replace(_column(name, root, written, mapping), path=path))
         elif name in (*REQUIRED[kind], "value", "values") and name not in ("value",) * (
             kind in _OPTIONAL_VALUE
@@ -187,11 +189,17 @@ def plan_columns(schema: RecordSchema, mapping: RecordMapping) -> ColumnPlan:
     return _scaled(ColumnPlan(mapping.record, kind, tuple(columns), constants, mapping))
 
 
-def _check_zone(name: str, source: str, written: Any, mapping: RecordMapping, *, foreign: bool) -> None:
-    """A local timestamp of a foreign record tells no instant unless somebody says whose clock it is."""
-    if foreign and name not in mapping.zones and _logical(written).startswith("local-timestamp"):
-        wanted = f"{name} of {mapping.record} takes an instant"
-        raise SchemaError(f"field {source!r} with local times where {wanted}: name their zone under `zones`")
+def _check_time(name: str, source: str, written: Any, mapping: RecordMapping) -> None:
+    """A foreign time that may mean several instants is no time until the mapping says which.
+
+    Raises:
+        SchemaError: A local time without a zone, or a plain integer without a unit.
+    """
+    logical, where = _logical(written), f"where {name} of {mapping.record} takes an instant"
+    if name not in mapping.zones and logical.startswith("local-timestamp"):
+        raise SchemaError(f"field {source!r} with local times {where}: name their zone under `zones`")
+    if name not in mapping.times and not logical and _plain(written)["type"] in ("int", "long"):
+        raise SchemaError(f"field {source!r} with plain integers {where}: state their unit under `times`")
 
 
 def _scaled(plan: ColumnPlan) -> ColumnPlan:

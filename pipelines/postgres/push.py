@@ -19,6 +19,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv as csv
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from pipelines import console
 from pipelines.postgres.migrate import migrate
@@ -193,5 +194,17 @@ class _Push:
 
 
 def dsn_given(option: str | None) -> str | None:
-    """The connection string: the option, or ``METERBEAM_DSN``, so that no password need be in a command."""
-    return option or os.environ.get("METERBEAM_DSN")
+    """The connection string: the option, or ``METERBEAM_DSN``, so that no password need be in a command.
+
+    One that is in a command all the same is used, and a line on stderr says who can read it there.
+    """
+    if not option:
+        return os.environ.get("METERBEAM_DSN")
+    try:
+        seen = "password" in conninfo_to_dict(option)
+    except psycopg.ProgrammingError:
+        seen = False  # the push says what is wrong with it
+    if seen:
+        hidden = "METERBEAM_DSN or ~/.pgpass hides it"
+        console.note(f"a password in a command is seen by every user of this machine; {hidden}")
+    return option

@@ -230,6 +230,7 @@ def test_errors(tmp_path: Path, dsn: str, capsys: Capture) -> None:
     for wrong in ("postgresql://u:s3cret@127.0.0.1:1/db", "host=/nowhere password=s3cret", "s3cret:::"):
         code, error = failed([*there, wrong], capsys)
         assert (code, "s3cret" in error, "the database" in error) == (1, False, True), error
+        assert ("METERBEAM_DSN or ~/.pgpass hides it" in error) == ("s3cret:" not in wrong), error
     push(lake.path, dsn)
     commit(lake, {("m", 0): (2, 2)})
     push(lake.path, dsn)

@@ -244,3 +244,12 @@ def test_local_timestamps_need_their_zone() -> None:
     schema = record(field("device", "string"), field("at", LOCAL), field("kwh", "long"))
     with pytest.raises(SchemaError, match="field 'at' with local times where start .* under `zones`"):
         read(schema, [])
+
+
+def test_plain_integers_need_their_unit() -> None:
+    """Seconds taken for microseconds would be readings of January 1970."""
+    schema = record(field("device", "string"), field("at", ["null", "long"]), field("kwh", "long"))
+    with pytest.raises(SchemaError, match="field 'at' with plain integers where start .* under `times`"):
+        read(schema, [])
+    found = read(schema, [{"device": "m1", "at": MONDAY, "kwh": 1}], times={"start": "s"})
+    assert told(found) == [("m1", MONDAY, [1], 0)]
