@@ -13,7 +13,7 @@ from models.standing import nan_median
 from models.week_table import WeekTable
 from models.weekly_features import Float
 
-__all__ = ["MICRO", "Days", "Fault", "runs"]
+__all__ = ["MICRO", "Days", "Fault", "runs", "usual_variance"]
 
 MICRO = 1_000_000
 METERS_AT_ONCE = 512
@@ -82,7 +82,7 @@ class Days:
         """
         day, sharp = np.full(len(self.total), -1), np.zeros(len(self.total))
         for level in self.levels[:2]:
-            usual = _usual_variance(level)
+            usual = usual_variance(level)
             for low in range(0, len(level), METERS_AT_ONCE):
                 rows = slice(low, low + METERS_AT_ONCE)
                 for side in (level[rows], -level[rows]):
@@ -101,7 +101,7 @@ class Days:
         return int(known[-1]) if len(known) else -1
 
 
-def _usual_variance(level: Float) -> float:
+def usual_variance(level: Float) -> float:
     """Variance of the median meter's known days."""
     known = np.isfinite(level)
     number = np.maximum(known.sum(axis=1), 1)
