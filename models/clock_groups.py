@@ -44,6 +44,10 @@ class Group:
     move: Move
     mine: Bool
 
+    def undone_by(self, move: Move) -> bool:
+        """Whether a step of a meter's own, in the same week, takes it back."""
+        return move.week == self.move.week and move.halves == -self.move.halves
+
 
 def _taken_back(unit: Float, move: Move, which: Bool, sign: int = 1) -> Float:
     """Weeks before the step of some of the meters moved into the time after it, or again out of it."""

@@ -7,7 +7,7 @@ what the fleet's usual shapes explain of M.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ FEWEST_WEEKS = 2
 """Weeks on either side of a step of one meter."""
 SLOPES = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Half hours a week that a clock may gain or lose."""
+STEADY = 6.0
+"""What a drift must explain better than a step to be told as one: it can be like several of them."""
 LEAST_DRIFT, MOST_DRIFT, DRIFT_WEEKS = 3, 12, 3
 """Half hours of the last week that a drift comes to, and its fewest weeks."""
 
@@ -47,6 +49,15 @@ class Move:
         """Half hours that each week from its first one on runs late; (weeks − week,)."""
         late: Int = np.rint(self.slope * (np.arange(weeks - self.week) + 0.5)).astype(np.int64)
         return late + self.halves
+
+    def moved_back(self, x: Float) -> Float:
+        """Sum of the weeks from the first one on, in the time before; (m, 48) from all weeks, (m, w, 48)."""
+        if not self.slope:
+            return np.roll(x[:, self.week :].sum(axis=1), -self.halves, axis=1)
+        back = np.zeros((len(x), x.shape[2]))
+        for week, late in enumerate(self.late(x.shape[1]).tolist(), self.week):
+            back += np.roll(x[:, week], -late, axis=1)
+        return back
 
 
 @dataclass(frozen=True)
@@ -114,26 +125,15 @@ def best_move(weeks: Weeks, moves: Sequence[Move]) -> Best:
     x, count = weeks.x, np.maximum(weeks.known.sum(axis=1), 1)
     best = Best(np.full(len(x), -1), np.full(len(x), -np.inf), np.zeros(len(x)))
     whole = _square(x.sum(axis=1)) / count
-    for number, (move, common) in enumerate(zip(moves, _common(x, moves), strict=True)):
+    for number, move in enumerate(moves):
+        common = x[:, : move.week].sum(axis=1) + move.moved_back(x)
         square = _square(common)
-        score = weeks.score(common, square, count)
+        score = weeks.score(common, square, count) - (STEADY if move.slope else 0.0)
         better = score > best.score
         best.move[better], best.score[better] = number, score[better]
         lost = _lost(x[better], weeks.known[better], move) - whole[better]
         best.regained[better] = (square[better] / count[better] - whole[better]) / np.maximum(lost, 1e-9)
     return best
-
-
-def _common(x: Float, moves: Sequence[Move]) -> Iterator[Float]:
-    """The sum of all weeks, each moved back as a hypothesis has it; (m, 48) each."""
-    total = x.sum(axis=1)
-    for move in moves:
-        before = x[:, : move.week].sum(axis=1)
-        if move.slope:
-            late = move.late(x.shape[1]).tolist()
-            yield sum((np.roll(x[:, move.week + at], -by, axis=1) for at, by in enumerate(late)), before)
-        else:
-            yield before + np.roll(total - before, -move.halves, axis=1)
 
 
 def _lost(x: Float, known: Bool, move: Move) -> Float:

@@ -23,10 +23,18 @@ __all__ = ["clock_faults"]
 
 MOST_HOURS = 4
 FEWEST_WEEKS = 5
-CLEAR = 14.0
-"""What the best move must add to a meter's score."""
-REGAINED, REGAINED_BY_DRIFT = 0.3, 0.2
-"""Share of the likeness lost that it must give back; a drift is held against weeks of no common habit."""
+CLEAR, REGAINED, REGAINED_BY_DRIFT = 20.0, 0.3, 0.2
+"""What a move must add to a meter's score, and the share of the likeness lost that it must give back; a drift
+is held against weeks of no common habit.
+"""
+LIKELY, LIKENESS, LIKER = 6.0, 0.6, 0.35
+"""Less will do where the profile after it, moved back, is so much like that before, and by such a share of
+what was lost: correlations of plain profiles, that know nothing of the fleet.
+"""
+UNDONE = 14.0
+"""The same for a step that undoes a group's in its own week: the meter may be one of the others."""
+NEVER_LOST = 0.1
+"""What is added to the likeness lost."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,30 @@ def clock_faults(days: Days) -> list[Fault]:
     faults = []
     for some in chunks(len(unit)):
         found = _best(readings(unit, groups, some, usual), moves)
-        hit = (found.gain > CLEAR) & (found.regained > least[found.move])
-        for row in np.flatnonzero(hit).tolist():
+        clear = (found.gain > CLEAR) & (found.regained > least[found.move])
+        undone = np.array([any(group.undone_by(move) for group in groups) for move in moves])
+        likely = found.gain > np.where(undone[found.move], UNDONE, LIKELY)
+        for row in np.flatnonzero(clear | likely).tolist():
             move = moves[int(found.move[row])]
-            faults.append(_fault(some.start + row, move, first, float(found.regained[row])))
+            if clear[row] or _alike(unit[some][row], move):
+                faults.append(_fault(some.start + row, move, first))
     return faults
+
+
+def _alike(unit: Float, move: Move) -> bool:
+    """Whether the plain profile is like itself once moved back, and was not before; from (w, 48)."""
+    before, after, back = (
+        unit[: move.week].sum(axis=0),
+        unit[move.week :].sum(axis=0),
+        move.moved_back(unit[None])[0],
+    )
+    stayed, now = _correlation(before, after), _correlation(before, back)
+    return now > LIKENESS and (now - stayed) / (1 + NEVER_LOST - stayed) > LIKER
+
+
+def _correlation(one: Float, other: Float) -> float:
+    """Of two profiles of mean 0."""
+    return float(one @ other) / (float(np.sqrt((one @ one) * (other @ other))) + 1e-9)
 
 
 def _best(readings: Iterable[tuple[Weeks, Float]], moves: list[Move]) -> Found:
@@ -69,13 +96,12 @@ def _best(readings: Iterable[tuple[Weeks, Float]], moves: list[Move]) -> Found:
     return Found(move, scores.max(axis=0) - still.max(axis=0), regained)
 
 
-def _fault(row: int, move: Move, weeks: Int, regained: float) -> Fault:
+def _fault(row: int, move: Move, weeks: Int) -> Fault:
     since = int(weeks[move.week])
     late = int(move.late(len(weeks))[-1])
     way = "later" if late > 0 else "earlier"
-    of = f"which explains {regained:.0%} of what its weeks differ by; the fleet's did not move"
     if move.slope:
         told = f"its day runs {way} from week to week, {abs(late) / PER_HOUR:.1f} h in the last"
-        return Fault(row, "clock_drift", since, None, "warning", f"{told}, {of}")
-    told = f"its day runs {abs(late) // PER_HOUR} h {way} than before"
-    return Fault(row, "clock_shift", since, None, "warning", f"{told}, {of}")
+        return Fault(row, "clock_drift", since, None, "warning", f"{told}; the fleet's did not move")
+    told = f"its day runs {abs(late) // PER_HOUR} h {way} than before; the fleet's did not move"
+    return Fault(row, "clock_shift", since, None, "warning", told)

@@ -19,9 +19,9 @@ __all__ = ["noise_faults"]
 SHARP = 3.0
 APART = (0.04, 0.09)
 """How much further from the use the daily peak and the base load must be. [log10]"""
-SAME_LEVEL = 0.13
+SAME_LEVEL = 0.12
 """How far the use may have moved. [log10]"""
-ROUGHER = 1.12
+ROUGHER = 1.15
 """Times the former roughness of the median week."""
 WEEK = 7
 METERS_AT_ONCE = 512
