@@ -44,10 +44,6 @@ class Group:
     move: Move
     mine: Bool
 
-    def undone_by(self, move: Move) -> bool:
-        """Whether a step of a meter's own, in the same week, takes it back."""
-        return move.week == self.move.week and move.halves == -self.move.halves
-
 
 def _taken_back(unit: Float, move: Move, which: Bool, sign: int = 1) -> Float:
     """Weeks before the step of some of the meters moved into the time after it, or again out of it."""
@@ -96,9 +92,13 @@ def _odds(mine: Bool) -> float:
 
 def _belongs(unit: Float, move: Move, usual: Fleet) -> Bool:
     """Meters that score better with a step taken back than without, whatever one step of their own by as
-    many hours, either way, does; (m,).
+    many hours, either way, in another week does; (m,).
     """
-    own = [other for other in steps(unit.shape[1], MOST_HOURS) if abs(other.halves) == abs(move.halves)]
+    own = [
+        other
+        for other in steps(unit.shape[1], MOST_HOURS)
+        if abs(other.halves) == abs(move.halves) and other.week != move.week
+    ]
     gain = np.zeros(len(unit))
     for some in chunks(len(unit)):
         everyone = np.ones(len(unit[some]), np.bool_)

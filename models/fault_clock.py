@@ -23,16 +23,14 @@ __all__ = ["clock_faults"]
 
 MOST_HOURS = 4
 FEWEST_WEEKS = 5
-CLEAR, REGAINED, REGAINED_BY_DRIFT = 20.0, 0.3, 0.2
+CLEAR, REGAINED, REGAINED_BY_DRIFT = 15.0, 0.3, 0.2
 """What a move must add to a meter's score, and the share of the likeness lost that it must give back; a drift
 is held against weeks of no common habit.
 """
-LIKELY, LIKENESS, LIKER = 6.0, 0.6, 0.35
+LIKELY, LIKENESS, LIKER = 5.0, 0.6, 0.35
 """Less will do where the profile after it, moved back, is so much like that before, and by such a share of
 what was lost: correlations of plain profiles, that know nothing of the fleet.
 """
-UNDONE = 14.0
-"""The same for a step that undoes a group's in its own week: the meter may be one of the others."""
 NEVER_LOST = 0.1
 """What is added to the likeness lost."""
 
@@ -60,9 +58,7 @@ def clock_faults(days: Days) -> list[Fault]:
     for some in chunks(len(unit)):
         found = _best(readings(unit, groups, some, usual), moves)
         clear = (found.gain > CLEAR) & (found.regained > least[found.move])
-        undone = np.array([any(group.undone_by(move) for group in groups) for move in moves])
-        likely = found.gain > np.where(undone[found.move], UNDONE, LIKELY)
-        for row in np.flatnonzero(clear | likely).tolist():
+        for row in np.flatnonzero(clear | (found.gain > LIKELY)).tolist():
             move = moves[int(found.move[row])]
             if clear[row] or _alike(unit[some][row], move):
                 faults.append(_fault(some.start + row, move, first))
@@ -71,11 +67,8 @@ def clock_faults(days: Days) -> list[Fault]:
 
 def _alike(unit: Float, move: Move) -> bool:
     """Whether the plain profile is like itself once moved back, and was not before; from (w, 48)."""
-    before, after, back = (
-        unit[: move.week].sum(axis=0),
-        unit[move.week :].sum(axis=0),
-        move.moved_back(unit[None])[0],
-    )
+    before, after = unit[: move.week].sum(axis=0), unit[move.week :].sum(axis=0)
+    back = move.moved_back(unit[None])[0]
     stayed, now = _correlation(before, after), _correlation(before, back)
     return now > LIKENESS and (now - stayed) / (1 + NEVER_LOST - stayed) > LIKER
 
