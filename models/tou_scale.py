@@ -73,9 +73,9 @@ def tou_targets(
         fixed: Values of all slots, 0 in those of the estimates; flat. [micro-unit]
         target: Of each interval by the total register, shape (m,). [micro-unit]
     """
-    nothing = TouTargets(*np.zeros((4, 0), np.int64), np.full(len(slot), -1, np.int64))
+    none, part = np.zeros(0, np.int64), np.full(len(slot), -1, np.int64)
     if not pack.registers.tou or not len(slot):
-        return nothing
+        return TouTargets(none, none, none, none, part)
     found = tou_advances(intervals, facts.tou)
     step = facts.grid.interval_s
     whole = ((intervals.start - facts.grid.origin) % step == 0) & (
@@ -83,7 +83,6 @@ def tou_targets(
     )
     of_slot = register_of_slots(pack, facts.grid, facts.holidays)
     rows: list[tuple[int, int, int, int]] = []
-    part = nothing.part
     for number in np.intersect1d(found.number, holder).tolist():
         mine, own = found.number == number, np.flatnonzero(holder == number)
         registers, told = np.unique(of_slot[slot[own] % facts.grid.slots], return_inverse=True)
@@ -99,5 +98,5 @@ def tou_targets(
             continue
         part[own] = len(rows) + told
         rows += zip([number] * len(registers), registers, advance, np.maximum(left, 0), strict=True)
-    table = np.array(rows, np.int64).reshape(-1, 4)
-    return TouTargets(*np.ascontiguousarray(table.T), part)
+    numbers, registers, advances, due = np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 4).T)
+    return TouTargets(numbers, registers, advances, due, part)
