@@ -37,7 +37,7 @@ def decimal_bills(priced: Priced) -> list[list[BillLine]]:
         quantities = _decimals(line)
         money = -priced.line_dp
         for bill, quantity, amount in zip(bills, quantities, line.amount.tolist(), strict=True):
-            if amount:
+            if amount or (line.told and quantity):
                 bill.append(BillLine(*head, quantity, line.unit, line.rate, Decimal(amount).scaleb(money)))
     return bills
 

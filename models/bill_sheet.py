@@ -37,6 +37,7 @@ class Line:
         quantity_dp: Decimals of the quantity.
         rate: Price of a unit; None where the line has no single one.
         amount: Shape (n,). [10^-money_dp of the currency]
+        told: Whether the line stands on a bill although its amount is zero.
     """
 
     charge: str
@@ -47,6 +48,7 @@ class Line:
     quantity_dp: int
     rate: Decimal | None
     amount: Int
+    told: bool = False
 
 
 def days_of(window: Window) -> list[date]:
@@ -96,8 +98,8 @@ class Sheet:
         self.append(Line(charge, period, tier, unit, quantity, dp, rate, amount))
 
     def append(self, line: Line) -> None:
-        """Append a line unless it is zero for all."""
-        if line.amount.any():
+        """Append a line unless it is zero for all, and says nothing else."""
+        if line.amount.any() or (line.told and line.quantity.any()):
             self.lines.append(line)
 
     def amounts(self, charges: Sequence[str]) -> Int:

@@ -60,11 +60,11 @@ class BillState:
         _put(self.peaks_of, own.peaks_of, rows, count, NONE)
         self.credit[rows], self.surplus[rows] = own.credit, own.surplus
 
-    def past_peaks(self, charge: str, month: int) -> Int:
+    def past_peaks(self, charge: str, month: int, *, of_bill: bool = True) -> Int:
         """Peaks of a month that count for a charge: its own where known, else those of the bill."""
         none = np.full(len(self.credit), NONE, np.int64)
         own = self.peaks_of.get((charge, month), none)
-        return np.where(own >= 0, own, self.peaks_kw.get(month, none))
+        return np.where(own >= 0, own, self.peaks_kw.get(month, none)) if of_bill else own
 
     def months(self) -> list[int]:
         """Months with a peak, ascending."""

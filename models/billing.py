@@ -11,8 +11,9 @@
 | 10 | shares of rounded lines | money_charges |
 | 11 | export credit up to the eligible lines, the rest carried | export_charges |
 | 12, 13 | minimum, credits, tax | money_charges |
-| 14 | sum | here |
-| 15, 16 | true-up, state for the next bill | export_charges, bill_state |
+| 14 | true-up | export_charges |
+| 15 | rounding to a multiple, sum | money_charges, here |
+| 16 | state for the next bill | bill_state |
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from models.demand_charges import coincident, demand, measured_peaks
 from models.energy_charges import energy, events_and_prices, reactive
 from models.export_charges import export, net_over_bill, true_up
 from models.money import rounded
-from models.money_charges import credits_off, fixed, minimum, percents, tax
+from models.money_charges import cash_rounding, credits_off, fixed, minimum, percents, tax
 from models.series import Int
 from models.slot_quantities import Quantities, measure
 from schemas.tariff import Tariff
@@ -99,6 +100,7 @@ def price_quantities(tariff: Tariff, window: Window, quantities: Quantities, sta
     tax(sheet)
     credits_off(sheet, taxed=False)
     credit, surplus, bank = true_up(sheet, state, credit, excess)
+    cash_rounding(sheet)
     total = rounded(sheet.sum(sheet.lines), sheet.finer, sheet.mode)
     peak, of_charge = measured_peaks(sheet)
     new = BillState(dict(state.peaks_kw), credit, surplus, bank, dict(state.peaks_of))

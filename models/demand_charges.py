@@ -44,7 +44,7 @@ def demand(sheet: Sheet, state: BillState) -> None:
                     quantity,
                     dp,
                     rate,
-                    unit="kW",
+                    unit=charge.unit,
                     period=part[0] if part else None,
                     tier=tier + 1 if limits else 0,
                     share=share,
@@ -77,7 +77,7 @@ def billed_kw(sheet: Sheet, charge: Demand, part: tuple[str, ...], state: BillSt
         past = np.zeros(sheet.count, np.int64)
         for month in state.months():
             if this - charge.ratchet.lookback <= month < this and month % 12 + 1 in charge.ratchet.months:
-                past = np.maximum(past, state.past_peaks(charge.id, month))
+                past = np.maximum(past, state.past_peaks(charge.id, month, of_bill=charge.unit == "kW"))
         kw = np.maximum(kw, times(past, MICRO_DP, charge.ratchet.pct, dp, sheet.mode))
     return np.maximum(kw, round_fraction(Fraction(charge.min_kw) * 10**dp, sheet.mode))
 
@@ -105,15 +105,14 @@ def coincident(sheet: Sheet) -> None:
 
 
 def measured_peaks(sheet: Sheet) -> tuple[Int | None, dict[str, Int]]:
-    """Highest demand [micro-kW] of the bill over all demand charges, and of each charge; (n,) each.
+    """Highest demand [micro-kW] of the bill over all demand charges in kW, and of each charge; (n,) each.
 
     The second is empty unless charges with a ratchet may have measured differently.
     """
     of: dict[str, Int] = {}
     for (name, *_), peak in sheet.quantities.peaks.items():
         of[name] = np.maximum(of[name], peak) if name in of else peak
-    if not of:
-        return None, {}
-    highest = np.maximum.reduce(list(of.values()))
+    active = [of[charge.id] for charge in sheet.of(Demand) if charge.unit == "kW"]
+    highest = np.maximum.reduce(active) if active else None
     ratcheted = any(charge.ratchet is not None for charge in sheet.of(Demand))
-    return highest, of if ratcheted and len(of) > 1 else {}
+    return highest, of if ratcheted and (len(of) > 1 or not active) else {}

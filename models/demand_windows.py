@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import isqrt
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from schemas.tariff import Tariff
 __all__ = ["Windows", "demand_windows", "windows_within"]
 
 HOUR_S = 3600
+FITS = 1 << 31
+"""Energies below it [micro] have squares whose sum 64 bits hold."""
 Method = Literal["block", "sliding"]
 
 
@@ -49,6 +52,25 @@ class Windows:
         """Mean power of each window [micro-kW]; (n, slots) to (n, w)."""
         power: Int = self.energy(load) * HOUR_S // self.seconds
         return power
+
+    def apparent(self, load: Int, reactive: Int) -> Int:
+        """Squares of the apparent energy of each window [micro-kVAh²], exact; (n, w) from (n, slots) each.
+
+        Of Python integers where 64 bits are too few.
+        """
+        active, across = self.energy(load), self.energy(reactive)
+        if max(int(np.abs(part).max(initial=0)) for part in (active, across)) >= FITS:
+            active, across = active.astype(object), across.astype(object)
+        squares: Int = active * active + across * across
+        return squares
+
+    def highest_apparent(self, load: Int, reactive: Int) -> Int:
+        """Highest mean apparent power [micro-kVA], its energy rounded down; (n,), 0 without a window."""
+        if not len(self.first):
+            return np.zeros(len(load), np.int64)
+        squares = self.apparent(load, reactive).max(axis=1).tolist()
+        peak: Int = np.array([isqrt(square) for square in squares], np.int64) * HOUR_S // self.seconds
+        return peak
 
     def highest(self, load: Int) -> Int:
         """Highest mean power [micro-kW]; (n,), 0 without a window."""

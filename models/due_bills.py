@@ -23,7 +23,7 @@ from models.series import Int
 from models.slot_quantities import measure, netting_of
 from models.tou import classify
 from schemas.quality import Quality
-from schemas.tariff import Demand, Holding, Reactive, Tariff
+from schemas.tariff import Demand, Holding, Tariff, charged_channel
 
 __all__ = ["DueBills", "LoadPart"]
 
@@ -274,7 +274,8 @@ def _counts(quality: Sequence[Codes]) -> tuple[SlotCounts, int]:
 
 def _charged(versions: Sequence[Tariff]) -> list[str]:
     """Channels of reactive energy that a tariff charges."""
-    return sorted({c.channel for version in versions for c in version.charges if isinstance(c, Reactive)})
+    found = {charged_channel(charge) for version in versions for charge in version.charges}
+    return sorted(channel for channel in found if channel is not None)
 
 
 def _factored(versions: Sequence[Tariff]) -> bool:

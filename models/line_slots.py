@@ -74,7 +74,9 @@ def line_slots(
         everywhere = np.ones(window.grid.slots, np.bool_)
         return LineSlots(everywhere, _side(load, charge.direction), series_rates(charge, window))
     if isinstance(charge, Demand):
-        return LineSlots(_of_highest(_demand(tariff, window, charge, period), load.metered), load.metered[0])
+        windows = _demand(tariff, window, charge, period)
+        kvarh = window.reactive["reactive_import"] if charge.unit == "kVA" else None
+        return LineSlots(_of_highest(windows, load.metered, kvarh=kvarh), load.metered[0])
     if isinstance(charge, CoincidentDemand):
         return LineSlots(_coincident(tariff, window, charge, load.metered), load.metered[0])
     if isinstance(charge, Export) and charge.rate is not None:
@@ -137,15 +139,18 @@ def _demand(tariff: Tariff, window: Window, charge: Demand, period: str | None) 
     )
 
 
-def _of_highest(windows: Windows, metered: Int, among: Bool | None = None) -> Bool:
-    """Slots of the first of the highest windows."""
+def _of_highest(
+    windows: Windows, metered: Int, among: Bool | None = None, *, kvarh: Int | None = None
+) -> Bool:
+    """Slots of the first of the highest windows, of apparent energy where reactive energy is given."""
     chosen = np.zeros(metered.shape[1], np.bool_)
-    power = windows.demand(metered)[0] if len(windows.first) else np.zeros(0, np.int64)
+    if not len(windows.first):
+        return chosen
+    power = windows.demand(metered)[0] if kvarh is None else windows.apparent(metered, kvarh)[0]
     if among is not None:
         power = np.where(among, power, -1)
-    if len(power):
-        begin = int(windows.first[int(power.argmax())])
-        chosen[begin : begin + windows.width] = True
+    begin = int(windows.first[int(power.argmax())])
+    chosen[begin : begin + windows.width] = True
     return chosen
 
 

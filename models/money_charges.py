@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 
 from models.bill_sheet import MICRO_DP, Line, Sheet
-from models.money import round_fraction, times
-from schemas.tariff import Credit, Fixed, Minimum, Percent, Tax
+from models.money import round_fraction, rounded, times
+from models.series import Int
+from schemas.tariff import CashRounding, Credit, Fixed, Minimum, Percent, Tax
 
-__all__ = ["credits_off", "fixed", "minimum", "percents", "tax"]
+__all__ = ["cash_rounding", "credits_off", "fixed", "minimum", "percents", "tax"]
 
 
 def fixed(sheet: Sheet) -> None:
@@ -65,6 +67,10 @@ def tax(sheet: Sheet) -> None:
             if (line.charge not in taxes if charge.of == "subtotal" else line.charge in charge.of)
         ]
         base = sheet.sum(taxed)
+        if charge.included:
+            whole = sheet.tariff.rounding.tax_on == "subtotal"
+            _included(sheet, charge, [base] if whole else [line.amount for line in taxed])
+            continue
         if sheet.tariff.rounding.tax_on == "subtotal":
             sheet.charge(charge.id, base, sheet.dp, charge.rate, unit=currency)
             continue
@@ -72,3 +78,24 @@ def tax(sheet: Sheet) -> None:
         for line in taxed:
             amount += times(line.amount, sheet.dp, charge.rate, sheet.dp, sheet.mode)
         sheet.append(Line(charge.id, None, 0, currency, base, sheet.dp, charge.rate, amount))
+
+
+def _included(sheet: Sheet, charge: Tax, bases: Sequence[Int]) -> None:
+    """How much of prices a tax is that they hold already: a line that adds nothing."""
+    contained = np.zeros(sheet.count, np.int64)
+    for base in bases:
+        part = 1 / (1 + Fraction(charge.rate))
+        contained += times(base, sheet.dp, charge.rate, sheet.dp, sheet.mode, share=part)
+    unit = f"{sheet.tariff.currency} included"
+    nothing = np.zeros(sheet.count, np.int64)
+    sheet.append(Line(charge.id, None, 0, unit, contained, sheet.dp, None, nothing, told=True))
+
+
+def cash_rounding(sheet: Sheet) -> None:
+    """Step 15: what the sum of all lines lacks to the nearest multiple."""
+    for charge in sheet.of(CashRounding):
+        step = round_fraction(Fraction(charge.to) * 10**sheet.dp)
+        total = sheet.sum(sheet.lines)
+        lacking = rounded(total, step, sheet.mode) * step - total
+        unit = sheet.tariff.currency
+        sheet.append(Line(charge.id, None, 0, unit, lacking, sheet.dp, Decimal(1), lacking))

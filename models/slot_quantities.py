@@ -24,6 +24,7 @@ from schemas.tariff import (
     Export,
     Reactive,
     Tariff,
+    charged_channel,
 )
 
 __all__ = [
@@ -65,7 +66,7 @@ class Quantities:
         drawn: Energy drawn in each run of one period within a day, (n, runs). [micro-unit] Netted with what
             was fed in by slot or hour where the tariff says so, not yet over the bill.
         fed: The same of energy fed in; None where nothing can be.
-        peaks: Highest demand by charge, or by charge and period; (n,). [micro-kW]
+        peaks: Highest demand by charge, or by charge and period; (n,). [micro-kW or micro-kVA]
         coincident: Highest demand of each event, by charge.
         events: Energy in event hours by charge; (n,). [micro-unit]
         series: Energy at prices by charge.
@@ -134,6 +135,7 @@ class _Measure:
             classify(tariff, window.grid, demand=True) if tariff.calendar.demand_periods else self.periods
         )
         self.windows = self._windows()
+        self.apparent = {c.id for c in tariff.charges if isinstance(c, Demand) and c.unit == "kVA"}
         self.hours = {
             c.id: event_hours(tariff, c.event, window)
             for c in tariff.charges
@@ -187,7 +189,8 @@ class _Measure:
         if fed is not None and found.fed is not None:
             found.fed[rows] = run_sums(fed, self.periods)
         for key, windows in self.windows.items():
-            found.peaks[key][rows] = windows.highest(metered)
+            if key[0] not in self.apparent:
+                found.peaks[key][rows] = windows.highest(metered)
 
     def _rare(self, found: Quantities) -> None:
         """Quantities of charges that few tariffs have, over all rows at once."""
@@ -195,6 +198,7 @@ class _Measure:
             c
             for c in self.tariff.charges
             if isinstance(c, EnergyAdder | EnergySeries | CoincidentDemand | Reactive)
+            or (isinstance(c, Demand) and c.id in self.apparent)
         ]
         if not charges:
             return
@@ -211,6 +215,8 @@ class _Measure:
                 found.coincident[charge.id] = self._coincident(charge, metered)
             elif isinstance(charge, Reactive):
                 found.reactive[charge.id] = self._reactive(charge, drawn)
+            elif isinstance(charge, Demand):
+                self._apparent(charge, metered, found)
             else:
                 load = drawn if charge.direction == "import" else fed
                 load = np.zeros_like(drawn) if load is None else load
@@ -236,14 +242,26 @@ class _Measure:
         return Coincident(tuple(names), highest)
 
     def _reactive(self, charge: Reactive, drawn: Int) -> tuple[Int, Int]:
-        load = self.window.reactive.get(charge.channel)
-        if load is None:
-            raise UnpriceableError(f"no {charge.channel}", f"kvarh in every slot for charge {charge.id}")
+        load = self._kvarh(charge)
         chosen = np.ones(self.grid.slots, np.bool_)
         if charge.periods is not None:
             codes = [self.periods.names.index(name) for name in charge.periods]
             chosen = np.isin(self.periods.of_slot, codes)
         return load[:, chosen].sum(axis=1), drawn[:, chosen].sum(axis=1)
+
+    def _apparent(self, charge: Demand, metered: Int, found: Quantities) -> None:
+        kvarh = self._kvarh(charge)
+        for key, windows in self.windows.items():
+            if key[0] == charge.id:
+                found.peaks[key] = windows.highest_apparent(metered, kvarh)
+
+    def _kvarh(self, charge: Reactive | Demand) -> Int:
+        """Reactive energy of every slot; (n, slots). [micro-kvarh]."""
+        channel = charged_channel(charge)
+        load = None if channel is None else self.window.reactive.get(channel)
+        if load is None:
+            raise UnpriceableError(f"no {channel}", f"kvarh in every slot for charge {charge.id}")
+        return load
 
 
 def _load(tariff: Tariff, window: Window, rows: slice, buffers: Int) -> tuple[Int, Int, Int | None]:

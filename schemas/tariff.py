@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from schemas.billing_rules import BillingRules, Holding, Sharing, Supplier, VirtualLoad
 from schemas.tariff_calendar import Calendar, Event, Holidays, Period, Span, stretches
-from schemas.tariff_charges import AnyCharge, Credit, Fixed, Minimum, Percent, Tax
+from schemas.tariff_charges import (
+    AnyCharge,
+    CashRounding,
+    Credit,
+    Fixed,
+    Minimum,
+    Percent,
+    Tax,
+    charged_channel,
+)
 from schemas.tariff_demand import CoincidentDemand, Demand, PowerFactor, Ratchet
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive, Scope, Tiers
 from schemas.tariff_export import Export, TrueUp
@@ -19,6 +28,7 @@ __all__ = [
     "AnyCharge",
     "BillingRules",
     "Calendar",
+    "CashRounding",
     "CoincidentDemand",
     "Conversion",
     "Credit",
@@ -51,6 +61,7 @@ __all__ = [
     "Tiers",
     "TrueUp",
     "VirtualLoad",
+    "charged_channel",
     "load_billing_rules",
     "load_tariff",
     "load_tariffs",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.tariff_demand import CoincidentDemand, Demand
 from schemas.tariff_energy import Energy, EnergyAdder, EnergySeries, Reactive
 from schemas.tariff_export import Export
 from schemas.tariff_fields import EVERY_MONTH, Money, Month, Part, Prorate
+from schemas.yaml_model import MisfitError
 
 Per = Literal["day", "month", "year"]
 """What an amount is for; of a year each day is the 365th part, in a leap year the 366th."""
@@ -59,12 +60,30 @@ class Credit(Part):
 
 
 class Tax(Part):
-    """Step 13: a share of all lines before it that are no taxes, or of named charges."""
+    """Step 13: a share of all lines before it that are no taxes, or of named charges.
+
+    ``included``: the prices hold it already. Its line says how much of them it is, and adds nothing.
+    """
 
     id: str
     type: Literal["tax"]
     rate: Money
     of: Literal["subtotal"] | tuple[str, ...] = "subtotal"
+    included: bool = False
+
+    @model_validator(mode="after")
+    def _above_minus_one(self) -> Tax:
+        if self.included and self.rate <= -1:
+            raise MisfitError(("rate",), str(self.rate), "a rate above -1 of a tax that prices include")
+        return self
+
+
+class CashRounding(Part):
+    """Step 15: what brings the total of a bill to a multiple, as where the least coin is 0.05."""
+
+    id: str
+    type: Literal["rounding"]
+    to: Money = Field(gt=0)
 
 
 AnyCharge = (
@@ -80,6 +99,7 @@ AnyCharge = (
     | Minimum
     | Credit
     | Tax
+    | CashRounding
 )
 Charge = Annotated[AnyCharge, Field(discriminator="type")]
 
@@ -96,6 +116,7 @@ STAGE: dict[str, int] = {
     "minimum": 3,
     "credit": 4,
     "tax": 5,
+    "rounding": 6,
 }
 """Order in which lines come about: a charge may name charges of earlier stages, a percent or a tax also
 those of its own kind above it in the file."""
@@ -125,6 +146,13 @@ def priced_periods(charge: AnyCharge) -> tuple[str, tuple[str, ...]]:
     if isinstance(charge, Demand | Reactive):
         return "periods", charge.periods or ()
     return "", ()
+
+
+def charged_channel(charge: AnyCharge) -> str | None:
+    """The channel of reactive energy without which a charge cannot be priced."""
+    if isinstance(charge, Reactive):
+        return charge.channel
+    return "reactive_import" if isinstance(charge, Demand) and charge.unit == "kVA" else None
 
 
 def named_event(charge: AnyCharge) -> str | None:

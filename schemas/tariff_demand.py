@@ -38,9 +38,9 @@ class PowerFactor(Part):
 
 
 class DemandTiers(Part):
-    """Edges in kW between which each kW has its own price; the last tier is open."""
+    """Edges, in the charge's unit, between which each kW or kVA has its own price; the last tier is open."""
 
-    unit: Literal["kW"] = "kW"
+    unit: Literal["kW", "kVA"] = "kW"
     limits: tuple[Money, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -55,12 +55,15 @@ class Demand(Part):
     ``rate`` prices the highest window of all ``periods`` together (of the whole bill where none are named),
     ``rates`` the highest window of each period on its own. ``months`` are those of the bills it is due in.
     ``per``: the rate is for a bill, or for each of its days on which the season of a priced period runs.
+    ``unit``: what a window's demand is measured in; in kVA it is √(kW² + kvar²) of the window, and so are
+    the peaks of past bills, the limits of tiers and ``min_kw``.
     """
 
     id: str
     type: Literal["demand"]
     window_min: WindowMinutes
     method: Literal["block", "sliding"] = "block"
+    unit: Literal["kW", "kVA"] = "kW"
     periods: tuple[str, ...] | None = Field(None, min_length=1)
     tiers: DemandTiers | None = None
     rate: Money | tuple[Money, ...] | None = None
@@ -76,6 +79,10 @@ class Demand(Part):
     def _priced(self) -> Demand:
         if self.rate is None and self.rates is None:
             raise MisfitError(("rate",), "nothing", "the field rate, or rates by period")
+        if self.unit == "kVA" and self.pf is not None:
+            raise MisfitError(("pf",), "a power factor", "none with demand in kVA, which holds it already")
+        if self.tiers is not None and self.tiers.unit != self.unit:
+            raise MisfitError(("tiers", "unit"), self.tiers.unit, f"{self.unit}, as the charge")
         if self.per == "day" and self.prorate is not None:
             raise MisfitError(("prorate",), "a proration", "none with a rate per day")
         if self.rates is not None:

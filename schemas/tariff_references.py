@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from schemas.tariff_calendar import Calendar, one_of
-from schemas.tariff_charges import STAGE, AnyCharge, mentioned, named_event, priced_periods
+from schemas.tariff_charges import STAGE, AnyCharge, CashRounding, mentioned, named_event, priced_periods
 from schemas.tariff_demand import Demand
 from schemas.tariff_energy import Energy
 from schemas.tariff_export import Export
 from schemas.yaml_model import Address, MisfitError
 
-__all__ = ["check_references"]
+__all__ = ["check_cash_rounding", "check_references"]
 
 
 def check_references(charges: Sequence[AnyCharge], calendar: Calendar, unit: str, kw_dp: int) -> None:
@@ -85,10 +85,10 @@ def _check_tiers(charge: Energy, charges: Sequence[AnyCharge], unit: str, at: Ad
     known = [unit + per for per in ("", "/day", "/kW", "/kW/day")]
     if tiers.unit not in known:
         raise MisfitError((*at, "tiers", "unit"), repr(tiers.unit), f"one of: {', '.join(known)}")
-    demands = [other.id for other in charges if isinstance(other, Demand) and other.rates is None]
+    demands = [c.id for c in charges if isinstance(c, Demand) and c.rates is None and c.unit == "kW"]
     if tiers.demand is not None and tiers.demand not in demands:
         address = (*at, "tiers", "demand")
-        raise MisfitError(address, repr(tiers.demand), one_of(demands, "demand charge with one rate"))
+        raise MisfitError(address, repr(tiers.demand), one_of(demands, "demand charge in kW with one rate"))
 
 
 def _check_netting(charges: Sequence[AnyCharge]) -> None:
@@ -113,3 +113,18 @@ def _check_netting(charges: Sequence[AnyCharge]) -> None:
                 chronological,
                 f"bill_total_prorata or per_period, as charge {first.id!r} nets over the whole bill",
             )
+
+
+def check_cash_rounding(charges: Sequence[AnyCharge], money_dp: int) -> None:
+    """A total can be rounded once, to a multiple of what it is rounded to anyhow.
+
+    Raises:
+        MisfitError: There are two, or the multiple has more decimals.
+    """
+    found = [(place, charge) for place, charge in enumerate(charges) if isinstance(charge, CashRounding)]
+    for place, charge in found[1:]:
+        raise MisfitError(("charges", place), f"a second rounding, {charge.id!r}", f"only {found[0][1].id!r}")
+    for place, charge in found:
+        if charge.to.quantize(Decimal(1).scaleb(-money_dp)) != charge.to:
+            wanted = f"at most {money_dp} decimals, as money_dp has"
+            raise MisfitError(("charges", place, "to"), str(charge.to), wanted)

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from schemas.tariff_calendar import Calendar
 from schemas.tariff_charges import Charge
 from schemas.tariff_fields import Money, Part
-from schemas.tariff_references import check_references
+from schemas.tariff_references import check_cash_rounding, check_references
 from schemas.yaml_model import MisfitError
 
 __all__ = ["Conversion", "Effective", "Interval", "Rounding", "Tariff"]
@@ -130,4 +130,5 @@ class Tariff(Part):
         if self.conversion is not None and self.unit != "kWh":
             raise MisfitError(("unit",), self.unit, "kWh, which the conversion gives")
         check_references(self.charges, self.calendar, self.unit, self.rounding.kw_dp)
+        check_cash_rounding(self.charges, self.rounding.money_dp)
         return self

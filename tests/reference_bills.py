@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -141,7 +142,7 @@ class SlowBill:
         steps: list[Callable[[], None]] = [
             self._fixed, self._energy, self._hours, self._reactive, self._demand, self._coincident,
             self._percent, self._export, self._minimum, self._taxed_credit, self._tax, self._free_credit,
-            self._true_up,
+            self._true_up, self._rounding,
         ]  # fmt: skip
         self.credit = state.credit
         for step in steps:
@@ -162,7 +163,7 @@ class SlowBill:
         self, charge: str, quantity: Fraction, unit: str, rate: Decimal | None, exact: Fraction, **named: Any
     ) -> None:
         amount = nearest(exact, self.dp, self.mode)
-        if amount:
+        if amount or (named.get("told") and quantity):
             line = charge, named.get("period"), named.get("tier"), quantity, unit, rate, amount
             self.lines.append(line)
 
@@ -342,8 +343,18 @@ class SlowBill:
 
     def _peak(self, charge: Demand, periods: Sequence[str] | None) -> int:
         windows = self._windows(charge.window_min, charge.method)
+        if charge.unit == "kVA":
+            windows = [(slots, self._apparent(slots, charge.window_min)) for slots, _ in windows]
         counted = [kw for slots, kw in windows if periods is None or self.demand_period[slots[-1]] in periods]
         return int(max(counted, default=Fraction(0)))
+
+    def _apparent(self, slots: Sequence[int], minutes: int) -> Fraction:
+        """Micro-kVA of a window: the root of its two energies' squares, rounded down."""
+        kwh, kvarh = (
+            sum(of[i] for i in slots) for of in (self.metered, self.load.reactive["reactive_import"])
+        )
+        seconds = max(minutes * 60, self.load.interval_s)
+        return Fraction(isqrt(kwh**2 + kvarh**2) * 3600, seconds)
 
     def _billed_kw(self, charge: Demand, periods: Sequence[str] | None) -> Fraction:
         kw = Fraction(self._peak(charge, periods), MICRO)
@@ -353,7 +364,8 @@ class SlowBill:
         if charge.ratchet is not None:
             for back in range(1, charge.ratchet.lookback + 1):
                 month = self.load.month - back
-                past = self.before.own_peaks.get((charge.id, month), self.before.peaks.get(month))
+                of_bill = self.before.peaks.get(month) if charge.unit == "kW" else None
+                past = self.before.own_peaks.get((charge.id, month), of_bill)
                 if past is not None and month % 12 + 1 in charge.ratchet.months:
                     kw = max(kw, Fraction(charge.ratchet.pct) * past / MICRO)
         return nearest(max(kw, Fraction(charge.min_kw)), self.rounding.kw_dp, self.mode)
@@ -377,7 +389,7 @@ class SlowBill:
                     number = tier + 1 if limits else None
                     exact = kw * Fraction(rate) * share
                     period = part[0] if part else None
-                    self.add(charge.id, kw, "kW", rate, exact, period=period, tier=number)
+                    self.add(charge.id, kw, charge.unit, rate, exact, period=period, tier=number)
 
     def _coincident(self) -> None:
         for charge in self.of("coincident_demand"):
@@ -445,6 +457,13 @@ class SlowBill:
             base = [
                 line[-1] for line in self.lines if (line[0] not in taxes if every else line[0] in charge.of)
             ]
+            if charge.included:
+                parts = base if self.rounding.tax_on == "line" else [sum(base, Fraction(0))]
+                inside = Fraction(charge.rate) / (1 + Fraction(charge.rate))
+                held = sum((nearest(part * inside, self.dp, self.mode) for part in parts), Fraction(0))
+                unit = f"{self.version.currency} included"
+                self.add(charge.id, held, unit, None, Fraction(0), told=True)
+                continue
             rate, whole = Fraction(charge.rate), sum(base, Fraction(0))
             exact = whole * rate
             if self.rounding.tax_on == "line":
@@ -473,6 +492,12 @@ class SlowBill:
             self.surplus = 0
             self.credit = self.credit if charge.true_up.credit == "kept" else Fraction(0)
 
+    def _rounding(self) -> None:
+        for charge in self.of("rounding"):
+            step, whole = Fraction(charge.to), sum((line[-1] for line in self.lines), Fraction(0))
+            lacking = nearest(whole / step, 0, self.mode) * step - whole
+            self.add(charge.id, lacking, self.version.currency, Decimal(1), lacking)
+
     def _hand_on(self) -> None:
         peaks, own = dict(self.before.peaks), dict(self.before.own_peaks)
         month, demands = self.load.month, self.of("demand")
@@ -480,9 +505,10 @@ class SlowBill:
             charge.id: max(self._peak(charge, part or charge.periods) for part in charge.parts())
             for charge in demands
         }
-        if measured:
-            peaks[month] = max(peaks.get(month, 0), *measured.values())
-        if len(measured) > 1 and any(charge.ratchet is not None for charge in demands):
+        active = [measured[charge.id] for charge in demands if charge.unit == "kW"]
+        if active:
+            peaks[month] = max(peaks.get(month, 0), *active)
+        if (len(measured) > 1 or not active) and any(charge.ratchet is not None for charge in demands):
             for name, peak in measured.items():
                 own[name, month] = max(own.get((name, month), 0), peak)
         self.state = SlowState(peaks, self.credit, self.surplus, self.bank, own)

@@ -114,8 +114,10 @@ def demands(draw: st.DrawFn, periods: list[str]) -> list[dict[str, Any]]:
     }
     if charge["per"] == "month":
         charge["prorate"] = draw(prorates)
+    if charge["pf"] is None:
+        charge["unit"] = draw(st.sampled_from(["kW", "kVA"]))
     if limits:
-        charge["tiers"] = {"limits": limits}
+        charge["tiers"] = {"limits": limits, "unit": charge.get("unit", "kW")}
     other = {
         "id": "tou_demand",
         "type": "demand",
@@ -181,8 +183,9 @@ def tariffs(draw: st.DrawFn) -> Tariff:
         export,
         {"id": "least", "type": "minimum", "amount": draw(money), "per": per, "covers": covered},
         {"id": "off", "type": "credit", "amount": draw(money), "per": per, "taxed": draw(st.booleans())},
-        {"id": "vat", "type": "tax", "rate": "0.081"},
+        {"id": "vat", "type": "tax", "rate": "0.081", "included": draw(st.booleans())},
         {"id": "city", "type": "tax", "rate": "0.0125", "of": base},
+        draw(st.sampled_from([None, {"id": "coins", "type": "rounding", "to": "5"}])),
     ]
     fields = {
         "id": "t",

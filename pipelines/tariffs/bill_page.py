@@ -81,7 +81,7 @@ def _bands(lines: list[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     bands: dict[str, dict[str, int]] = {}
     taken: set[tuple[str, str, str]] = set()
     for line in lines:
-        if line["period"] is None or line["unit"] in ("kW",):
+        if line["period"] is None or line["unit"] in ("kW", "kVA"):
             continue
         for day in line.get("days", ()):
             address = line["service_point_id"], line["period"], day["local_day"]

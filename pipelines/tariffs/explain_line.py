@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,16 @@ from models.interval_parts import IntervalPart
 from models.line_slots import LineSlots, line_slots
 from models.series import Int
 from pipelines.tariffs.bill_slots import Slots, by_day
-from schemas.tariff import AnyCharge, CoincidentDemand, Demand, Energy, Export, Reactive, Tariff
+from schemas.tariff import (
+    AnyCharge,
+    CoincidentDemand,
+    Demand,
+    Energy,
+    Export,
+    Reactive,
+    Tariff,
+    charged_channel,
+)
 from schemas.tariff_charges import mentioned
 
 __all__ = ["BillOf", "explain_line", "text_of"]
@@ -145,8 +155,16 @@ class _Found:
 
     def measured(self, window_min: int) -> int:
         """Mean power of the slots of one demand window [micro-kW]."""
-        seconds = max(window_min * 60, self.window.grid.interval_s)
-        return int(self.line.energy[self.line.chosen].sum()) * HOUR_S // seconds
+        return self._power(int(self.line.energy[self.line.chosen].sum()), window_min)
+
+    def measured_apparent(self, window_min: int, channel: str) -> int:
+        """Mean apparent power of the slots of one demand window [micro-kVA]."""
+        energies = (self.line.energy, self.window.reactive[channel][0])
+        squares = sum(int(energy[self.line.chosen].sum()) ** 2 for energy in energies)
+        return self._power(isqrt(squares), window_min)
+
+    def _power(self, energy: int, window_min: int) -> int:
+        return energy * HOUR_S // max(window_min * 60, self.window.grid.interval_s)
 
 
 def _from_slots(stretch: _Stretch, line: Mapping[str, Any], charge: AnyCharge) -> dict[str, Any]:
@@ -189,9 +207,13 @@ def _demand(
 ) -> dict[str, Any]:
     """Measured kW, and why the bill has more."""
     step = Decimal(1).scaleb(-tariff.rounding.kw_dp)
-    measured = Decimal(found.measured(charge.window_min)).scaleb(-6)
+    channel = charged_channel(charge)
+    micro = found.measured(charge.window_min)
+    if channel is not None:
+        micro = found.measured_apparent(charge.window_min, channel)
+    measured, unit = Decimal(micro).scaleb(-6), charge.unit.lower()
     billed = sum((other["quantity"] for other in _tiers(of, line)), Decimal(0))
-    shown: dict[str, Any] = {"measured_kw": text_of(measured), "billed_kw": text_of(billed)}
+    shown: dict[str, Any] = {f"measured_{unit}": text_of(measured), f"billed_{unit}": text_of(billed)}
     factor = None if charge.pf is None else factors_of(found.window, charge.pf, tariff.rounding.mode)[0]
     if billed - measured < step:  # no more than rounding can make
         return shown
@@ -202,7 +224,7 @@ def _demand(
     ):
         shown["because"] = f"for a power factor of {factor}, below {charge.pf.target}"
     elif billed == charge.min_kw or charge.ratchet is None:
-        shown["because"] = f"at least {charge.min_kw} kW"
+        shown["because"] = f"at least {charge.min_kw} {charge.unit}"
     else:
         shown["because"] = f"{charge.ratchet.pct} of the highest demand of past bills"
     return shown

@@ -1,4 +1,4 @@
-"""Tariffs of eight countries: every line of a bill against one reckoned by hand (tests/golden/wild)."""
+"""Tariffs of nine countries: every line of a bill against one reckoned by hand (tests/golden/wild)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from tests.golden.wild.compute import BILLS, load
+from tests.golden.wild.compute import BILLS, kvarh_of, load
 
 WILD = Path(__file__).parents[1] / "golden" / "wild"
 
@@ -20,10 +20,13 @@ def test_every_line_and_the_total(name: str, tmp_path: Path, capsys: pytest.Capt
     """Charge, period, tier, quantity, unit and amount, from the command line, to the cent."""
     expected = json.loads((WILD / f"{name}.json").read_text("utf-8"))
     first, last = date.fromisoformat(expected["from"]), date.fromisoformat(expected["to"])
+    reactive = "kVA" in (WILD / f"{name}.yaml").read_text("utf-8")
+    head = "start_utc,import_kwh" + (",reactive_import_kvarh" if reactive else "")
     rows = [
-        f"{at:%Y-%m-%dT%H:%M:%SZ},{kwh}" for at, kwh in load(expected["zone"], first, last, expected["scale"])
+        f"{at:%Y-%m-%dT%H:%M:%SZ},{kwh}" + (f",{kvarh_of(kwh)}" if reactive else "")
+        for at, kwh in load(expected["zone"], first, last, expected["scale"])
     ]
-    (tmp_path / "load.csv").write_text("\n".join(["start_utc,import_kwh", *rows]))
+    (tmp_path / "load.csv").write_text("\n".join([head, *rows]))
     (tmp_path / "events.json").write_text(json.dumps(expected["events"]))
     wanted = ["--from", expected["from"], "--to", expected["to"], "--events", str(tmp_path / "events.json")]
     load_file = ["--load", str(tmp_path / "load.csv")]

@@ -50,7 +50,7 @@ def drained(flush: ShardFlush) -> bool:
 
 def test_a_day_closes_when_the_watermark_passes_its_end_and_grace() -> None:
     """Not a second earlier, and its rows come out with the flush that follows."""
-    blocks = made(2, 6).records
+    blocks = made(7, 6).records
     line = Timeline().watermark(midnight(0))
     for day in range(3):
         line.send(of_day(blocks, day), midnight(day + 1) - 60)

@@ -250,6 +250,36 @@ def italy() -> list[Line]:
     return lines
 
 
+def kvarh_of(kwh: Decimal) -> Decimal:
+    """The reactive energy beside a slot's active energy: three tenths of it and 20 varh."""
+    return kwh * 3 / 10 + Decimal("0.02")
+
+
+def switzerland() -> list[Line]:
+    """High and low tariff with the tax in the prices, demand in kVA, a total in steps of 5 Rappen."""
+    zone = "Europe/Zurich"
+
+    def band(at: datetime) -> str:
+        here = local(at, zone)
+        ends = {5: 13, 6: 0}.get(here.weekday(), 20)
+        return "high" if 7 <= here.hour < ends else "low"
+
+    slots = list(load(zone, date(2026, 3, 9), date(2026, 4, 8), 2))
+    kwh = sums(iter(slots), band)
+    lines: list[Line] = [("basic", None, None, Decimal(31), "day", Decimal("9.30"))]
+    lines += times("energy", kwh, {"high": "0.1985", "low": "0.1432"})
+    squares = max(part**2 + kvarh_of(part) ** 2 for _, part in slots)
+    kva = max(round_to(squares.sqrt() * 2), Decimal(1))
+    lines.append(("demand", None, None, kva, "kVA", round_to(kva * Decimal("7.57"))))
+    gross = amount(lines)
+    held = round_to(gross * Decimal("0.081") / Decimal("1.081"))
+    lines.append(("mwst", None, None, held, "CHF included", Decimal("0.00")))
+    lacking = round_to(gross / Decimal("0.05"), Decimal(1)) * Decimal("0.05") - gross
+    if lacking:
+        lines.append(("coins", None, None, lacking, "CHF", lacking))
+    return lines
+
+
 BILLS: dict[str, tuple[Callable[[], list[Line]], str, str, str, int, dict[str, list[str]]]] = {
     "ontario-tou": (ontario, "America/Toronto", "2026-04-20", "2026-05-19", 2, {}),
     "california-baseline": (california, "America/Los_Angeles", "2026-09-15", "2026-10-14", 1, {}),
@@ -266,6 +296,7 @@ BILLS: dict[str, tuple[Callable[[], list[Line]], str, str, str, int, dict[str, l
         {"ejp": ["2026-01-14", "2026-01-31"]},
     ),
     "italy-bands": (italy, "Europe/Rome", "2026-04-01", "2026-04-30", 1, {}),
+    "switzerland-business": (switzerland, "Europe/Zurich", "2026-03-09", "2026-04-08", 2, {}),
 }
 """By tariff: its bill, zone, first and last day, scale of the load, event days."""
 
