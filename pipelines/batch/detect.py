@@ -111,6 +111,7 @@ def detect_parts(
         RegisterPieces(lake, registers, master, as_of),
         prices=energy_prices(lake, master, features.written),
         model=model_in_force(lake.path, model),
+        meters=features.meters,
     )
     tables = (
         (CHANGE_QUEUE, result.change_queue),
@@ -150,13 +151,27 @@ class FeaturePieces:
         mine = [str(folder / part.path) for part in self.written if part.table == FEATURES.name]
         return [*self.lake.files(FEATURES.name), *mine]
 
-    @cached_property
+    @property
     def weeks(self) -> NDArray[np.int64]:
         """Mondays of all rows, ascending."""
-        found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
-        days = pa.array(found, pa.date32()).cast(pa.int32())
-        weeks = np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        weeks, _ = self._extent
         return weeks if self.before is None else weeks[weeks < self.before]
+
+    @property
+    def meters(self) -> frozenset[str]:
+        """Ids of all rows."""
+        return self._extent[1]
+
+    @cached_property
+    def _extent(self) -> tuple[NDArray[np.int64], frozenset[str]]:
+        """Mondays, ascending, and meters that have a row, be it withdrawn."""
+        found: set[int] = set()
+        meters: set[str] = set()
+        for path in self._paths:
+            rows = self._read([path], ["meter_id", "week"])
+            found.update(rows["week"].unique().cast(pa.int32()).to_pylist())
+            meters.update(rows["meter_id"].unique().to_pylist())
+        return np.array(sorted(found), np.int64), frozenset(meters)
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Pieces; all rows of a meter are in one."""
