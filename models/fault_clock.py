@@ -72,11 +72,15 @@ class Best:
 
 def clock_faults(days: Days) -> list[Fault]:
     """The clearest fault of each meter at most; none where there are fewer than five weeks."""
-    halves = np.maximum(days.table.halves.astype(np.float64), 0)
+    halves = days.table.halves
     weeks = halves.shape[1]
     if weeks <= 2 * FEWEST_WEEKS or not len(halves):
         return []
-    unit = _without_groups(_unit(np.sqrt(halves)))
+    unit = np.empty(halves.shape)
+    for low in range(0, len(unit), METERS_AT_ONCE):
+        some = slice(low, low + METERS_AT_ONCE)
+        unit[some] = _unit(np.sqrt(np.maximum(halves[some].astype(np.float64), 0)))
+    unit = _without_groups(unit)
     steps = _steps(weeks, FEWEST_WEEKS, MOST_HOURS)
     best = _best(unit, steps)
     first = len(days.table.weeks) - weeks
@@ -165,7 +169,7 @@ def _product(one: Float, other: Float) -> Float:
 
 
 def _without_groups(unit: Float) -> Float:
-    """Profiles with the steps that groups of meters made taken back, of each meter that made them.
+    """Profiles with the steps that groups of meters made taken back, of each meter that made them; in place.
 
     The weeks before such a step are moved, so that all end in the present's time.
     """
@@ -176,18 +180,20 @@ def _without_groups(unit: Float) -> Float:
         step = steps[int(made.argmax())]
         if made.max() <= max(GROUP * len(unit), FEWEST_OF_GROUP):
             break
-        back = unit.copy()
-        back[:, : step.week] = np.roll(unit[:, : step.week], PER_HOUR * step.hours, axis=2)
-        mine = _made_it(unit, back, step.hours)
-        unit = np.where(mine[:, None, None], back, unit)
+        shapes = _usual_shapes(unit[:, unit.shape[1] // 2 :].mean(axis=1))
+        for low in range(0, len(unit), METERS_AT_ONCE):
+            some = unit[low : low + METERS_AT_ONCE]
+            back = some.copy()
+            back[:, : step.week] = np.roll(some[:, : step.week], PER_HOUR * step.hours, axis=2)
+            mine = _made_it(some, back, shapes, step.hours)
+            some[mine] = back[mine]
     return unit
 
 
-def _made_it(unit: Float, back: Float, lag: int) -> Bool:
+def _made_it(unit: Float, back: Float, shapes: Float, lag: int) -> Bool:
     """Meters whose weeks are more alike, and their edges more like the fleet's, with a step taken back than
     without, whatever one step of their own by as many hours, either way, does; (m,).
     """
-    shapes = _usual_shapes(unit[:, unit.shape[1] // 2 :].mean(axis=1))
     mine: Bool = _together(back, shapes, lag) > _together(unit, shapes, lag)
     return mine
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.feeder_loads import FeederLoads
 from models.lay_loss import Laid, follows, laid_on, left_over
@@ -41,6 +42,7 @@ LEAST_LOSS = 1e-3
 """A smaller loss [kWh a day] is none."""
 MOST_TECHNICAL = 0.15
 """A larger loss than this that moves with the load is not called technical."""
+METERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -176,11 +178,18 @@ def _excess(over: OverReported) -> tuple[Float, Float]:
 
 def _mean_days(table: WeekTable) -> tuple[Float, Float]:
     """Mean use of the population's meters by day [kWh] and by part [kWh]; (d,), (r, 84)."""
-    days = np.maximum(table.days("day_total"), 0)
     known = np.maximum((table.days("day_have") > 0).sum(axis=0), 1)
     there = np.maximum(table.there[:, -RECENT_WEEKS:].sum(axis=0), 1)
-    parts = np.maximum(table.parts, 0).sum(axis=0, dtype=np.int64)
-    return days.sum(axis=0, dtype=np.int64) / 1e6 / known, parts / 1e3 / there[:, None]
+    days, parts = _sum_forward(table.days("day_total")), _sum_forward(table.parts)
+    return days / 1e6 / known, parts / 1e3 / there[:, None]
+
+
+def _sum_forward(values: NDArray[np.integer]) -> Int:
+    """Over all meters, negative values left out, some meters at a time: a fleet's values are not copied."""
+    total = np.zeros(values.shape[1:], np.int64)
+    for low in range(0, len(values), METERS_AT_ONCE):
+        total += np.maximum(values[low : low + METERS_AT_ONCE], 0).sum(axis=0, dtype=np.int64)
+    return total
 
 
 def _moving(table: WeekTable, rows: Int, days: Int, mean: Float) -> list[Float]:

@@ -22,6 +22,7 @@ from pipelines.batch.detect_events import device_events
 from pipelines.batch.detect_registers import RegisterPieces
 from pipelines.batch.energy_prices import energy_prices
 from pipelines.batch.model_file import model_in_force
+from pipelines.batch.workers import give_back
 from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
@@ -102,14 +103,16 @@ def detect_parts(
     """
     moment: date = day_date(max(as_of, 0))
     lake, places = features.lake, places_of(master, features.lake.config.timezone)
+    reported, prices = device_events(lake, events, as_of), energy_prices(lake, master, features.written)
+    give_back()  # what events and bills were read into, before the week table asks for more
     result = detect(
         features,
         features.weeks,
         places,
         moment,
-        device_events(lake, events, as_of),
+        reported,
         RegisterPieces(lake, registers, master, as_of),
-        prices=energy_prices(lake, master, features.written),
+        prices=prices,
         model=model_in_force(lake.path, model),
         meters=features.meters,
     )
