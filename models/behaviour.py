@@ -6,14 +6,14 @@ and more of it is zero. Taken from the daily columns of the ``features`` table, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.series import Bool, Int
 from models.standing import fleet_median, nan_median, nan_quantiles
-from models.week_table import WEEK, WeekTable
+from models.week_table import WEEK, WeekTable, some_meters
 from models.weekly_features import NAMES, Float
 
 __all__ = ["DAY_NAMES", "Behaviour", "behaviour", "step", "steps"]
@@ -26,8 +26,6 @@ LEAST_KW, LEAST_BASE_KW = 0.04, 0.02
 """Loads below these are alike: a router, a meter's own noise."""
 BEFORE, AFTER = 14, 14
 """Fewest known days before and after a change."""
-METERS_AT_ONCE = 128
-"""Meters whose days are looked at together: they fit a processor's cache."""
 PART_OF_POPULATION = 0.25
 """Share of a usual meter's variance that is added to each meter's own: a calm meter is no proof."""
 
@@ -71,14 +69,14 @@ def behaviour(table: WeekTable) -> Behaviour:
     )
     days = np.empty((count, WEEK * len(table.weeks)))
     for column in range(len(DAY_NAMES) if count else 0):
-        for rows in _some(count):
+        for rows in some_meters(count):
             days[rows] = _numbers(table, rows, column)
         fleet, variance = fleet_median(days), np.empty(count)
-        for rows in _some(count):
+        for rows in some_meters(count):
             days[rows] -= fleet
             variance[rows] = _variance(days[rows])
         usual = float(np.median(variance))
-        for rows in _some(count):
+        for rows in some_meters(count):
             some = days[rows]
             found.step[rows, column], found.size[rows, column], found.at[rows, column] = step(some, usual)
             middle, upper = nan_quantiles(some, (0.5, 0.9), 1)
@@ -89,42 +87,41 @@ def behaviour(table: WeekTable) -> Behaviour:
     return found
 
 
-def _some(count: int) -> Iterator[slice]:
-    """All meters, some at a time."""
-    return (slice(low, low + METERS_AT_ONCE) for low in range(0, count, METERS_AT_ONCE))
-
-
 def _numbers(table: WeekTable, rows: slice, column: int) -> Float:
     """One of ``DAY_NAMES`` for some meters, NaN on days without a value; (n, d)."""
     have = table.days("day_have")[rows]
     kw = have.max(axis=1, initial=1)[:, None] / 24 / 1e6  # micro-kWh a slot to kW
 
-    def log(load: Float, least: float) -> Float:
-        return np.log(np.maximum(load, 0) + least)
-
     def mean() -> Float:
-        return table.days("day_total")[rows] / np.maximum(have, 1) * kw
+        load: Float = table.days("day_total")[rows] / np.maximum(have, 1) * kw
+        return load
 
     def peak() -> Float:
-        return table.days("day_max")[rows] * kw
+        load: Float = table.days("day_max")[rows] * kw
+        return load
 
     def base() -> Float:
-        return table.days("day_min")[rows] * kw
+        load: Float = table.days("day_min")[rows] * kw
+        return load
 
     def at_highest() -> Float:
         share = table.features[rows, :, NAMES.index("clipped share")].astype(np.float64)
         return np.repeat(share, WEEK, axis=1)
 
-    makers: tuple[Callable[[], Float], ...] = (
-        lambda: -log(mean(), LEAST_KW),
-        lambda: -log(peak(), LEAST_KW),
-        lambda: -log(base(), LEAST_BASE_KW),
+    numbers: tuple[Callable[[], Float], ...] = (
+        lambda: -_log(mean(), LEAST_KW),
+        lambda: -_log(peak(), LEAST_KW),
+        lambda: -_log(base(), LEAST_BASE_KW),
         lambda: table.days("day_zeros")[rows] / np.maximum(have, 1),
-        lambda: log(mean(), LEAST_KW) - log(peak(), LEAST_KW),
-        lambda: log(mean(), LEAST_BASE_KW) - log(base(), LEAST_BASE_KW),
+        lambda: _log(mean(), LEAST_KW) - _log(peak(), LEAST_KW),
+        lambda: _log(mean(), LEAST_BASE_KW) - _log(base(), LEAST_BASE_KW),
         at_highest,
     )
-    return np.where(have > 0, makers[column](), np.nan)
+    return np.where(have > 0, numbers[column](), np.nan)
+
+
+def _log(load: Float, least: float) -> Float:
+    return np.log(np.maximum(load, 0) + least)
 
 
 def _variance(days: Float) -> Float:
@@ -155,13 +152,13 @@ def step(days: Float, usual: float) -> Step:
 
 
 def steps(days: Float, usual: float) -> tuple[Step, Step]:
-    """The sharpest lasting rise of each series, and that of its negative: the sharpest fall; as :func:`step`."""
+    """The sharpest lasting rise of each series, and that of its negative, the sharpest fall."""
     t, moved, able = _splits(days, usual)
     return _sharpest(t, moved, able), _sharpest(-t, -moved, able)
 
 
 def _splits(days: Float, usual: float) -> tuple[Float, Float, Bool]:
-    """t and m₂ − m₁ at each day but the first, and whether it has enough days on both sides; (m, d − 1)."""
+    """T and m₂ − m₁ at each day but the first, and whether it has enough days on both sides; (m, d − 1)."""
     known = np.isfinite(days)
     filled = np.where(known, days, 0)
     number, total = known.cumsum(axis=1), filled.cumsum(axis=1)

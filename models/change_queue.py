@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from models.behaviour import DAY_NAMES, LEAST_KW, Behaviour
 from models.series import Int
 from models.standing import fleet_median, one_sided, rarity, robust
-from models.week_table import WEEK, WeekTable
+from models.week_table import WEEK, WeekTable, some_meters
 from models.weekly_features import Float
 
 __all__ = ["ChangeScores", "change_scores"]
@@ -19,7 +18,6 @@ USE = DAY_NAMES.index("use")
 DROP_WEIGHT = 0.5
 SHARP = 2.0
 """Robust deviations from which a change counts as one."""
-METERS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -70,18 +68,13 @@ def _losses(table: WeekTable, since: Int) -> tuple[Float, Float]:
     """
     small = LEAST_KW * 24
     use = np.empty((len(since), WEEK * len(table.weeks)))
-    for rows in _some(len(use)):
+    for rows in some_meters(len(use)):
         use[rows] = np.log(_use(table, rows) + small)
     fleet = np.exp(fleet_median(use))
     drop, lost = np.zeros((2, len(since)))
-    for rows in _some(len(use)):
+    for rows in some_meters(len(use)):
         drop[rows], lost[rows] = _short(_use(table, rows), since[rows], fleet)
     return drop, lost
-
-
-def _some(count: int) -> Iterator[slice]:
-    """All meters, some at a time."""
-    return (slice(low, low + METERS_AT_ONCE) for low in range(0, count, METERS_AT_ONCE))
 
 
 def _use(table: WeekTable, rows: slice) -> Float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,14 +11,12 @@ import numpy as np
 from models.behaviour import steps
 from models.series import Bool, Int
 from models.standing import fleet_median, nan_median
-from models.week_table import WeekTable
+from models.week_table import WeekTable, some_meters
 from models.weekly_features import Float
 
 __all__ = ["MICRO", "Days", "Fault", "runs"]
 
 MICRO = 1_000_000
-METERS_AT_ONCE = 128
-"""Meters whose days are looked at together: they fit a processor's cache."""
 CHANGING = (0, 1)
 """Use and daily peak: the levels whose lasting change counts."""
 
@@ -92,11 +90,11 @@ class Days:
         day, sharp = np.full(count, -1), np.zeros(count)
         level, fleet = np.empty(self.total.shape), []
         for measure in range(3):
-            for rows in _some(count):
+            for rows in some_meters(count):
                 level[rows] = self._level(measure, rows)
             fleet.append(fleet_median(level, _of_each(level, _usual)))
             if measure in CHANGING:
-                for rows in _some(count):
+                for rows in some_meters(count):
                     level[rows] -= fleet[-1]
                 _sharper(level, day, sharp)
         return fleet, day, sharp
@@ -117,20 +115,15 @@ class Days:
         return int(known[-1]) if len(known) else -1
 
 
-def _some(count: int) -> Iterator[slice]:
-    """All meters, some at a time."""
-    return (slice(low, low + METERS_AT_ONCE) for low in range(0, count, METERS_AT_ONCE))
-
-
 def _of_each(level: Float, number: Callable[[Float], Float]) -> Float:
     """A number of each meter's days; (m,)."""
-    return np.concatenate([np.zeros(0), *(number(level[rows]) for rows in _some(len(level)))])
+    return np.concatenate([np.zeros(0), *(number(level[rows]) for rows in some_meters(len(level)))])
 
 
 def _sharper(level: Float, day: Int, sharp: Float) -> None:
     """Day and t statistic of the changes of a level that are sharper than those known; in place."""
     usual = float(np.median(_of_each(level, _variance))) if len(level) else 0.0
-    for rows in _some(len(level)):
+    for rows in some_meters(len(level)):
         for found, _, at in steps(level[rows], usual):
             day[rows] = np.where(found > sharp[rows], at, day[rows])
             sharp[rows] = np.maximum(sharp[rows], found)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.feeder_loads import FeederLoads
 from models.lay_loss import Laid, follows, laid_on, left_over
 from models.series import Int
-from models.week_table import RECENT_WEEKS, WEEK, WeekTable
+from models.week_table import RECENT_WEEKS, WEEK, WeekTable, some_meters
 from models.weekly_features import Float
 
 __all__ = ["TOLD", "Balance", "FeederFit", "OverReported", "feeder_fit"]
@@ -42,7 +42,6 @@ LEAST_LOSS = 1e-3
 """A smaller loss [kWh a day] is none."""
 MOST_TECHNICAL = 0.15
 """A larger loss than this that moves with the load is not called technical."""
-METERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -187,8 +186,8 @@ def _mean_days(table: WeekTable) -> tuple[Float, Float]:
 def _sum_forward(values: NDArray[np.integer]) -> Int:
     """Over all meters, negative values left out, some meters at a time: a fleet's values are not copied."""
     total = np.zeros(values.shape[1:], np.int64)
-    for low in range(0, len(values), METERS_AT_ONCE):
-        total += np.maximum(values[low : low + METERS_AT_ONCE], 0).sum(axis=0, dtype=np.int64)
+    for rows in some_meters(len(values)):
+        total += np.maximum(values[rows], 0).sum(axis=0, dtype=np.int64)
     return total
 
 

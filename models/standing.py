@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from models.weekly_features import Float
 
 __all__ = [
-    "evidence", "fleet_median", "nan_median", "nan_quantile", "nan_quantiles", "one_sided", "rarity", "robust",
+    "evidence", "fleet_median", "nan_median", "nan_quantile", "nan_quantiles", "one_sided", "rarity",
+    "robust",
 ]  # fmt: skip
 
 MAD_TO_SIGMA = 1.4826

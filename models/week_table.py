@@ -5,7 +5,7 @@ Built piece by piece, so that no more than the result is ever held of a large fl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,8 @@ RECENT_WEEKS = 8
 """Weeks of which the parts of the days are kept: enough to lay beside a feeder's loss."""
 CLOCK_WEEKS = 13
 """Weeks of which the profile by hour is kept: enough to see a clock that was set."""
-METERS_AT_ONCE = 512
+METERS_AT_ONCE = 128
+"""Meters whose days are looked at together: they fit a processor's cache."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -157,11 +158,15 @@ def _nothing(meters: int, weeks: Int) -> Columns:
     }
 
 
+def some_meters(count: int) -> Iterator[slice]:
+    """All of so many meters, some at a time: what stands between input and result stays small."""
+    return (slice(low, min(low + METERS_AT_ONCE, count)) for low in range(0, count, METERS_AT_ONCE))
+
+
 def _moved_up(column: NDArray[Any], rows: Int) -> NDArray[Any]:
     """The chosen rows, ascending, at the head of the same memory."""
-    for low in range(0, len(rows), METERS_AT_ONCE):
-        some = rows[low : low + METERS_AT_ONCE]
-        column[low : low + len(some)] = column[some]  # no row is written to before it was read
+    for some in some_meters(len(rows)):
+        column[some] = column[rows[some]]  # no row is written to before it was read
     return column[: len(rows)]
 
 
