@@ -53,5 +53,13 @@ def test_an_error_of_a_call_is_its_callers() -> None:
         pool.call(_raise)
 
 
+def test_a_call_whose_process_dies_is_an_error_that_says_so() -> None:
+    """And the next call has a process again."""
+    with workers(1, ()) as pool:
+        with pytest.raises(MeterbeamError, match="a process that ended early"):
+            pool.call(os._exit, 1)
+        assert pool.call(os.getpid) != os.getpid()
+
+
 def _raise() -> None:
     raise MeterbeamError("a", "b", "c")
