@@ -132,6 +132,7 @@ def week_table(
         chosen = np.flatnonzero(rows >= 0)
         for name, column in found.items():
             columns[name][rows[chosen]] = column[chosen] if len(chosen) < len(rows) else column
+        del piece, found  # before the next one is read
     table = WeekTable(
         names,
         weeks,
