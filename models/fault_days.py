@@ -14,7 +14,7 @@ from models.standing import fleet_median, nan_median
 from models.week_table import WeekTable, some_meters
 from models.weekly_features import Float
 
-__all__ = ["MICRO", "Days", "Fault", "runs"]
+__all__ = ["MICRO", "Days", "Fault", "runs", "usual_variance"]
 
 MICRO = 1_000_000
 CHANGING = (0, 1)
@@ -63,7 +63,7 @@ class Days:
         share: Float = self.zero / np.maximum(self.have, 1)
         return share
 
-    def levels(self, rows: Int) -> list[Float]:
+    def levels(self, rows: Int | slice) -> list[Float]:
         """Use, daily peak and base load of some meters beside the fleet's own days.
 
         What the median meter's day did against its own usual one is taken out; NaN where there is none; three
@@ -122,11 +122,16 @@ def _of_each(level: Float, number: Callable[[Float], Float]) -> Float:
 
 def _sharper(level: Float, day: Int, sharp: Float) -> None:
     """Day and t statistic of the changes of a level that are sharper than those known; in place."""
-    usual = float(np.median(_of_each(level, _variance))) if len(level) else 0.0
+    usual = usual_variance(level)
     for rows in some_meters(len(level)):
         for found, _, at in steps(level[rows], usual):
             day[rows] = np.where(found > sharp[rows], at, day[rows])
             sharp[rows] = np.maximum(sharp[rows], found)
+
+
+def usual_variance(level: Float) -> float:
+    """Variance of the median meter's known days."""
+    return float(np.median(_of_each(level, _variance))) if len(level) else 0.0
 
 
 def _usual(level: Float) -> Float:

@@ -54,7 +54,7 @@ SCALES = (
     Scale(10, "multiplier_x10", 0.25, 0.75, 0.4, 1.2, "a multiplier"),
     Scale(3, "ratio_error", 0.1, 0.1, 0.15, 0.3, "a transformer's ratio"),
     Scale(2, "ratio_error", 0.09, 0.09, 0.12, 0.25, "a transformer's ratio"),
-    Scale(2 / 3, "dead_phase", 0.05, 0.05, 0.06, 0.15, "a phase of three that is no longer measured"),
+    Scale(2 / 3, "dead_phase", 0.06, 0.06, 0.08, 0.15, "a phase of three that is no longer measured"),
     Scale(1 / 2, "ratio_error", 0.09, 0.09, 0.12, 0.3, "a transformer's ratio"),
     Scale(1 / 3, "reversed_ct", 0.16, 0.16, 0.2, 0.5, "one current transformer of three reversed"),
     Scale(1 / 10, "ratio_error", 0.2, 0.2, 0.3, 1.2, "a multiplier"),

@@ -1,4 +1,4 @@
-"""Faults that days show: dead, stuck, backwards, lumps after gaps, dropouts, spikes, noise, silence."""
+"""Faults that days show: dead, stuck, backwards, lumps after gaps, dropouts, spikes, silence."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ FEWEST_DROPPED, MOST_DROPPED = 0.05, 0.6
 FEWEST_DAYS = 7
 DROPPED_VARIANCE = 0.02
 """Variance of the zero share of a usual meter's days."""
-SHARP_DROPPED = 3.0
+SHARP_DROPPED = 2.5
 LONE_VARIANCE = 0.0002
 """Variance of the share of lone zeros of a usual meter's days."""
-SHARP_LONE, FEWEST_LONE, LASTING = 5.0, 0.01, 0.6
+SHARP_LONE, FEWEST_LONE, LASTING = 4.0, 0.01, 0.4
 """t of their rise, the rise itself, and the share of the later days above nine in ten of the earlier ones."""
-NOISIER = 1.5
-"""Times its former roughness from which a meter at the same level is called noisy."""
 SILENT = 0.3
 SILENT_DAYS = 14
 
@@ -46,7 +44,6 @@ def value_faults(days: Days) -> list[Fault]:
         *_lumps(days, usual),
         *_spikes(days, usual),
         *_dropouts(days),
-        *_noise(days),
         *_silent(days),
     ]
 
@@ -184,42 +181,10 @@ def _strewn(days: Days) -> tuple[Int, Float, Float]:
         rougher = float(np.nanmedian(rough[row, -(-day // 7) :])) / max(former, 1e-9)
         was[row], now[row] = np.nanmedian(share[row, :day]), np.nanmedian(share[row, day:])
         strewn = float(np.nanmean(share[row, day:] > was[row] + FEWEST_DROPPED / 2))
-        enough = rougher > (0.8 if was[row] < FEWEST_DROPPED / 2 else 1.1)
-        if was[row] < 0.5 and strewn > 0.8 and 0.6 < level < 1.7 and enough:
+        enough = rougher > (0.8 if was[row] < FEWEST_DROPPED / 2 else 1.0)
+        if was[row] < 0.65 and strewn > 0.7 and 0.6 < level < 1.7 and enough:
             found[row] = day
     return found, was, now
-
-
-def _noise(days: Days) -> list[Fault]:
-    """Slots that jump about their former level: the roughness rises in one week and stays."""
-    table = days.table
-    if len(table.weeks) < 5:
-        return []
-    rough = table.features[:, :, NAMES.index("roughness")].astype(np.float64)
-    level = table.features[:, :, NAMES.index("level")].astype(np.float64)
-    zeros = table.features[:, :, NAMES.index("zero share")].astype(np.float64)
-    found = []
-    best, at = np.zeros(len(rough)), np.zeros(len(rough), np.int64)
-    for week in range(2, len(table.weeks) - 2):
-        rise = _rise(rough, week)
-        higher = rise > best
-        best[higher], at[higher] = rise[higher], week
-    for row in np.flatnonzero(best > NOISIER).tolist():
-        week = int(at[row])
-        shift = float(np.median(level[row, week:]) - np.median(level[row, :week]))
-        gained = float(np.median(zeros[row, week:]) - np.median(zeros[row, :week]))
-        if abs(shift) < 0.25 and abs(gained) < 0.02:
-            evidence = f"roughness ×{best[row]:.2f} from one week on, at the same level"
-            found.append(Fault(row, "noise", int(table.weeks[week]), None, "warning", evidence))
-    return found
-
-
-def _rise(rough: Float, week: int) -> Float:
-    """Median after a week over that before; 0 unless every later week is above every earlier one; (m,)."""
-    before, after = rough[:, :week], rough[:, week + 1 :]
-    apart = after.min(axis=1) > before.max(axis=1)  # never with NaN, an unknown week
-    ratio = np.median(after, axis=1) / np.maximum(np.median(before, axis=1), 1e-9)
-    return np.where(apart, ratio, 0.0)
 
 
 def _silent(days: Days) -> list[Fault]:

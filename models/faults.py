@@ -10,6 +10,7 @@ import numpy as np
 from models.fault_clock import clock_faults
 from models.fault_days import Days, Fault
 from models.fault_levels import level_faults
+from models.fault_noise import noise_faults
 from models.fault_twins import crossed_series, duplicates
 from models.fault_values import value_faults
 from models.series import Bool
@@ -27,7 +28,7 @@ def find_faults(table: WeekTable) -> list[Fault]:
     """All faults, sorted by meter, fault and day."""
     days = Days(table)
     of_clocks = clock_faults(days)  # first: what it holds is the most, and the others find room in it
-    found = [*_value_faults(table), *level_faults(days), *of_clocks]
+    found = [*_value_faults(table), *level_faults(days), *of_clocks, *noise_faults(days)]
     found += [*duplicates(days), *crossed_series(days)]
     return sorted(found, key=lambda f: (f.meter, f.fault, f.since))
 

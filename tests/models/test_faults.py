@@ -14,6 +14,7 @@ from models.detect import detect
 from models.fault_clock import clock_faults
 from models.fault_days import Days, Fault
 from models.fault_evaluation import evaluate_faults, named_faults
+from models.fault_noise import noise_faults
 from models.fault_registers import RegisterReads, register_faults
 from models.fault_trial import BREAKS, OF_VALUES, draw_faults
 from models.fault_twins import crossed_series, duplicates
@@ -321,3 +322,17 @@ def test_no_order_of_meters_shows_in_the_faults(trial: tuple[Homes, list[str], l
     whole = compare([changed.rows], changed.weeks, places).faults
     assert {"reversed_ct", "crossed_meters"} <= {fault.fault for fault in whole}
     assert compare(pieces, changed.weeks, places).faults == whole
+
+
+def test_noise_is_told_from_another_level() -> None:
+    """A meter whose slots jump about what they should be is named; one at half its use, and one at rest for
+    half the weeks, is not.
+    """
+    load, low = fleet(4), int(GRID.offsets[28])
+    jumps = np.random.default_rng(3).lognormal(0, 0.6, load.shape[1] - low)
+    load[7, low:] = np.rint(load[7, low:] * jumps)
+    load[8, low:] //= 2
+    load[9, low:] = load[9, low:].min()
+    found = [(fault.meter, fault.since) for fault in noise_faults(days_of(load))]
+    assert [meter for meter, _ in found] == [7]
+    assert abs(found[0][1] - (MONDAY + 28)) <= 2
