@@ -8,8 +8,8 @@ from models.calendar import DAY_S, DayGrid
 from models.days import half_away
 from models.flat import flat
 from models.gaps import Gaps
-from models.like_days import HOLIDAY, SATURDAY, SUNDAY, day_types
 from models.series import Bool, Int
+from models.some_days import some_days
 from schemas.estimators import ClassProfileStep
 from schemas.rulepack import RulePack
 
@@ -17,7 +17,6 @@ __all__ = ["class_profile"]
 
 HOUR_S = 3600
 HOURS = 24
-TYPES = {"weekday": 0, "saturday": SATURDAY, "sunday": SUNDAY, "holiday": HOLIDAY}
 
 
 def class_profile(gaps: Gaps, left: Int, step: ClassProfileStep, pack: RulePack) -> tuple[Int, Bool]:
@@ -49,10 +48,7 @@ def _weight_of_slots(weights: Int, grid: DayGrid) -> Int:
 
 def _shape_of_days(step: ClassProfileStep, grid: DayGrid, holidays: frozenset[int]) -> Int:
     """The first shape for each day, by its month and type; −1 where there is none; (days,)."""
-    types = day_types(grid, holidays)
-    months = np.array([grid.date(day).month for day in range(grid.days)], np.int64)
     found = np.full(grid.days, -1, np.int64)
     for number, shape in reversed(list(enumerate(step.shapes))):
-        here = np.isin(types, [TYPES[name] for name in shape.days]) & np.isin(months, shape.months)
-        found[here] = number
+        found[some_days(shape, grid, holidays)] = number
     return found

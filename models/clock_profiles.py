@@ -55,7 +55,7 @@ def unit_profiles(halves: NDArray[np.float32]) -> Float:
 
 def known_weeks(unit: Float) -> Bool:
     """Weeks with any use; (m, w)."""
-    known: Bool = unit.any(axis=2)
+    known: Bool = (unit != 0).any(axis=2)
     return known
 
 

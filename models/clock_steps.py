@@ -141,8 +141,11 @@ def _lost(x: Float, known: Bool, move: Move) -> Float:
     early, late = x[:, : move.week], x[:, move.week :]
     before = _square(early.sum(axis=1)) / np.maximum(known[:, : move.week].sum(axis=1), 1)
     if move.slope:
-        return before + (late**2).sum(axis=(1, 2))
-    return before + _square(late.sum(axis=1)) / np.maximum(known[:, move.week :].sum(axis=1), 1)
+        after = np.einsum("mwi,mwi->m", late, late)
+    else:
+        after = _square(late.sum(axis=1)) / np.maximum(known[:, move.week :].sum(axis=1), 1)
+    lost: Float = before + after
+    return lost
 
 
 def _square(profiles: Float) -> Float:

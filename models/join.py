@@ -257,12 +257,11 @@ def _repeats(repeats: Repeats, rows: Sequence[SeriesRow], row: Int) -> Repeats:
 
 
 def _tou(tou: TouReads, row: Int) -> TouReads:
-    """Time-of-use registers: those of two meters never agree."""
+    """Time-of-use registers, each of its own meter: those of two meters never agree."""
     series = row[tou.series]
-    register = tou.register * len(row) + tou.series
-    order = np.lexsort((tou.at, register, series))
+    order = np.lexsort((tou.at, tou.series, tou.register, series))
     columns = {name: getattr(tou, name)[order] for name in TouReads.__dataclass_fields__}
-    return TouReads(**{**columns, "series": series[order], "register": register[order]})
+    return TouReads(**{**columns, "series": series[order], "meter": tou.series[order]})
 
 
 def _reads(reads: Reads, row: Int) -> Reads:

@@ -12,6 +12,7 @@ from models.blocks import NEVER, codes_of, few_unique, series_of
 from models.exact import LIMIT, SLOT_LIMIT, doubles_to_micro, integers_to_micro, micro_factor
 from models.master import MICROS, MasterData
 from models.series import Bool, Int, Reads, Repeats, TouReads
+from models.tou_registers import register_code
 from schemas.units import unit_factor
 
 MOST_DIALS = 18
@@ -55,7 +56,8 @@ def tou_reads(
     held = _held(table, master, rows, tou=True, by_point=by_point)
     if held is None:
         return TouReads.none()
-    return TouReads(held.row, held.register, held.at, held.value, held.modulus, held.resolution)
+    meter = np.zeros(len(held.at), np.int64)
+    return TouReads(held.row, held.register, meter, held.at, held.value, held.modulus, held.resolution)
 
 
 def repeated_reads(table: pa.Table, rows: dict[tuple[str, str], int], interval_s: int) -> Repeats:
@@ -136,7 +138,7 @@ def _held(
     table = table.take(pa.array(which[kept]))
     value, modulus, resolution, sound = _micro(table, names, series[kept], span[kept], master)
     value = np.where(sound, value, -1)
-    row, at, register = row[kept], at[kept], _register_numbers(table)
+    row, at, register = row[kept], at[kept], _register_codes(table)
     received = table["received_at"].fill_null(NEVER).to_numpy()
     sequence = table["sequence"].fill_null(-1).to_numpy()
     quality = table["quality"].fill_null(0).to_numpy()
@@ -158,11 +160,13 @@ def _by_moment(row: Int, register: Int, at: Int) -> tuple[Int, Bool]:
     return order, last
 
 
-def _register_numbers(table: pa.Table) -> Int:
-    """Number of each read's register, by the order of their names; (k,)."""
-    names = table["tou_register"].fill_null("").to_pylist()
-    number = {name: i for i, name in enumerate(sorted(set(names)))}
-    return np.array([number[name] for name in names], np.int64)
+def _register_codes(table: pa.Table) -> Int:
+    """Code of each read's register, 0 of the total register; (k,)."""
+    column = table["tou_register"]
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.int64)
+    index, names = codes_of(column)
+    return np.array([register_code(name) for name in names], np.int64)[index]
 
 
 def _by_point(master: MasterData, before: Int, after: Int) -> tuple[Int, Int, Int]:

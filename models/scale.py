@@ -12,6 +12,7 @@ from models.estimate import Estimates
 from models.registers import ReadIntervals, shared_parts, shared_slots
 from models.screen import Screen
 from models.series import Bool, Int, SeriesFacts
+from models.tou_scale import tou_targets
 from schemas.quality import SCALED, Method
 from schemas.rulepack import RulePack
 
@@ -74,9 +75,12 @@ def settle(
     short = (counts > 0) & (target < 0)
     scalable = scaled.copy()
     scalable[scaled] = ~short[holder[scaled]]
-    value[scalable], method[scalable] = scale_segments(
-        value[scalable], method[scalable], holder[scalable], target
+    split = tou_targets(
+        facts, intervals, pack, slot=pool.slot[scalable], holder=holder[scalable], fixed=flat, target=target
     )
+    by_tou, of_tou = scale_parts(value[scalable], method[scalable], split.part, split.target)
+    value[scalable], of_total = scale_segments(by_tou, method[scalable], holder[scalable], target)
+    method[scalable] = np.maximum(of_tou, of_total)
     placed = ~held & (method != Method.NONE)
     flat[pool.slot[placed]] = value[placed]
 
@@ -150,6 +154,15 @@ def scale_segments(
     np.add.at(before, segment, value)
     moved = (before != target)[segment] & (method != Method.REGISTER)
     return share, np.where(moved, method + SCALED, method).astype(np.int8)
+
+
+def scale_parts(value: Int, method: NDArray[np.int8], part: Int, target: Int) -> tuple[Int, NDArray[np.int8]]:
+    """The same for parts whose estimates need not stand together; those of part −1 stay as they are."""
+    order = np.argsort(part, kind="stable")
+    order = order[part[order] >= 0]
+    value, method = value.copy(), method.copy()
+    value[order], method[order] = scale_segments(value[order], method[order], part[order], target)
+    return value, method
 
 
 def _mul_div(a: Int, b: Int, c: Int) -> tuple[Int, Int]:

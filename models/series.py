@@ -148,16 +148,18 @@ class Repeats:
 
 @dataclass(frozen=True)
 class TouReads:
-    """Reads of time-of-use registers, sorted by (series, register, at), one a moment.
+    """Reads of time-of-use registers, sorted by (series, register, meter, at), one a moment.
 
     Attributes:
         series: Row of the series, shape (k,).
-        register: Number of the register among those of the facts, shape (k,).
+        register: ``register_code`` of the register's name, shape (k,).
+        meter: Which of the meters of the series has the register, shape (k,).
         at, value, modulus, resolution: As in ``Reads``; a value that cannot be one is −1.
     """
 
     series: Int
     register: Int
+    meter: Int
     at: Int
     value: Int
     modulus: Int
@@ -167,7 +169,7 @@ class TouReads:
     def none() -> TouReads:
         """No read at all."""
         empty = np.zeros(0, np.int64)
-        return TouReads(empty, empty, empty, empty, empty, empty)
+        return TouReads(empty, empty, empty, empty, empty, empty, empty)
 
 
 @dataclass(frozen=True)

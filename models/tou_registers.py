@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from hashlib import blake2b
+
 import numpy as np
 
 from models.registers import ReadIntervals, advances
 from models.series import Int, TouReads
 
+__all__ = ["TouAdvances", "register_code", "tou_advances", "tou_differences"]
+
+
+def register_code(name: str) -> int:
+    """A number for a register's name that is the same whatever other registers there are."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+@dataclass(frozen=True)
+class TouAdvances:
+    """Advances of the time-of-use registers over the usable read intervals that they can judge.
+
+    An interval can be judged when the same registers, one or more, were read at exactly its two moments, each
+    without a read between, and each of them advanced.
+
+    Attributes:
+        number: Of the interval, non-decreasing, shape (k,).
+        register: Code of the register, shape (k,).
+        advance, step: Of the register, and its smallest step, shape (k,). [micro-unit]
+    """
+
+    number: Int
+    register: Int
+    advance: Int
+    step: Int
+
+
+def tou_advances(intervals: ReadIntervals, reads: TouReads) -> TouAdvances:
+    """What the registers say of each usable interval, intervals that cannot be judged left out.
+
+    Args:
+        intervals: Of the total register.
+        reads: Of the time-of-use registers.
+    """
+    if not len(reads.at) or not len(intervals.series):
+        return TouAdvances(*np.zeros((4, 0), np.int64))
+    keys = (reads.series, reads.register, reads.meter)
+    pair = np.flatnonzero(np.all([key[1:] == key[:-1] for key in keys], axis=0))
+    advance = advances(reads, pair)
+    number = _number(intervals, reads.series[pair], reads.at[pair], reads.at[pair + 1])
+    sound = (reads.value[pair] >= 0) & (reads.value[pair + 1] >= 0) & (advance >= 0) & (number >= 0)
+    pairs = np.bincount(number[sound], minlength=len(intervals.series))
+    at_both = [_reads_at(reads, intervals.series, moment) for moment in (intervals.start, intervals.end)]
+    judged = intervals.usable & (pairs > 0) & (pairs == at_both[0]) & (pairs == at_both[1])
+    sound[sound] = judged[number[sound]]
+    step = np.maximum(reads.resolution[pair], reads.resolution[pair + 1])
+    order = np.lexsort((reads.register[pair][sound], number[sound]))
+    return TouAdvances(*(column[sound][order] for column in (number, reads.register[pair], advance, step)))
+
 
 def tou_differences(intervals: ReadIntervals, reads: TouReads, permille: int) -> tuple[Int, Int]:
     """Usable read intervals whose TOU registers advance by something else than the total register.
 
-    An interval is judged when the same registers, one or more, were read at exactly its two moments, and each
-    of them advanced. The tolerance is that of the sum check, and at least one step of every register.
+    The tolerance is that of the sum check, and at least one step of every register.
 
     Args:
         intervals: Of the total register.
@@ -23,24 +74,13 @@ def tou_differences(intervals: ReadIntervals, reads: TouReads, permille: int) ->
         Numbers of the intervals, increasing, and the sum of the advances of their TOU registers; (k,) each.
         [micro-unit]
     """
-    nothing = np.zeros(0, np.int64)
-    if not len(reads.at) or not len(intervals.series):
-        return nothing, nothing
-    pair = np.flatnonzero(
-        (reads.series[1:] == reads.series[:-1]) & (reads.register[1:] == reads.register[:-1])
-    )
-    advance = advances(reads, pair)
-    number = _number(intervals, reads.series[pair], reads.at[pair], reads.at[pair + 1])
-    sound = (reads.value[pair] >= 0) & (reads.value[pair + 1] >= 0) & (advance >= 0) & (number >= 0)
-    count = len(intervals.series)
-    total, step, pairs = (np.zeros(count, np.int64) for _ in range(3))
-    np.add.at(total, number[sound], advance[sound])
-    np.add.at(step, number[sound], np.maximum(reads.resolution[pair], reads.resolution[pair + 1])[sound])
-    np.add.at(pairs, number[sound], 1)
-    at_both = [_reads_at(reads, intervals.series, moment) for moment in (intervals.start, intervals.end)]
-    judged = intervals.usable & (pairs > 0) & (pairs == at_both[0]) & (pairs == at_both[1])
-    tolerance = np.maximum(intervals.tolerance(permille), step + intervals.resolution)
-    off = np.flatnonzero(judged & (np.abs(total - intervals.advance) > tolerance))
+    found = tou_advances(intervals, reads)
+    total, step = np.zeros((2, len(intervals.series)), np.int64)
+    np.add.at(total, found.number, found.advance)
+    np.add.at(step, found.number, found.step)
+    judged = np.unique(found.number)
+    tolerance = np.maximum(intervals.tolerance(permille), step + intervals.resolution)[judged]
+    off = judged[np.abs(total - intervals.advance)[judged] > tolerance]
     return off, total[off]
 
 

@@ -59,11 +59,16 @@ EVERY_MONTH = tuple(range(1, 13))
 Weight = Annotated[int, Field(ge=0, le=10_000)]
 
 
-class Shape(Part):
-    """How a class uses energy over the hours of some days."""
+class SomeDays(Part):
+    """Days by their type and month."""
 
     days: tuple[DayType, ...] = Field(EVERY_DAY, min_length=1)
     months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(EVERY_MONTH, min_length=1)
+
+
+class Shape(SomeDays):
+    """How a class uses energy over the hours of some days."""
+
     weights: tuple[Weight, ...] = Field(
         min_length=24,
         max_length=24,

@@ -10,8 +10,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from schemas.errors import MeterbeamError
-from schemas.estimators import AnyStep
+from schemas.estimators import AnyStep, SomeDays
 from schemas.rules import Rules
+from schemas.tariff_fields import MINUTES, Minute
 from schemas.yaml_model import Part, parse_yaml, read_yaml
 
 
@@ -45,10 +46,28 @@ class Estimation(Part):
         return self
 
 
+class TouRegister(SomeDays):
+    """Slots that a time-of-use register of the meters counts.
+
+    Attributes:
+        name: As register reads have it in ``tou_register``.
+        at: From and to, on the local clock; over midnight where the first is the later.
+    """
+
+    name: str = Field(min_length=1)
+    at: tuple[Minute, Minute] = (0, MINUTES)
+
+
 class Registers(Part):
-    """Read intervals."""
+    """Read intervals.
+
+    Attributes:
+        tou: When each time-of-use register counts; of a slot the first that holds its start. Without any, no
+            estimate is scaled by them.
+    """
 
     max_read_gap_days: int = Field(62, ge=1, le=366)
+    tou: tuple[TouRegister, ...] = ()
 
 
 class Effective(Part):

@@ -179,17 +179,15 @@ def judge_leaks(series: Series) -> None:
                 slot.flags |= Flag.LEAK
 
 
-def judge_tou(series: Series, interval: Interval) -> None:
-    """The advances of the TOU registers of a usable interval against that of the total register."""
-    rule, tou = series.pack.rules.tou_registers, series.facts.tou
-    if rule is None:
-        return
+def tou_of(series: Series, interval: Interval) -> dict[int, tuple[int, int]] | None:
+    """Advance and step of each TOU register by its code, None where they cannot be judged."""
+    tou = series.facts.tou
     mine = [k for k in range(len(tou.at)) if tou.series[k] == series.row]
     first = {int(tou.register[k]): k for k in mine if tou.at[k] == interval.start}
     last = {int(tou.register[k]): k for k in mine if tou.at[k] == interval.end}
     if not first or set(first) != set(last):
-        return
-    advances, steps = 0, interval.resolution
+        return None
+    told = {}
     for register, k in first.items():
         n = last[register]
         between = [j for j in mine if tou.register[j] == register and tou.at[k] < tou.at[j] < tou.at[n]]
@@ -198,9 +196,18 @@ def judge_tou(series: Series, interval: Interval) -> None:
         if advance < 0 and modulus and 2 * (advance + modulus) < modulus:
             advance += modulus
         if between or tou.value[k] < 0 or tou.value[n] < 0 or advance < 0:
-            return
-        advances += advance
-        steps += max(int(tou.resolution[k]), int(tou.resolution[n]))
+            return None
+        told[register] = advance, max(int(tou.resolution[k]), int(tou.resolution[n]))
+    return told
+
+
+def judge_tou(series: Series, interval: Interval) -> None:
+    """The advances of the TOU registers of a usable interval against that of the total register."""
+    rule, told = series.pack.rules.tou_registers, tou_of(series, interval)
+    if rule is None or told is None:
+        return
+    advances = sum(advance for advance, _ in told.values())
+    steps = sum(step for _, step in told.values()) + interval.resolution
     share = int(rule.tolerance * 1000) * interval.advance // 1000
     if abs(advances - interval.advance) > max(share, 2 * interval.resolution, steps):
         day = interval.overlapping[0].day

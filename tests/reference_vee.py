@@ -14,10 +14,11 @@ from itertools import pairwise
 import numpy as np
 
 from models.series import Findings, SeriesFacts, SeriesResult
+from models.tou_registers import register_code
 from schemas.quality import SCALED, Flag, Method, Quality
 from schemas.rulepack import RulePack
 from tests.reference_estimators import ESTIMATORS, Gap, lacks
-from tests.reference_rules import judge_history, judge_leaks, judge_tou, mark_findings, mark_slots
+from tests.reference_rules import judge_history, judge_leaks, judge_tou, mark_findings, mark_slots, tou_of
 from tests.reference_validation import (
     Interval,
     Series,
@@ -151,6 +152,8 @@ def settle(series: Series, interval: Interval) -> None:
         if target < -interval.resolution:
             series.find("sum_check", day, interval.start, interval.end, fixed + doubted, interval.advance)
         else:
+            for part, own in by_registers(series, interval, others, max(target, 0)):
+                scale(part, own)
             scale(others, max(target, 0))
     elif not any(slot.external for slot in interval.whole) and all(measured(slot) for slot in shared):
         off = abs(fixed + doubted - interval.advance) > tolerance
@@ -178,8 +181,57 @@ def scale(slots: list[Slot], target: int) -> None:
     for slot, value in zip(slots, moved, strict=True):
         slot.estimate = value
         if target != whole:
-            method = Method.EXTERNAL if not slot.absent else slot.method
-            slot.method = method if method is Method.REGISTER else Method(method + SCALED)
+            slot.method = scaled(slot)
+
+
+def scaled(slot: Slot) -> Method:
+    """Method of an estimate that a register moved, once or again."""
+    method = slot.method if slot.absent or slot.method is Method.EXTERNAL_SCALED else Method.EXTERNAL
+    return method if method is Method.REGISTER or method > SCALED else Method(method + SCALED)
+
+
+def by_registers(
+    series: Series, interval: Interval, others: list[Slot], target: int
+) -> list[tuple[list[Slot], int]]:
+    """The estimates of each time-of-use register and what they have to sum to; none where they do not fit."""
+    grid = series.facts.grid
+    if (interval.start - grid.origin) % grid.interval_s or (interval.end - grid.origin) % grid.interval_s:
+        return []
+    told = tou_of(series, interval)
+    counted = {slot.column: counted_by(series, slot) for slot in interval.whole}
+    if told is None or any(counted[slot.column] not in told for slot in others):
+        return []
+    parts = []
+    for code in sorted({counted[slot.column] for slot in others}):
+        advance, step = told[code]
+        mine = [slot for slot in others if counted[slot.column] == code]
+        rest = [slot for slot in interval.whole if counted[slot.column] == code and slot not in mine]
+        left = advance - total(rest_kept(rest))
+        if left < -step:
+            return []
+        parts.append((mine, max(left, 0)))
+    steps = sum(step for _, step in told.values()) + interval.resolution
+    return parts if abs(sum(own for _, own in parts) - target) <= steps else []
+
+
+def rest_kept(slots: list[Slot]) -> list[Slot]:
+    """Those with a value that counts: measured, external, or a suspect that the register confirms."""
+    return [slot for slot in slots if not slot.absent or slot.kept]
+
+
+def counted_by(series: Series, slot: Slot) -> int:
+    """Code of the time-of-use register that counts a slot, 0 for none."""
+    grid = series.facts.grid
+    day = grid.date(slot.day)
+    kind = ["weekday"] * 5 + ["saturday", "sunday"]
+    held = "holiday" if grid.first_day + slot.day in series.facts.holidays else kind[day.weekday()]
+    minute = int(grid.wall[slot.column]) // 60
+    for part in series.pack.registers.tou:
+        low, high = part.at
+        inside = low <= minute < high if low < high else minute >= low or minute < high
+        if inside and held in part.days and day.month in part.months:
+            return register_code(part.name)
+    return 0
 
 
 # Worth ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.calendar import DAY_S, DayGrid, day_date, epoch_day
 from models.series import EVENT_RULES, EventMarks, Outages, Reads, Repeats, SeriesFacts, TouReads
+from models.tou_registers import register_code
 from schemas.rulepack import RulePack, load_rule_pack
 
 CLOCK_CHANGES = {
@@ -82,8 +83,19 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
     order = draw(st.lists(st.sampled_from(steps), min_size=1, max_size=6, unique_by=lambda s: s["method"]))
     pack["estimation"] = {"order": order, "scale_external": draw(st.booleans())}
     gaps = st.sampled_from([62, 3, 10])
-    pack["registers"] = {"max_read_gap_days": max_read_gap_days or draw(gaps)}
+    pack["registers"] = {"max_read_gap_days": max_read_gap_days or draw(gaps), "tou": draw(_tou_parts())}
     return RulePack.model_validate(pack)
+
+
+@st.composite
+def _tou_parts(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """No times of use, or day and night, on all days or only on some."""
+    if draw(st.booleans()):
+        return []
+    days = draw(st.sampled_from([["weekday"], ["weekday", "saturday", "sunday", "holiday"]]))
+    at = draw(st.sampled_from([["07:00", "21:00"], ["22:30", "06:15"], ["00:00", "24:00"]]))
+    parts: list[dict[str, Any]] = [{"name": TOU_NAMES[0], "days": days, "at": at}]
+    return parts + [{"name": TOU_NAMES[1]}] * draw(st.integers(0, 1))
 
 
 @st.composite
@@ -127,6 +139,8 @@ def _later_rules(draw: st.DrawFn) -> dict[str, Any]:
 
 
 _amount = st.sampled_from(["0", "0", "0.1", "1.5"])
+TOU_NAMES = ("day", "night")
+TOU_CODES = tuple(register_code(name) for name in TOU_NAMES)
 
 
 @st.composite
@@ -355,21 +369,27 @@ def _read_rows(draw: st.DrawFn, meter: _Meter) -> list[tuple[int, ...]]:
 
 @st.composite
 def _tou_rows(draw: st.DrawFn, meter: _Meter) -> list[tuple[int, ...]]:
-    """Reads of two TOU registers beside those of the total: (register, at, value, modulus, resolution)."""
+    """Reads of two TOU registers: (register, meter, at, value, modulus, resolution).
+
+    The first counts from 7 to 21 o'clock, or two thirds of everything.
+    """
     if not draw(st.booleans()):
         return []
     rows: list[tuple[int, ...]] = []
+    grid, honest = meter.grid, draw(st.booleans())
+    by_day = np.where((grid.wall >= 7 * 3600) & (grid.wall < 21 * 3600), meter.truth, 0)
     for at, value, modulus, resolution, *_ in meter.reads:
-        day = max(value, 0) * 2 // 3
+        before = min(max(-(-(at - grid.origin) // grid.interval_s), 0), grid.slots)
+        day = min(int(by_day[:before].sum()), max(value, 0)) if honest else max(value, 0) * 2 // 3
         parts = [day, max(value, 0) - day]
         mishap = draw(st.integers(0, 9))
         if mishap == 9:
             parts[1] += draw(st.sampled_from([1, meter.level, 100 * meter.level]))
-        for register, part in enumerate(parts):
-            if mishap != 8 or register:
-                rows.append((register, at, -1 if mishap == 7 else part, modulus, resolution))
+        for register, part in zip(TOU_CODES, parts, strict=True):
+            if mishap != 8 or register != TOU_CODES[0]:
+                rows.append((register, 0, at, -1 if mishap == 7 else part, modulus, resolution))
         if mishap == 6:
-            rows.append((0, at + 1, day, modulus, resolution))
+            rows.append((TOU_CODES[0], 0, at + 1, day, modulus, resolution))
     return sorted(rows)
 
 
@@ -447,7 +467,7 @@ def assemble(
         inactive=some([m.inactive for m in meters]),
         events=EventMarks(*np.ascontiguousarray(np.array(events, np.int64).reshape(len(events), 4).T)),
         repeats=Repeats(*np.ascontiguousarray(np.array(repeats, np.int64).reshape(len(repeats), 2).T)),
-        tou=TouReads(*np.ascontiguousarray(np.array(tou, np.int64).reshape(len(tou), 6).T)),
+        tou=TouReads(*np.ascontiguousarray(np.array(tou, np.int64).reshape(len(tou), 7).T)),
         outages=Outages(*np.ascontiguousarray(gone.T)),
         reads=Reads(row, at, register, modulus, resolution, version=read[:, 5:]),
         holidays=holidays,

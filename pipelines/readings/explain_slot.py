@@ -180,12 +180,18 @@ def _interval(interval: Interval) -> dict[str, Any]:
         "actual": interval.actual,
         "shared": interval.shared,
         "target": interval.target,
+        "tou_registers": [
+            {"tou_register": part.register, "advance": part.advance, "target": part.target}
+            for part in interval.parts
+        ],
         "unscaled_total": interval.total,
         "estimates": [
             {
                 "start": utc_text(each.start),
                 "method": each.method,
                 "unscaled": each.before,
+                "tou_register": each.register,
+                "by_tou_register": None if each.register is None else each.by_register,
                 "value": each.after,
             }
             for each in interval.estimates

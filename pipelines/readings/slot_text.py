@@ -80,10 +80,14 @@ def _interval(interval: Mapping[str, Any], of: Callable[[int | None], str]) -> I
     yield f"register {of(interval['register_to'])} at {interval['to']}: advance {of(interval['advance'])}"
     yield f"  actual {of(interval['actual'])}, of it shared slots {of(interval['shared'])}"
     count = len(interval["estimates"])
+    moved = "moved to these registers" if interval["tou_registers"] else "unscaled"
     if not count:
         return
+    for part in interval["tou_registers"]:
+        left = f"left for estimates {of(part['target'])}"
+        yield f"  register {part['tou_register']}: advance {of(part['advance'])}, {left}"
     total = of(interval["unscaled_total"])
-    yield f"  left for {count} estimates {of(interval['target'])}; unscaled they sum to {total}"
+    yield f"  left for {count} estimates {of(interval['target'])}; {moved} they sum to {total}"
     scaling = interval["scaling"]
     if scaling is None:
         yield "  nothing is scaled here" if interval["target"] < 0 else "  this slot is none of them"

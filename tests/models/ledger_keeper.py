@@ -19,10 +19,27 @@ from pipelines.tariffs.tariff_book import tariff_book
 from schemas.arrow import RAW
 from schemas.records import Kind
 from schemas.rulebook import RuleBook, load_rule_book
+from schemas.rulepack import Registers, RulePack
 from tests.models.ledger_worlds import ZONE, Record, tables
 
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
-BOOK: RuleBook = load_rule_book("default")
+
+
+def _with_times_of_use(pack: RulePack) -> RulePack:
+    """A pack whose time-of-use registers count the day and the rest."""
+    day = {"name": "peak", "at": ("07:00", "21:00")}
+    told = {**pack.registers.model_dump(), "tou": [day, {"name": "off"}]}
+    return pack.model_copy(update={"registers": Registers.model_validate(told)})
+
+
+def _book() -> RuleBook:
+    book = load_rule_book("default")
+    entries = [entry.model_copy(update={"pack": _with_times_of_use(entry.pack)}) for entry in book.entries]
+    changed = {"entries": tuple(entries), "otherwise": _with_times_of_use(book.otherwise)}
+    return book.model_copy(update=changed)
+
+
+BOOK = _book()
 PRICES = Prices(tariff_book(str(SAMPLE), ()), {})
 TABLES = {"days": "local_day", "determinants": "local_day", "features": "week"}
 Key = tuple[str, str, int]

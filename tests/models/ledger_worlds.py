@@ -126,6 +126,8 @@ def _registers(chance: random.Random, meter: str, channel: str, grid: Any, value
     if style == "none":
         return []
     found: list[Record] = []
+    by_day = [value if 7 <= wall // 3600 < 21 else 0 for value, wall in zip(values, grid.wall, strict=True)]
+    by_time = chance.random() < 0.4
     for day in range(grid.days + 1):
         if chance.random() < (0.1 if style == "daily" else 0.6):
             continue
@@ -144,6 +146,12 @@ def _registers(chance: random.Random, meter: str, channel: str, grid: Any, value
         found.append((Kind.REGISTERS, row))
         if chance.random() < 0.1:
             found.append((Kind.REGISTERS, {**row, "value_int": count + 3, "received_at": received + 9}))
+        if by_time and chance.random() < 0.9:
+            peak = 500_000 + sum(by_day[:slot])
+            for name, value in (("peak", peak), ("off", count - peak + chance.choice((0, 0, 0, 9_000)))):
+                late = received + chance.choice((0, 10**12))
+                told = {"tou_register": name, "value_int": value, "received_at": late}
+                found.append((Kind.REGISTERS, {**row, **told}))
     return found
 
 
@@ -176,16 +184,12 @@ def _sayings(chance: random.Random, meter: str, days: int) -> list[Record]:
 
 
 def _more_reads(chance: random.Random, reads: list[dict[str, Any]], interval: int) -> list[Record]:
-    """Reads that only repeat an earlier one, and reads of two TOU registers beside the total."""
+    """Reads that only repeat an earlier one."""
     found: list[Record] = []
     for row in reads:
         if row["tou_register"] is None and chance.random() < 0.1:
             again = row["received_at"] + interval * chance.choice((MICROS, 10 * MICROS, 1))
             found.append((Kind.REGISTERS, {**row, "received_at": again}))
-        if row["tou_register"] is None and chance.random() < 0.2:
-            peak = row["value_int"] // 3
-            for name, value in (("peak", peak), ("off", row["value_int"] - peak + chance.choice((0, 9_000)))):
-                found.append((Kind.REGISTERS, {**row, "tou_register": name, "value_int": value}))
     return found
 
 

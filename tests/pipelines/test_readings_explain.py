@@ -30,6 +30,7 @@ LOST = {
     "flat": [(30, 9, 11)],
     "scaled": [(30, 9, 11), (31, 0, 24)],
     "register": [(1, 0, 24)],
+    "tou": [(31, 4, 10)],
 }
 """By meter: day and hours whose readings never came."""
 WEIGHTS = [1 + (5 * hour) % 7 for hour in range(24)]
@@ -55,11 +56,28 @@ def blocks(meter: str, day: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def register(meter: str, day: int, value: int) -> dict[str, Any]:
-    """A read at half past midnight, so that two slots are shared."""
-    at = (int(GRID.day_starts[day]) + 1800) * MICROS
+def register(
+    meter: str, day: int, value: int, *, past: int = 1800, name: str | None = None
+) -> dict[str, Any]:
+    """A read at half past midnight, so that two slots are shared, or some seconds past midnight."""
+    at = (int(GRID.day_starts[day]) + past) * MICROS
     return {"meter_id": meter, "channel": "import", "read_at": at, "value": value, "unit": "Wh", "scaler": 0,
-            "received_at": at}  # fmt: skip
+            "tou_register": name, "received_at": at}  # fmt: skip
+
+
+def by_time_of_use(meter: str, days: tuple[int, int]) -> list[dict[str, Any]]:
+    """Reads at midnight of what the meter used from 7 to 21 o'clock, of the rest and of both."""
+    used = [(usage(day, hour), 7 <= hour < 21) for day in range(*days) for hour in range(24)]
+    shown: dict[str | None, int] = {
+        "day": sum(wh for wh, dear in used if dear),
+        "night": sum(wh for wh, dear in used if not dear),
+    }
+    shown[None] = sum(shown.values())
+    return [
+        register(meter, day, 900_000 + value * place, past=0, name=name)
+        for place, day in enumerate(days)
+        for name, value in shown.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +90,20 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for meter in LOST
     ]  # fmt: skip
     read = [register("scaled", 29, 10_000_000), register("scaled", 33, 10_131_313),
-            register("register", 1, 5_000), register("register", 3, 75_431)]  # fmt: skip
+            register("register", 1, 5_000), register("register", 3, 75_431),
+            *by_time_of_use("tou", (30, 34))]  # fmt: skip
     write(folder / "in" / "points.avro", "ServicePoint", points)
     write(folder / "in" / "reads.avro", "RegisterRead", read)
     sent = [each for meter in LOST for day in range(DAYS) for each in blocks(meter, day)]
     write(folder / "in" / "loads.avro", "IntervalBlock", sent)
     book = ["id: book", "packs:"]
     for meter in LOST:
-        method = {"scaled": "like_day", "register": "linear"}.get(meter, meter)
+        method = {"scaled": "like_day", "register": "linear", "tou": "like_day"}.get(meter, meter)
         pack = yaml.safe_load(DEFAULT.read_text())
         shapes = {"shapes": [{"weights": WEIGHTS}]} if method == "class_profile" else {}
         pack["estimation"]["order"] = [{"method": method, **shapes}]
+        if meter == "tou":
+            pack["registers"]["tou"] = [{"name": "day", "at": ["07:00", "21:00"]}, {"name": "night"}]
         (folder / f"{meter}.yaml").write_text(yaml.safe_dump({**pack, "id": meter}))
         book.append(f"  - {{pack: {meter}.yaml, when: {{customer_class: {meter}}}}}")
     (folder / "book.yaml").write_text("\n".join(book))
@@ -195,6 +216,29 @@ def test_a_scaled_slot_is_made_again_from_its_register(
     assert interval["estimates"][mine]["unscaled"] == found["estimate"]["unscaled"]
     assert values[mine] == found["result"]["value"]
     assert (scaling["units_left"], scaling["rank"]) == (spare, order.index(mine) + 1)
+
+
+def test_a_slot_is_made_again_from_its_time_of_use_register(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three hours of the night and three of the day are lost: each sum to what their register counted."""
+    for hour, name in ((5, "night"), (8, "day")):
+        found = explained(lake, "tou", at(31, hour), capsys)
+        interval = found["interval"]
+        lost = range(4, 7) if name == "night" else range(7, 10)
+        due = 1000 * sum(usage(31, other) for other in lost)
+        (part,) = [each for each in interval["tou_registers"] if each["tou_register"] == name]
+        assert part["target"] == due
+        mine = [each for each in interval["estimates"] if each["tou_register"] == name]
+        factor = Fraction(due, sum(each["unscaled"] for each in mine))
+        assert all(0 <= abs(each["by_tou_register"] - each["unscaled"] * factor) < 1 for each in mine)
+        assert sum(each["by_tou_register"] for each in mine) == sum(each["value"] for each in mine) == due
+        assert interval["scaling"]["factor"] == "1"
+        assert found["result"]["method"] == "like_day_scaled"
+    assert main(["readings", "explain", "--lake", str(lake), "--meter", "tou", "--at", at(31, 8)]) == 0
+    told = capsys.readouterr().out
+    assert "register day: advance " in told
+    assert "moved to these registers they sum to" in told
 
 
 def test_a_measured_slot_of_an_interval_is_moved_by_nothing(
