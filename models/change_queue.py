@@ -8,8 +8,8 @@ import numpy as np
 
 from models.behaviour import DAY_NAMES, LEAST_KW, Behaviour
 from models.series import Int
-from models.standing import nan_median, one_sided, rarity, robust
-from models.week_table import WEEK, WeekTable
+from models.standing import fleet_median, one_sided, rarity, robust
+from models.week_table import WEEK, WeekTable, some_meters
 from models.weekly_features import Float
 
 __all__ = ["ChangeScores", "change_scores"]
@@ -66,13 +66,28 @@ def _losses(table: WeekTable, since: Int) -> tuple[Float, Float]:
 
     What it would have used is its mean day before, moved with the population's days.
     """
-    have = table.days("day_have")
-    usual = have.max(axis=1, initial=1)[:, None]
-    use = np.where(
-        have > 0, np.maximum(table.days("day_total"), 0) / 1e6 * usual / np.maximum(have, 1), np.nan
-    )
     small = LEAST_KW * 24
-    fleet = np.exp(nan_median(np.log(use + small), 0))
+    use = np.empty((len(since), WEEK * len(table.weeks)))
+    for rows in some_meters(len(use)):
+        use[rows] = np.log(_use(table, rows) + small)
+    fleet = np.exp(fleet_median(use))
+    drop, lost = np.zeros((2, len(since)))
+    for rows in some_meters(len(use)):
+        drop[rows], lost[rows] = _short(_use(table, rows), since[rows], fleet)
+    return drop, lost
+
+
+def _use(table: WeekTable, rows: slice) -> Float:
+    """Energy of each day, filled up to all its slots, NaN where there is none; (n, d). [kWh]."""
+    have = table.days("day_have")[rows]
+    usual = have.max(axis=1, initial=1)[:, None]
+    total = np.maximum(table.days("day_total")[rows], 0) / 1e6
+    return np.where(have > 0, total * usual / np.maximum(have, 1), np.nan)
+
+
+def _short(use: Float, since: Int, fleet: Float) -> tuple[Float, Float]:
+    """Share and energy that some meters fell short of what they would have used; (n,) each."""
+    small = LEAST_KW * 24
     after = np.arange(use.shape[1])[None, :] >= since[:, None]
     known = np.isfinite(use)
     before = known & ~after

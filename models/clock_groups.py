@@ -53,7 +53,7 @@ def _taken_back(unit: Float, move: Move, which: Bool, sign: int = 1) -> Float:
 
 
 def find_groups(unit: Float) -> tuple[Float, list[Group]]:
-    """All groups, and the unit profiles with their steps taken back; (m, w, 48) each.
+    """All groups, and the unit profiles with their steps taken back, in place; (m, w, 48) each.
 
     The weeks before such a step are moved, so that all end in the present's time.
     """
@@ -69,7 +69,8 @@ def find_groups(unit: Float) -> tuple[Float, list[Group]]:
         if not mine.any():
             break
         groups.append(Group(move, mine))
-        unit = _taken_back(unit, move, mine)
+        for some in chunks(len(unit)):  # in place: a fleet's profiles are held once
+            unit[some] = _taken_back(unit[some], move, mine[some])
     return unit, groups
 
 

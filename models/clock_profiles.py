@@ -45,9 +45,11 @@ def chunks(count: int) -> list[slice]:
 
 def unit_profiles(halves: NDArray[np.float32]) -> Float:
     """Square roots of energies (m, w, 48) with mean 0 and length 1; a week without use stays zeros."""
-    root = np.sqrt(np.maximum(halves.astype(np.float64), 0))
-    root -= root.mean(axis=2, keepdims=True)
-    unit: Float = root / np.sqrt((root**2).sum(axis=2, keepdims=True) + 1e-9)
+    unit = np.empty(halves.shape)
+    for some in chunks(len(unit)):
+        root = np.sqrt(np.maximum(halves[some].astype(np.float64), 0))
+        root -= root.mean(axis=2, keepdims=True)
+        unit[some] = root / np.sqrt((root**2).sum(axis=2, keepdims=True) + 1e-9)
     return unit
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.behaviour import Behaviour, behaviour
 from models.change_queue import ChangeScores, change_scores
@@ -30,6 +31,8 @@ __all__ = ["FEWEST_TAUGHT", "Comparison", "EnergyPrice", "Place", "Scored", "com
 
 FEWEST_METERS = 5
 FEWEST_WEEKS = 3
+COMPARED = ("day_total", "day_max", "day_min", "day_zeros", "day_have")
+"""Daily columns that are needed of the theft population; the others tell of faults only."""
 FEWEST_TAUGHT = 30
 """Meters from which a model is asked: below, robust distances from the population say too little."""
 
@@ -87,6 +90,8 @@ def compare(
     events: DeviceEvents | None = None,
     registers: Iterable[RegisterReads] = (),
     model: Model | None = None,
+    *,
+    meters: Collection[str] | None = None,
 ) -> Comparison:
     """Find faults and score every customer meter that can be compared.
 
@@ -97,15 +102,19 @@ def compare(
         events: Of the meters that have any of interest.
         registers: Register reads up to the moment, all of a meter in one piece.
         model: Orders the state queue; None for the order that needs no teaching.
+        meters: Ids of the meters of all pieces; None where they are not known: then the pieces are held.
 
     Returns:
         The same for any order of the rows and any sharding.
     """
     loads, exports, started = _feeder_loads(places, weeks), Exports(places), ExportStart()
-    table = week_table(started.watched(exports.watched(loads.watched(pieces))), weeks)
-    count = len(table.meters)
-    customer = [not places or _role(meter, places) == "customer" for meter in table.meters]
-    table = table.chosen(np.flatnonzero(np.array(customer, np.bool_)))
+    if meters is None:
+        pieces = list(pieces)
+        meters = {meter for piece in pieces for meter in pc.unique(piece["meter_id"]).to_pylist()}
+    measured: set[str] = set()
+    watched = started.watched(exports.watched(loads.watched(_noted(pieces, measured))))
+    wanted = [meter for meter in meters if not places or _role(meter, places) == "customer"]
+    table = week_table(watched, weeks, meters=wanted)
     customers = table.meters
     faults = find_faults(table) if len(weeks) else []
     faults += _by_events(customers, events or {}) + export_faults(exports, customers)
@@ -115,7 +124,7 @@ def compare(
     faults.sort(key=lambda f: (f.meter, f.fault, f.since))
     kept = np.flatnonzero(~leaving(faults, len(customers)))
     over = _over_reported(table, faults)
-    table = table.chosen(kept)
+    table = table.narrowed(kept, COMPARED)
     scored = None
     if len(kept) >= FEWEST_METERS and len(weeks) >= FEWEST_WEEKS:
         found = behaviour(table)
@@ -124,7 +133,15 @@ def compare(
         if model is not None and len(kept) >= FEWEST_TAUGHT:
             score = model.scores(scored.state.score, change.score, scored.columns())
             scored = replace(scored, state=replace(scored.state, score=score), model=model.name)
-    return Comparison(count, customers, int(weeks[0]) if len(weeks) else 0, faults, kept, scored)
+    return Comparison(len(measured), customers, int(weeks[0]) if len(weeks) else 0, faults, kept, scored)
+
+
+def _noted(pieces: Iterable[pa.Table], meters: set[str]) -> Iterator[pa.Table]:
+    """The pieces, the meters of their import channel noted on the way."""
+    for piece in pieces:
+        rows = piece["meter_id"].filter(pc.equal(piece["channel"], "import"))
+        meters.update(pc.unique(rows).to_pylist())
+        yield piece
 
 
 def _over_reported(table: WeekTable, faults: list[Fault]) -> OverReported:

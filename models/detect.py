@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -49,6 +49,7 @@ def detect(
     *,
     prices: Prices | None = None,
     model: Model | None = None,
+    meters: Collection[str] | None = None,
 ) -> DetectResult:
     """Rank every customer meter and name the faults.
 
@@ -61,12 +62,13 @@ def detect(
         registers: Register reads up to the moment, all of a meter in one piece.
         prices: Of a kWh at the meters that have bills.
         model: Orders the state queue; None for the order that needs no teaching.
+        meters: Ids of the meters of all pieces; None where they are not known: then the pieces are held.
 
     Returns:
         The same result for any order of the rows and any sharding. The queues are empty where there are
         fewer than five meters or three weeks: then nothing can be compared.
     """
-    found = compare(pieces, weeks, places, events, registers, model)
+    found = compare(pieces, weeks, places, events, registers, model, meters=meters)
     queues = CHANGE_QUEUE.content.empty_table(), STATE_QUEUE.content.empty_table()
     if found.scored is not None:
         told = against(found, places, events or {})

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from models.behaviour import step
+from models.behaviour import steps
 from models.series import Bool, Int
-from models.standing import nan_median
-from models.week_table import WeekTable
+from models.standing import fleet_median, nan_median
+from models.week_table import WeekTable, some_meters
 from models.weekly_features import Float
 
 __all__ = ["MICRO", "Days", "Fault", "runs", "usual_variance"]
 
 MICRO = 1_000_000
-METERS_AT_ONCE = 512
+CHANGING = (0, 1)
+"""Use and daily peak: the levels whose lasting change counts."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +63,47 @@ class Days:
         share: Float = self.zero / np.maximum(self.have, 1)
         return share
 
-    @cached_property
-    def levels(self) -> list[Float]:
-        """Use, daily peak and base load beside the fleet's own days.
+    def levels(self, rows: Int | slice) -> list[Float]:
+        """Use, daily peak and base load of some meters beside the fleet's own days.
 
         What the median meter's day did against its own usual one is taken out; NaN where there is none; three
-        of (m, d). [log10 micro]
+        of (n, d). [log10 micro]
         """
-        levels = []
-        for values in (self.total, self.peak, self.low):
-            known = self.seen & (values > 0)
-            level = np.where(known, np.log10(np.maximum(values, 1)), np.nan)
-            levels.append(level - nan_median(level - nan_median(level, 1)[:, None], 0)[None, :])
-        return levels
+        fleet, *_ = self._against_fleet
+        return [self._level(measure, rows) - fleet[measure] for measure in range(len(fleet))]
 
-    @cached_property
+    @property
     def change(self) -> tuple[Int, Float]:
         """Index of the first day after the sharpest lasting change of use or daily peak, −1 without one, and
         its t statistic; (m,) each.
         """
-        day, sharp = np.full(len(self.total), -1), np.zeros(len(self.total))
-        for level in self.levels[:2]:
-            usual = usual_variance(level)
-            for low in range(0, len(level), METERS_AT_ONCE):
-                rows = slice(low, low + METERS_AT_ONCE)
-                for side in (level[rows], -level[rows]):
-                    found, _, at = step(side, usual)
-                    day[rows] = np.where(found > sharp[rows], at, day[rows])
-                    sharp[rows] = np.maximum(sharp[rows], found)
+        _, day, sharp = self._against_fleet
         return day, sharp
+
+    @cached_property
+    def _against_fleet(self) -> tuple[list[Float], Int, Float]:
+        """What the fleet's days did, in use, peak and base load, (d,) each; ``change``.
+
+        Of the fleet's levels one measure is held at a time.
+        """
+        count = len(self.total)
+        day, sharp = np.full(count, -1), np.zeros(count)
+        level, fleet = np.empty(self.total.shape), []
+        for measure in range(3):
+            for rows in some_meters(count):
+                level[rows] = self._level(measure, rows)
+            fleet.append(fleet_median(level, _of_each(level, _usual)))
+            if measure in CHANGING:
+                for rows in some_meters(count):
+                    level[rows] -= fleet[-1]
+                _sharper(level, day, sharp)
+        return fleet, day, sharp
+
+    def _level(self, measure: int, rows: Int | slice) -> Float:
+        """Use, peak or base load, NaN where there is none; (n, d). [log10 micro]."""
+        values = (self.total, self.peak, self.low)[measure][rows]
+        known = self.seen[rows] & (values > 0)
+        return np.where(known, np.log10(np.maximum(values, 1)), np.nan)
 
     def day(self, index: int) -> int:
         """Epoch day of a column; weeks without a row are skipped over."""
@@ -101,13 +115,37 @@ class Days:
         return int(known[-1]) if len(known) else -1
 
 
+def _of_each(level: Float, number: Callable[[Float], Float]) -> Float:
+    """A number of each meter's days; (m,)."""
+    return np.concatenate([np.zeros(0), *(number(level[rows]) for rows in some_meters(len(level)))])
+
+
+def _sharper(level: Float, day: Int, sharp: Float) -> None:
+    """Day and t statistic of the changes of a level that are sharper than those known; in place."""
+    usual = usual_variance(level)
+    for rows in some_meters(len(level)):
+        for found, _, at in steps(level[rows], usual):
+            day[rows] = np.where(found > sharp[rows], at, day[rows])
+            sharp[rows] = np.maximum(sharp[rows], found)
+
+
 def usual_variance(level: Float) -> float:
     """Variance of the median meter's known days."""
+    return float(np.median(_of_each(level, _variance))) if len(level) else 0.0
+
+
+def _usual(level: Float) -> Float:
+    """Median day; (n,)."""
+    return nan_median(level, 1)
+
+
+def _variance(level: Float) -> Float:
+    """Of the known days; (n,)."""
     known = np.isfinite(level)
     number = np.maximum(known.sum(axis=1), 1)
     filled = np.where(known, level, 0)
-    variance = (filled**2).sum(axis=1) / number - (filled.sum(axis=1) / number) ** 2
-    return float(np.median(variance)) if len(level) else 0.0
+    variance: Float = (filled**2).sum(axis=1) / number - (filled.sum(axis=1) / number) ** 2
+    return variance
 
 
 def runs(days: Days, hit: Bool, fault: str, shortest: int, severity: str, evidence: str) -> list[Fault]:

@@ -113,7 +113,7 @@ def _fault(days: Days, found: Changes, at: int, scale: Scale) -> Fault:
 def _changes(days: Days) -> Changes:
     day, sharp = days.change
     row = np.flatnonzero(sharp >= SHARP)
-    levels = [level[row] for level in days.levels]
+    levels = days.levels(row)
     index = np.arange(days.count)[None, :] - day[row, None]
     early, late = (index < 0) & (index >= -WINDOW), (index >= 0) & (index < WINDOW)
     moved, error = (np.stack(column, axis=1) for column in zip(

@@ -12,6 +12,7 @@ from models.behaviour import step
 from models.fault_days import Days, Fault, usual_variance
 from models.series import Int
 from models.standing import nan_median
+from models.week_table import WEEK, some_meters
 from models.weekly_features import NAMES, Float
 
 __all__ = ["noise_faults"]
@@ -23,23 +24,25 @@ SAME_LEVEL = 0.12
 """How far the use may have moved. [log10]"""
 ROUGHER = 1.15
 """Times the former roughness of the median week."""
-WEEK = 7
-METERS_AT_ONCE = 512
 
 
 def noise_faults(days: Days) -> list[Fault]:
     """One for each noisy meter."""
     if not len(days.total):
         return []
-    use, peak, base = days.levels
-    sharp, at = _sharpest(peak - base)
+    apart = np.empty(days.total.shape)
+    for rows in some_meters(len(apart)):
+        _, peaks, bases = days.levels(rows)
+        apart[rows] = peaks - bases
+    sharp, at = _sharpest(apart)
     found = []
     for row in np.flatnonzero(sharp >= SHARP).tolist():
         day = int(at[row])
-        higher, lower = _rise((peak - use)[row], day), _rise((use - base)[row], day)
+        use, peak, base = (level[0] for level in days.levels(np.array([row])))
+        higher, lower = _rise(peak - use, day), _rise(use - base, day)
         rougher = _rougher(days, row, day)
         if (higher > APART[0] and lower > APART[1] and rougher > ROUGHER
-                and abs(_rise(use[row], day)) < SAME_LEVEL):  # fmt: skip
+                and abs(_rise(use, day)) < SAME_LEVEL):  # fmt: skip
             told = f"at the same use the daily peak is ×{10**higher:.2f}, the base load ×{10**-lower:.2f}"
             evidence = f"{told} and the roughness ×{rougher:.2f} from one day on"
             found.append(Fault(row, "noise", days.day(day), None, "warning", evidence))
@@ -49,7 +52,7 @@ def noise_faults(days: Days) -> list[Fault]:
 def _sharpest(apart: Float) -> tuple[Float, Int]:
     """How sharp the sharpest lasting rise is, t, and its day; (m,) each, from (m, d)."""
     usual = usual_variance(apart)
-    steps = [step(apart[low : low + METERS_AT_ONCE], usual) for low in range(0, len(apart), METERS_AT_ONCE)]
+    steps = [step(apart[rows], usual) for rows in some_meters(len(apart))]
     sharp, _, at = (np.concatenate(column) for column in zip(*steps, strict=True))
     return sharp, at
 

@@ -49,21 +49,30 @@ def duplicates(days: Days) -> list[Fault]:
 
 
 def _equal_days(days: Days) -> dict[int, tuple[set[int], set[int]]]:
-    """Other meters and equal days of each meter that has any; one sort over all meter-days."""
-    lively = (days.hash != 0) & (days.peak > days.low) & (days.total > 0)
-    row, day = np.nonzero(lively)
-    key = days.hash[row, day]
-    order = np.lexsort((row, key, day))
-    row, day, key = row[order], day[order], key[order]
-    same = (day[1:] == day[:-1]) & (key[1:] == key[:-1])
+    """Other meters and equal days of each meter that has any; the meters are sorted day by day."""
     found: dict[int, tuple[set[int], set[int]]] = {}
-    for i in np.flatnonzero(same).tolist():
-        pair = int(row[i]), int(row[i + 1])
-        for one, other in (pair, pair[::-1]):
-            others, shared = found.setdefault(one, (set(), set()))
-            others.add(other)
-            shared.add(int(day[i]))
+    for week in range(0, days.count, WEEK):
+        some = slice(week, week + WEEK)
+        hashes = days.hash[:, some]
+        lively = (hashes != 0) & (days.peak[:, some] > days.low[:, some]) & (days.total[:, some] > 0)
+        for day in range(WEEK):
+            row = np.flatnonzero(lively[:, day])
+            for pair in _equal_pairs(row, hashes[row, day]):
+                for one, other in (pair, pair[::-1]):
+                    others, shared = found.setdefault(one, (set(), set()))
+                    others.add(other)
+                    shared.add(week + day)
     return found
+
+
+def _equal_pairs(row: Int, key: Int) -> list[tuple[int, int]]:
+    """Meters of one key, each with the next; ``row`` ascends."""
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():  # most days: no need to know which is which
+        return []
+    order = np.argsort(key, kind="stable")
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    return list(zip(row[order[same]].tolist(), row[order[same + 1]].tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -108,11 +117,10 @@ def crossed_series(days: Days) -> list[Fault]:
 def _changed(days: Days) -> Changed:
     day, sharp = days.change
     row = np.flatnonzero(sharp >= SHARP)
+    levels = days.levels(row)
     index = np.arange(days.count)[None, :] - day[row, None]
     early, late = (index < 0) & (index >= -WINDOW), (index >= 0) & (index < WINDOW)
-    before, after = (
-        np.stack([_usual(level[row], some) for level in days.levels], axis=1) for some in (early, late)
-    )
+    before, after = (np.stack([_usual(level, some) for level in levels], axis=1) for some in (early, late))
     halves = np.sqrt(np.maximum(days.table.halves[row].astype(np.float64), 0))
     week = (
         np.arange(halves.shape[1])[None, :] + len(days.table.weeks) - halves.shape[1] - day[row, None] // WEEK

@@ -27,7 +27,8 @@ METERS_AT_ONCE = 512
 def find_faults(table: WeekTable) -> list[Fault]:
     """All faults, sorted by meter, fault and day."""
     days = Days(table)
-    found = [*_value_faults(table), *level_faults(days), *clock_faults(days), *noise_faults(days)]
+    of_clocks = clock_faults(days)  # first: what it holds is the most, and the others find room in it
+    found = [*_value_faults(table), *level_faults(days), *of_clocks, *noise_faults(days)]
     found += [*duplicates(days), *crossed_series(days)]
     return sorted(found, key=lambda f: (f.meter, f.fault, f.since))
 

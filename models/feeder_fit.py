@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.feeder_loads import FeederLoads
 from models.lay_loss import Laid, follows, laid_on, left_over
 from models.series import Int
-from models.week_table import RECENT_WEEKS, WEEK, WeekTable
+from models.week_table import RECENT_WEEKS, WEEK, WeekTable, some_meters
 from models.weekly_features import Float
 
 __all__ = ["TOLD", "Balance", "FeederFit", "OverReported", "feeder_fit"]
@@ -176,11 +177,18 @@ def _excess(over: OverReported) -> tuple[Float, Float]:
 
 def _mean_days(table: WeekTable) -> tuple[Float, Float]:
     """Mean use of the population's meters by day [kWh] and by part [kWh]; (d,), (r, 84)."""
-    days = np.maximum(table.days("day_total"), 0)
     known = np.maximum((table.days("day_have") > 0).sum(axis=0), 1)
     there = np.maximum(table.there[:, -RECENT_WEEKS:].sum(axis=0), 1)
-    parts = np.maximum(table.parts, 0).sum(axis=0, dtype=np.int64)
-    return days.sum(axis=0, dtype=np.int64) / 1e6 / known, parts / 1e3 / there[:, None]
+    days, parts = _sum_forward(table.days("day_total")), _sum_forward(table.parts)
+    return days / 1e6 / known, parts / 1e3 / there[:, None]
+
+
+def _sum_forward(values: NDArray[np.integer]) -> Int:
+    """Over all meters, negative values left out, some meters at a time: a fleet's values are not copied."""
+    total = np.zeros(values.shape[1:], np.int64)
+    for rows in some_meters(len(values)):
+        total += np.maximum(values[rows], 0).sum(axis=0, dtype=np.int64)
+    return total
 
 
 def _moving(table: WeekTable, rows: Int, days: Int, mean: Float) -> list[Float]:

@@ -142,19 +142,31 @@ def _held(
     received = table["received_at"].fill_null(NEVER).to_numpy()
     sequence = table["sequence"].fill_null(-1).to_numpy()
     quality = table["quality"].fill_null(0).to_numpy()
-    order = np.lexsort((quality, value, sequence, received, at, register, row))
-    last = np.ones(len(order), np.bool_)
-    last[:-1] = np.any([np.diff(key[order]) != 0 for key in (row, register, at)], axis=0)
-    best = order[last]
+    best, last = _by_moment(row, register, at)
+    if not last.all():
+        order = np.lexsort((quality, value, sequence, received, at, register, row))
+        best = order[last]
     columns = (row, register, at, value, modulus, resolution, before[kept], after[kept])
     return _Held(*(column[best] for column in columns))
 
 
+def _by_moment(row: Int, register: Int, at: Int) -> tuple[Int, Bool]:
+    """Reads sorted by row, register and moment, and which are the last at theirs; (k,) each."""
+    order = np.lexsort((at, register, row))
+    last = np.ones(len(order), np.bool_)
+    last[:-1] = False
+    for key in (row, register, at):
+        last[:-1] |= np.diff(key[order]) != 0
+    return order, last
+
+
 def _register_codes(table: pa.Table) -> Int:
     """Code of each read's register, 0 of the total register; (k,)."""
-    names = table["tou_register"].to_pylist()
-    code = {name: 0 if name is None else register_code(name) for name in set(names)}
-    return np.array([code[name] for name in names], np.int64)
+    column = table["tou_register"]
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.int64)
+    index, names = codes_of(column)
+    return np.array([register_code(name) for name in names], np.int64)[index]
 
 
 def _by_point(master: MasterData, before: Int, after: Int) -> tuple[Int, Int, Int]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.weekly_features import Float
 
-__all__ = ["evidence", "nan_median", "nan_quantile", "one_sided", "rarity", "robust"]
+__all__ = [
+    "evidence", "fleet_median", "nan_median", "nan_quantile", "nan_quantiles", "one_sided", "rarity",
+    "robust",
+]  # fmt: skip
 
 MAD_TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for normal values."""
+COLUMNS_AT_ONCE = 28
+"""Days of a fleet that are sorted together: what it takes is small beside the fleet's days."""
 
 
 def nan_quantile(values: Float, share: float, axis: int) -> Float:
@@ -21,20 +28,45 @@ def nan_quantile(values: Float, share: float, axis: int) -> Float:
         share: 0 the least, 1 the greatest.
         axis: Along which; it is lost.
     """
+    (result,) = nan_quantiles(values, (share,), axis)
+    return result
+
+
+def nan_quantiles(values: Float, shares: Sequence[float], axis: int) -> list[Float]:
+    """Several quantiles of the same numbers, each as :func:`nan_quantile`; they are sorted once."""
     ordered = np.sort(values, axis=axis)  # NaN last
     counts = np.isfinite(values).sum(axis=axis)
-    place = np.maximum(counts - 1, 0) * share
-    low = np.floor(place).astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(counts - 1, 0))
-    below = np.squeeze(np.take_along_axis(ordered, np.expand_dims(low, axis), axis), axis)
-    above = np.squeeze(np.take_along_axis(ordered, np.expand_dims(high, axis), axis), axis)
-    result: Float = np.where(counts > 0, below + (place - low) * (above - below), 0.0)
-    return result
+    found = []
+    for share in shares:
+        place = np.maximum(counts - 1, 0) * share
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(counts - 1, 0))
+        below = np.squeeze(np.take_along_axis(ordered, np.expand_dims(low, axis), axis), axis)
+        above = np.squeeze(np.take_along_axis(ordered, np.expand_dims(high, axis), axis), axis)
+        found.append(np.where(counts > 0, below + (place - low) * (above - below), 0.0))
+    return found
 
 
 def nan_median(values: Float, axis: int) -> Float:
     """Median of what is not NaN; 0 where there is nothing."""
     return nan_quantile(values, 0.5, axis)
+
+
+def fleet_median(values: Float, less: Float | None = None) -> Float:
+    """``nan_median`` over all meters, a few days at a time: little is held beside the values.
+
+    Args:
+        values: Shape (m, d).
+        less: What is taken off each meter's values, shape (m,); None for nothing.
+
+    Returns:
+        Shape (d,).
+    """
+    median = np.zeros(values.shape[1])
+    for low in range(0, len(median), COLUMNS_AT_ONCE):
+        days = np.ascontiguousarray(values[:, low : low + COLUMNS_AT_ONCE].T)
+        median[low : low + COLUMNS_AT_ONCE] = nan_median(days if less is None else days - less, 1)
+    return median
 
 
 def robust(values: Float, most: float = 20.0) -> Float:

@@ -40,7 +40,8 @@ def theft_columns(table: WeekTable, found: Behaviour, change: ChangeScores, fit:
     Returns:
         Shape (m, k), columns in the order of ``COLUMNS``; NaN only where no feeder meter tells.
     """
-    weekly = nan_median(table.features.astype(np.float64), 1)
+    weeks = (table.features[:, :, k].astype(np.float64) for k in range(len(NAMES)))
+    weekly = np.column_stack([nan_median(week, 1) for week in weeks])
     raw = np.hstack([found.step, found.size, found.centre, found.unrest, weekly, change.score[:, None]])
     own = [robust(raw[:, column], MOST) for column in range(raw.shape[1])]
     return np.column_stack([*own, fit.told])

@@ -5,7 +5,7 @@ Built piece by piece, so that no more than the result is ever held of a large fl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,8 @@ RECENT_WEEKS = 8
 """Weeks of which the parts of the days are kept: enough to lay beside a feeder's loss."""
 CLOCK_WEEKS = 13
 """Weeks of which the profile by hour is kept: enough to see a clock that was set."""
+METERS_AT_ONCE = 128
+"""Meters whose days are looked at together: they fit a processor's cache."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -80,58 +82,99 @@ class WeekTable:
             self.parts[rows],
         )
 
+    def narrowed(self, rows: Int, daily: Sequence[str] = tuple(DAILY)) -> WeekTable:
+        """As :meth:`chosen`, in the memory of this table, which must not be used afterwards; rows ascend."""
+        lists = {name: self.lists[name] for name in daily}
+        if len(rows) == len(self.meters):
+            return replace(self, lists=lists)
+        return WeekTable(
+            [self.meters[row] for row in rows.tolist()],
+            self.weeks,
+            _moved_up(self.there, rows),
+            _moved_up(self.negatives, rows),
+            {name: _moved_up(column, rows) for name, column in lists.items()},
+            _moved_up(self.features, rows),
+            _moved_up(self.halves, rows),
+            _moved_up(self.parts, rows),
+        )
+
     def days(self, name: str) -> NDArray[np.integer]:
         """A daily column in calendar order; (m, 7 · w)."""
         return self.lists[name].reshape(len(self.meters), WEEK * len(self.weeks))
 
 
-def week_table(pieces: Iterable[pa.Table], weeks: Int, channel: str = "import") -> WeekTable:
-    """Dense arrays of one channel's rows.
+def week_table(
+    pieces: Iterable[pa.Table],
+    weeks: Int,
+    channel: str = "import",
+    *,
+    meters: Collection[str] | None = None,
+) -> WeekTable:
+    """Dense arrays of one channel's rows, made at their final size and filled piece by piece.
 
     Args:
         pieces: Rows of the ``features`` table; all rows of a meter in one piece.
         weeks: Mondays of all pieces, ascending.
         channel: The channel.
+        meters: Whose rows are wanted; those without a row are left out. None for all: then all pieces are
+            held at once.
     """
-    meters: list[str] = []
-    parts: list[Columns] = [_nothing(weeks)]
+    if meters is None:
+        pieces = list(pieces)
+        meters = {meter for piece in pieces for meter in pc.unique(piece["meter_id"]).to_pylist()}
+    names = sorted(meters)
+    place = {meter: row for row, meter in enumerate(names)}
+    columns = _nothing(len(names), weeks)
     for piece in pieces:
         wanted = pc.equal(piece["channel"], channel)
-        names, columns = _dense(piece if pc.all(wanted).as_py() else piece.filter(wanted), weeks)
-        meters += names
-        parts.append(columns)
-    order = np.array(sorted(range(len(meters)), key=meters.__getitem__), np.int64)
-    # A column at a time: its pieces are dropped when it is whole.
-    whole = {name: np.concatenate([part.pop(name) for part in parts])[order] for name in list(parts[0])}
-    return WeekTable(
-        [meters[i] for i in order.tolist()],
+        some, found = _dense(piece if pc.all(wanted).as_py() else piece.filter(wanted), weeks)
+        rows = np.array([place.get(meter, -1) for meter in some], np.int64)
+        chosen = np.flatnonzero(rows >= 0)
+        for name, column in found.items():
+            columns[name][rows[chosen]] = column[chosen] if len(chosen) < len(rows) else column
+        del piece, found  # before the next one is read
+    table = WeekTable(
+        names,
         weeks,
-        whole["there"],
-        whole["negatives"],
-        {name: whole[name] for name in DAILY},
-        whole["features"],
-        whole["halves"],
-        whole["parts"],
+        columns["there"],
+        columns["negatives"],
+        {name: columns[name] for name in DAILY},
+        columns["features"],
+        columns["halves"],
+        columns["parts"],
     )
+    return table.narrowed(np.flatnonzero(table.there.any(axis=1)))
 
 
-def _nothing(weeks: Int) -> Columns:
-    """The columns of no meters."""
-    shape = (0, len(weeks))
+def _nothing(meters: int, weeks: Int) -> Columns:
+    """The columns of meters without a row."""
+    shape = meters, len(weeks)
     numbers = {"there": np.bool_, "negatives": np.int32}
     return {
         **{name: np.zeros(shape, kind) for name, kind in numbers.items()},
         **{name: np.zeros((*shape, WEEK), kind) for name, kind in DAILY.items()},
-        "features": np.zeros((*shape, len(NAMES)), np.float32),
-        "halves": np.zeros((0, min(CLOCK_WEEKS, len(weeks)), 48), np.float32),
-        "parts": np.zeros((0, min(RECENT_WEEKS, len(weeks)), PARTS), np.int32),
+        "features": np.full((*shape, len(NAMES)), np.nan, np.float32),
+        "halves": np.zeros((meters, min(CLOCK_WEEKS, len(weeks)), 48), np.float32),
+        "parts": np.zeros((meters, min(RECENT_WEEKS, len(weeks)), PARTS), np.int32),
     }
+
+
+def some_meters(count: int) -> Iterator[slice]:
+    """All of so many meters, some at a time: what stands between input and result stays small."""
+    return (slice(low, min(low + METERS_AT_ONCE, count)) for low in range(0, count, METERS_AT_ONCE))
+
+
+def _moved_up(column: NDArray[Any], rows: Int) -> NDArray[Any]:
+    """The chosen rows, ascending, at the head of the same memory."""
+    for some in some_meters(len(rows)):
+        column[some] = column[rows[some]]  # no row is written to before it was read
+    return column[: len(rows)]
 
 
 def _dense(rows: pa.Table, weeks: Int) -> tuple[list[str], Columns]:
     """Meters of one piece, and their columns."""
     if not rows.num_rows:
-        return [], _nothing(weeks)
+        return [], _nothing(0, weeks)
     ids = _array(rows["meter_id"]).dictionary_encode()
     meters = ids.dictionary.to_pylist()
     row = ids.indices.to_numpy()

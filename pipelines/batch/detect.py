@@ -22,6 +22,7 @@ from pipelines.batch.detect_events import device_events
 from pipelines.batch.detect_registers import RegisterPieces
 from pipelines.batch.energy_prices import energy_prices
 from pipelines.batch.model_file import model_in_force
+from pipelines.batch.workers import give_back
 from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
 from pipelines.store.parts import PartFile, shards_of_part, write_part
@@ -102,15 +103,18 @@ def detect_parts(
     """
     moment: date = day_date(max(as_of, 0))
     lake, places = features.lake, places_of(master, features.lake.config.timezone)
+    reported, prices = device_events(lake, events, as_of), energy_prices(lake, master, features.written)
+    give_back()  # what events and bills were read into, before the week table asks for more
     result = detect(
         features,
         features.weeks,
         places,
         moment,
-        device_events(lake, events, as_of),
+        reported,
         RegisterPieces(lake, registers, master, as_of),
-        prices=energy_prices(lake, master, features.written),
+        prices=prices,
         model=model_in_force(lake.path, model),
+        meters=features.meters,
     )
     tables = (
         (CHANGE_QUEUE, result.change_queue),
@@ -150,13 +154,27 @@ class FeaturePieces:
         mine = [str(folder / part.path) for part in self.written if part.table == FEATURES.name]
         return [*self.lake.files(FEATURES.name), *mine]
 
-    @cached_property
+    @property
     def weeks(self) -> NDArray[np.int64]:
         """Mondays of all rows, ascending."""
-        found = {week for path in self._paths for week in self._read([path], ["week"])["week"].unique()}
-        days = pa.array(found, pa.date32()).cast(pa.int32())
-        weeks = np.sort(days.to_numpy(zero_copy_only=False).astype(np.int64))
+        weeks, _ = self._extent
         return weeks if self.before is None else weeks[weeks < self.before]
+
+    @property
+    def meters(self) -> frozenset[str]:
+        """Ids of all rows."""
+        return self._extent[1]
+
+    @cached_property
+    def _extent(self) -> tuple[NDArray[np.int64], frozenset[str]]:
+        """Mondays, ascending, and meters that have a row, be it withdrawn."""
+        found: set[int] = set()
+        meters: set[str] = set()
+        for path in self._paths:
+            rows = self._read([path], ["meter_id", "week"])
+            found.update(rows["week"].unique().cast(pa.int32()).to_pylist())
+            meters.update(rows["meter_id"].unique().to_pylist())
+        return np.array(sorted(found), np.int64), frozenset(meters)
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Pieces; all rows of a meter are in one."""

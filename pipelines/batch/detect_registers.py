@@ -20,8 +20,8 @@ from transforms.raw_codec import raw_rows, read_raw_shards
 __all__ = ["RegisterPieces"]
 
 IMPORT = "import"
-READS_AT_ONCE = 1 << 18
-"""About so many reads are in memory: those of four shards of ten thousand meters read daily for a year."""
+READS_AT_ONCE = 1 << 16
+"""About so many reads are in memory: those of one shard of ten thousand meters read daily for a year."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def inspected_lessons(lake: Lake) -> Lessons:
     places = places_of(lake_master(lake), lake.config.timezone) if by_week else {}
     for week, inspected in sorted(by_week.items()):
         features = FeaturePieces(lake, before=week)
-        scored = compare(features, features.weeks, places).scored
+        scored = compare(features, features.weeks, places, meters=features.meters).scored
         if scored is None:
             continue
         columns, at = scored.columns(), {meter: row for row, meter in enumerate(scored.table.meters)}

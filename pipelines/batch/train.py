@@ -77,7 +77,8 @@ def _taught(method: str, lessons: Lessons, population: dict[str, Any], out: Path
 
 def _isolation(lake: Lake, out: Path) -> dict[str, Any]:
     features = FeaturePieces(lake)
-    scored = compare(features, features.weeks, places_of(lake_master(lake), lake.config.timezone)).scored
+    places = places_of(lake_master(lake), lake.config.timezone)
+    scored = compare(features, features.weeks, places, meters=features.meters).scored
     if scored is None:
         raise MeterbeamError(str(lake.path), "too few meters or weeks", "five meters over three weeks")
     rows = scored.columns()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
@@ -39,13 +40,15 @@ class Workers:
     """A pool of N processes; each call of ``run`` is one Beam pipeline a process.
 
     Args:
-        count: Number of processes.
-        plugins: Modules each process loads first.
+        pool: The processes.
+        count: Their number.
+        alone: Makes a pool of one new process.
     """
 
-    def __init__(self, pool: Executor, count: int) -> None:
+    def __init__(self, pool: Executor, count: int, alone: Callable[[], Executor]) -> None:
         self._pool = pool
         self._count = count
+        self._alone = alone
 
     def run(
         self,
@@ -77,9 +80,10 @@ class Workers:
                 future.cancel()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a module's function in one of the processes."""
+        """Call a module's function in a process of its own, whose memory holds nothing of earlier steps."""
         try:
-            return self._pool.submit(_call, function, arguments).result()
+            with self._alone() as pool:
+                return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise _ended_early(function.__name__) from error
 
@@ -119,13 +123,12 @@ def workers(count: int, plugins: Sequence[str], *, resident: bool = False) -> It
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     if count == 0:
-        yield Workers(_Here(), 1)
+        yield Workers(_Here(), 1, _Here)
         return
-    pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_start, initargs=(list(plugins),))
+    made = partial(_processes, plugins=list(plugins), deaf=resident)
+    pool = made(count)
     try:
-        if resident:
-            _start_deaf(pool, count)
-        yield Workers(pool, count)
+        yield Workers(pool, count, partial(made, 1))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         _end_template()
@@ -134,6 +137,13 @@ def workers(count: int, plugins: Sequence[str], *, resident: bool = False) -> It
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _processes(count: int, *, plugins: list[str], deaf: bool) -> Executor:
+    pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_start, initargs=(plugins,))
+    if deaf:
+        _start_deaf(pool, count)
+    return pool
 
 
 def _start_deaf(pool: ProcessPoolExecutor, count: int) -> None:
@@ -182,11 +192,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
-
-
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    give_back()  # what was left of the receipts of the step before
-    return function(*arguments)
 
 
 def _run_pipeline(label: str, transform: Callable[[], Any], elements: list[Any]) -> list[Any]:

@@ -36,10 +36,10 @@ _OURS = re.compile(
 class FlinkWorkers(Workers):
     """Runs each step as one bounded job; receipts come back by files in a folder.
 
-    Single calls, which no cluster makes faster, go to a process of this machine.
+    Single calls, which no cluster makes faster, go to processes of this machine.
 
     Args:
-        local: That process.
+        local: Makes them.
         service: Job server and worker command.
         folder: Seen by every TaskManager under the same path; emptied again after each step.
         parallelism: Parallel subtasks, and Python workers, of a step.
@@ -49,7 +49,7 @@ class FlinkWorkers(Workers):
     def __init__(
         self, local: Workers, service: JobService, folder: Path, parallelism: int, a_task_manager: int
     ) -> None:
-        super().__init__(local._pool, parallelism)
+        super().__init__(local._pool, parallelism, local._alone)
         self._service = service
         self._folder = folder
         self._parallelism = parallelism

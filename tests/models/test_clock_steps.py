@@ -78,7 +78,7 @@ def test_a_group_is_found_with_its_side_of_each_meter() -> None:
     """Three in four move their day by an hour in the fourth week: these, and that week."""
     unit = fleet_of(80, 8, 5)
     unit[:60, 4:] = np.roll(unit[:60, 4:], 2, axis=2)
-    back, groups = find_groups(unit)
+    back, groups = find_groups(unit.copy())
     assert [(group.move.week, group.move.halves) for group in groups] == [(4, 2)]
     assert groups[0].mine[:60].mean() > 0.95
     assert groups[0].mine[60:].mean() < 0.05

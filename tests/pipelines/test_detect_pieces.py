@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from models.fault_registers import RegisterReads
 from models.series import Reads
 from pipelines.batch import detect_registers, energy_prices
+from pipelines.batch.detect import FeaturePieces
 from pipelines.batch.detect_registers import RegisterPieces
 from pipelines.batch.lake_master import lake_master, raw_names
 from pipelines.store.lake import Lake
@@ -82,3 +84,15 @@ def test_prices_are_the_same_from_one_bill_at_a_time(lake: Lake, monkeypatch: py
 
 def test_a_lake_without_registers_has_no_pieces(lake: Lake) -> None:
     assert list(RegisterPieces(lake, [], lake_master(lake), 0)) == []
+
+
+def test_the_extent_of_the_features_is_that_of_their_rows(lake: Lake) -> None:
+    """Weeks and meters known beforehand are those of the pieces, before a day too."""
+    features = FeaturePieces(lake)
+    rows = pa.concat_tables(list(features))
+    assert features.meters == set(rows["meter_id"].to_pylist())
+    weeks = np.unique(rows["week"].cast(pa.int32()).to_numpy())
+    assert features.weeks.tolist() == weeks.tolist()
+    some = FeaturePieces(lake, before=int(weeks[1]))
+    assert some.weeks.tolist() == [int(weeks[0])]
+    assert {monday for piece in some for monday in piece["week"].cast(pa.int32()).to_pylist()} == {weeks[0]}
