@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.check_channel import check
 from models.class_profile import class_profile
 from models.days import half_away
 from models.flat import flat
@@ -121,6 +122,7 @@ def beside(gaps: Gaps, left: Int) -> tuple[Int, Int]:
 
 
 ESTIMATORS: dict[str, Callable[[Gaps, Int, Any, RulePack], tuple[Int, Bool]]] = {
+    "check": check,
     "linear": linear,
     "similar": similar,
     "like_day": like_day,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.check_channel import check_rows
 from models.estimate import Attempt, attempts, beside
 from models.flat import flat_sums
 from models.gaps import Gaps
@@ -99,6 +100,13 @@ def _neighbours(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[
     return _slots(gaps, int(gaps.series[left[0]]), columns)
 
 
+def _check(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[Reference]:
+    """The slot of the check channel."""
+    at = tried.left[place]
+    row = int(check_rows(gaps.facts)[gaps.series[at]])
+    return _slots(gaps, row, [int(gaps.column[at])])
+
+
 def _days(choose: Callable[[Gaps, Int, Any], Int]) -> Callable[..., list[Reference]]:
     """The slots at the same wall clock of the days that an estimator chooses."""
 
@@ -158,6 +166,7 @@ def _stretches(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[R
 
 
 REFERENCES: dict[str, Callable[[Gaps, Attempt, int, RulePack], list[Reference]]] = {
+    "check": _check,
     "linear": _neighbours,
     "similar": _stretches,
     "like_day": _days(like_days),

@@ -9,7 +9,7 @@ import numpy as np
 from models.calendar import DayGrid, day_date, epoch_day
 from models.series import RULES, Reads, SeriesFacts, SeriesResult
 from models.vee import validate_and_estimate
-from schemas.channels import CHANNELS
+from schemas.channels import CHANNELS, CHECKED_BY
 from schemas.quality import Method, Quality
 from schemas.rulepack import RulePack
 from schemas.vectors import Expected, Vector, micro, tokens
@@ -46,7 +46,8 @@ def misfits(vector: Vector) -> list[MisfitDay]:
     found = []
     for given in vector.days:
         days = range(epoch_day(given.day), epoch_day(given.through or given.day) + 1)
-        found += [_misfit(f"days, {day_date(day)}", day, given.slots, grid) for day in days]
+        texts = [text for text in (given.slots, given.check) if text is not None]
+        found += [_misfit(f"days, {day_date(day)}", day, text, grid) for day in days for text in texts]
     for wanted in vector.expect:
         day = epoch_day(wanted.day)
         lists = {"slots": wanted.slots, "quality": wanted.quality, "method": wanted.method}
@@ -70,28 +71,36 @@ def _grid(vector: Vector) -> DayGrid:
 
 
 def facts_of(vector: Vector, pack: RulePack) -> SeriesFacts:
-    """The series of a vector; days between those given have no reading, registers no known size."""
+    """The series of a vector, and that of its check meter if it has one.
+
+    Days between those given have no reading, registers no known size.
+    """
     grid = _grid(vector)
-    value = np.zeros((1, grid.slots), np.int64)
+    channels = [CHANNELS[vector.channel]]
+    if any(given.check is not None for given in vector.days):
+        channels.append(CHANNELS[CHECKED_BY[vector.channel]])
+    value = np.zeros((len(channels), grid.slots), np.int64)
     have = np.zeros(value.shape, np.bool_)
     for given in vector.days:
-        numbers = [micro(word) for word in tokens(given.slots)]
-        for day in range(epoch_day(given.day), epoch_day(given.through or given.day) + 1):
-            here = slice(grid.offsets[day - grid.first_day], grid.offsets[day - grid.first_day + 1])
-            value[0, here] = [number or 0 for number in numbers]
-            have[0, here] = [number is not None for number in numbers]
+        for row, text in enumerate((given.slots, given.check)):
+            if text is not None:
+                numbers = [micro(word) for word in tokens(text)]
+                for day in range(epoch_day(given.day), epoch_day(given.through or given.day) + 1):
+                    here = slice(grid.offsets[day - grid.first_day], grid.offsets[day - grid.first_day + 1])
+                    value[row, here] = [number or 0 for number in numbers]
+                    have[row, here] = [number is not None for number in numbers]
     reads = sorted((int(read.at.timestamp()), micro(read.value) or 0) for read in vector.registers)
     column = np.array(reads, np.int64).reshape(len(reads), 2)
     nothing = np.zeros(len(reads), np.int64)
-    channel = CHANNELS[vector.channel]
     return SeriesFacts(
         grid=grid,
         value=value,
         have=have,
-        expected=np.ones((1, grid.days), np.bool_),
-        one_directional=np.array([channel.one_directional]),
-        instantaneous=np.array([channel.instantaneous]),
-        channels=(channel.name,),
+        expected=np.ones((len(channels), grid.days), np.bool_),
+        one_directional=np.array([channel.one_directional for channel in channels]),
+        instantaneous=np.array([channel.instantaneous for channel in channels]),
+        meter=np.zeros(len(channels), np.int64),
+        channels=tuple(channel.name for channel in channels),
         reads=Reads(
             nothing, column[:, 0], column[:, 1], nothing, nothing + 1, np.zeros((len(reads), 2), np.int64)
         ),
@@ -128,7 +137,8 @@ def _day(facts: SeriesFacts, result: SeriesResult, wanted: Expected) -> list[Dif
         for number, (seen, expected) in enumerate(zip(shown, words, strict=False))
         if seen != expected
     ]
-    rules = sorted({RULES[rule] for rule in result.findings.rule[result.findings.day == day].tolist()})
+    of_day = (result.findings.day == day) & (result.findings.series == 0)
+    rules = sorted({RULES[rule] for rule in result.findings.rule[of_day].tolist()})
     if wanted.findings is not None and rules != sorted(set(wanted.findings)):
         expected_rules = ", ".join(wanted.findings) or "none"
         found.append(Difference(f"{wanted.day}, findings", ", ".join(rules) or "none", expected_rules))

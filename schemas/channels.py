@@ -9,6 +9,7 @@ from typing import Literal
 __all__ = [
     "BILLED",
     "CHANNELS",
+    "CHECKED_BY",
     "REACTIVE",
     "Channel",
     "Quantity",
@@ -125,6 +126,8 @@ CHANNELS: dict[str, Channel] = {
         _electric("import", "active energy", "kWh", "1-0:1.8.0", _FORWARD, _WATT_HOUR, "E"),
         _electric("export", "active energy", "kWh", "1-0:2.8.0", _REVERSE, _WATT_HOUR, "B"),
         _electric("net", "active energy", "kWh", "1-0:16.8.0", _NET, _WATT_HOUR, None),
+        _electric("import_check", "active energy", "kWh", "1-1:1.8.0", _FORWARD, _WATT_HOUR, "F"),
+        _electric("export_check", "active energy", "kWh", "1-1:2.8.0", _REVERSE, _WATT_HOUR, "C"),
         _electric("reactive_import", "reactive energy", "kvarh", "1-0:3.8.0", _FORWARD, _VAR_HOUR, "Q"),
         _electric("reactive_export", "reactive energy", "kvarh", "1-0:4.8.0", _REVERSE, _VAR_HOUR, "K"),
         _snapshot("voltage", "", "1-0:12.7.0", "V"),
@@ -145,6 +148,8 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
+CHECKED_BY = {"import": "import_check", "export": "export_check"}
+"""Channels of a check meter at the same point, beside those that they check."""
 REACTIVE = ("reactive_import", "reactive_export")
 BILLED = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
 """Channels of what is drawn; ``export`` stands beside ``import``."""

@@ -15,6 +15,12 @@ class Step(Part):
     max_minutes: int | None = Field(None, ge=1, description="longest gap it is used for [min]; null: any")
 
 
+class CheckStep(Step):
+    """The check meter's good value of the same slot."""
+
+    method: Literal["check"]
+
+
 class LinearStep(Step):
     """A straight line between two good neighbours."""
 
@@ -96,11 +102,18 @@ class FlatStep(Step):
 
 
 AnyStep = Annotated[
-    LinearStep | SimilarStep | LikeDayStep | TwoWeekStep | MultiWeekStep | ClassProfileStep | FlatStep,
+    CheckStep
+    | LinearStep
+    | SimilarStep
+    | LikeDayStep
+    | TwoWeekStep
+    | MultiWeekStep
+    | ClassProfileStep
+    | FlatStep,
     Field(discriminator="method"),
 ]
 
-METHODS = ("linear", "similar", "like_day", "two_week", "multi_week", "flat")
+METHODS = ("check", "linear", "similar", "like_day", "two_week", "multi_week", "flat")
 """Names an edit may use; a pack also ``class_profile``, whose shapes it states."""
 
 

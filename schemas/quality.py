@@ -42,6 +42,7 @@ class Method(IntEnum):
     SIMILAR = 8
     TWO_WEEK = 9
     MULTI_WEEK = 10
+    CHECK = 11
     CLASS_PROFILE = 12
     LINEAR_SCALED = 17
     LIKE_DAY_SCALED = 18
@@ -50,6 +51,7 @@ class Method(IntEnum):
     SIMILAR_SCALED = 24
     TWO_WEEK_SCALED = 25
     MULTI_WEEK_SCALED = 26
+    CHECK_SCALED = 27
     CLASS_PROFILE_SCALED = 28
 
 

@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.channels import CHANNELS
+from schemas.channels import CHANNELS, CHECKED_BY
 from schemas.quality import Method, Quality
 
 __all__ = ["Expected", "Read", "Vector", "VectorDay", "micro", "tokens"]
@@ -81,6 +81,7 @@ class VectorDay(_Part):
     slots: Values = Field(
         description="values of the day's slots in the billing unit; _ for none; 4*1.5 repeats"
     )
+    check: Values | None = Field(None, description="the same of the channel's check meter")
 
 
 class Read(_Part):
@@ -119,6 +120,8 @@ class Vector(_Part):
             raise ValueError(f"zone {self.zone!r} is no IANA time zone")
         if self.channel not in CHANNELS:
             raise ValueError(f"channel {self.channel!r} is not in the catalogue")
+        if self.channel not in CHECKED_BY and any(day.check is not None for day in self.days):
+            raise ValueError(f"check: channel {self.channel!r} has no check channel")
         spans = sorted((day.day, day.through or day.day) for day in self.days)
         for (_, before), (after, _) in pairwise(spans):
             if after <= before:

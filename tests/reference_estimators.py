@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.reference_validation import REACH, Series, Slot, half_away, total
+from schemas.channels import CHECKED_BY
+from tests.reference_rules import mark_slots, mates
+from tests.reference_validation import REACH, Series, Slot, half_away, screen, total
 
 HOUR_S = 3_600
 DAY_S = 86_400
@@ -53,6 +55,19 @@ def view(series: Series, day: int) -> tuple[int, int]:
     """First and last column that the estimate of a day may look at."""
     low, high = max(0, day - REACH), min(len(series.days) - 1, day + 1)
     return series.days[low][0].column, series.days[high][-1].column
+
+
+def check(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
+    """The check channel's slot of the same meter where it is good."""
+    facts = series.facts
+    mine = facts.channels[series.row] if facts.channels else ""
+    for other in mates(series):
+        if mine in CHECKED_BY and facts.channels[other.row] == CHECKED_BY[mine]:
+            mark_slots(other)
+            screen(other)
+            seen = [other.slots[slot.column] for slot in segment]
+            return [slot.value if slot.good else None for slot in seen]
+    return [None] * len(segment)
 
 
 def linear(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
@@ -259,6 +274,7 @@ def how_far(move: Move, segment: list[Slot], gap: Gap, context: int) -> int | No
 
 
 ESTIMATORS: dict[str, Callable[[Series, list[Slot], Gap, Any], Values]] = {
+    "check": check,
     "linear": linear,
     "similar": similar,
     "like_day": like_day,

@@ -69,6 +69,7 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
             "windows": draw(st.sampled_from([10, 1, 3])),
             "other_days": draw(st.sampled_from([0, 50, 1000])),
         },
+        {"method": "check"},
         {"method": "linear", "max_minutes": draw(st.sampled_from([120, 720, 0]))},
         {"method": "like_day", "days": draw(st.sampled_from([3, 1, 5]))},
         {"method": "two_week"},
@@ -396,6 +397,7 @@ def _tou_rows(draw: st.DrawFn, meter: _Meter) -> list[tuple[int, ...]]:
 CHANNEL_SETS = (
     ("cold_water", "volume", "export", "heat"),
     ("import", "reactive_import", "export", "volume"),
+    ("import", "import_check", "export", "export_check"),
     ("volume", "import", "reactive_export", "net"),
 )
 """Channels of four series: any of them may belong to one meter."""

@@ -35,6 +35,7 @@ _METHOD_NUMBERS = {
     Method.SIMILAR: "14",
     Method.TWO_WEEK: "14",
     Method.MULTI_WEEK: "14",
+    Method.CHECK: "11",
     Method.CLASS_PROFILE: "12",
     Method.LINEAR: "17",
     Method.ZERO: "19",
@@ -44,7 +45,8 @@ _METHOD_NUMBERS = {
     Method.EXTERNAL: "18",
     Method.NONE: "18",
 }
-"""AEMO substitution types: 12 calculated, 14 like day, 16 agreed, 17 linear, 18 alternate, 19 zero."""
+"""AEMO substitution types: 11 check, 12 calculated, 14 like day, 16 agreed, 17 linear, 18 alternate,
+19 zero."""
 _DOUBT = ",0,Questionable"
 """Reason of a measured value that a rule doubts: code 0 is free text."""
 

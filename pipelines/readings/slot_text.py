@@ -10,6 +10,7 @@ from models.finding_text import quantity
 __all__ = ["slot_text"]
 
 RULE_OF = {
+    "check": "the value of the check channel",
     "linear": "before + (after − before) · {number} / ({of} + 1), the quotient rounded half away",
     "like_day": "the mean of the references, rounded half away",
     "two_week": "the mean of the references, rounded half away",

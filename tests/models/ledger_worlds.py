@@ -60,6 +60,8 @@ def world(chance: random.Random, *, days: int, meters: int = 2) -> World:
         records += _more_reads(chance, [row for kind, row in records if kind is Kind.REGISTERS], interval)
         if chance.random() < 0.3:
             records += _series(chance, name, "reactive_import", interval, days)
+        if chance.random() < 0.3:
+            records += _series(chance, name, "import_check", interval, days)
     return World(_unlike(records), FIRST + days - 1, names)
 
 
