@@ -82,18 +82,23 @@ def _turns(gaps: Gaps, pack: RulePack) -> Iterator[tuple[AnyStep, Bool]]:
     facts = gaps.facts
     forced = None if facts.forced is None else facts.forced.ravel()[gaps.checked.absent]
     if forced is not None:
-        for step in _asked_for(forced, pack):
-            yield step, gaps.wanted & (forced == Method[step.method.upper()])
+        for step, any_length in _asked_for(forced, pack):
+            here = gaps.wanted & (forced == Method[step.method.upper()])
+            yield step, here if any_length else here & gaps.at_most(step.max_minutes)
     for step in pack.estimation.order:
         here = gaps.wanted & gaps.at_most(step.max_minutes)
         yield step, here if forced is None else here & (forced <= 0)
 
 
-def _asked_for(forced: NDArray[np.int8], pack: RulePack) -> list[AnyStep]:
-    """Steps of the methods that edits name: with the pack's parameters where it has them, for any length."""
-    own = {step.method: step for step in reversed(pack.estimation.order)}
-    names = [Method(code).name.lower() for code in np.unique(forced[forced > 0]).tolist()]
-    return [own[name] if name in own else step_of(name) for name in names]
+def _asked_for(forced: NDArray[np.int8], pack: RulePack) -> Iterator[tuple[AnyStep, bool]]:
+    """Steps of the methods that edits name, and whether a step is for any length: the pack's own where it has
+    the method, the last of them for any.
+    """
+    for code in np.unique(forced[forced > 0]).tolist():
+        name = Method(code).name.lower()
+        own = [step for step in pack.estimation.order if step.method == name] or [step_of(name)]
+        for step in own:
+            yield step, step is own[-1]
 
 
 def linear(gaps: Gaps, left: Int, step: LinearStep, pack: RulePack) -> tuple[Int, Bool]:

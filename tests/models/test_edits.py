@@ -16,7 +16,7 @@ from models.vee import validate_and_estimate
 from schemas.arrow import RAW
 from schemas.quality import Method, Quality
 from schemas.records import Kind
-from schemas.rulepack import load_rule_pack
+from schemas.rulepack import RulePack, load_rule_pack
 
 PACK = load_rule_pack("california")
 MICROS = 1_000_000
@@ -110,6 +110,18 @@ def test_a_rejected_value_is_estimated_and_known_to_have_been_there() -> None:
 def test_estimate_by_method(method: str | None, expected: tuple[int, str, str]) -> None:
     """A received slot is estimated anew by the method asked for."""
     assert slot(result(edit("estimate", 216, 217, method=method)), 216) == expected
+
+
+def test_a_method_that_the_pack_has_twice_is_used_as_the_pack_does() -> None:
+    """An hour by the latest like day, which is meant for an hour; three hours by the mean of three."""
+    steps = [{"method": "like_day", "days": 1, "max_minutes": 60}, {"method": "like_day", "days": 3}]
+    pack = RulePack.model_validate({**PACK.model_dump(by_alias=True), "estimation": {"order": steps}})
+    each = facts()
+    rising = replace(each, value=(1000 * each.grid.day_of_slot)[None].astype(np.int64), have=each.have | True)
+    for hours, expected in ((1, 8000), (3, 6333)):  # Wednesday from Tuesday; and Monday, Friday
+        wanted = edits_in_force(table(edit("estimate", 220, 220 + hours, method="like_day")))
+        found = validate_with_edits(rising, slot_edits(wanted, [NAME], GRID), pack)
+        assert slot(found, 220) == (expected, "SUBSTITUTED", "LIKE_DAY")
 
 
 def test_a_later_reading_does_not_change_an_edit() -> None:
