@@ -25,6 +25,7 @@ from transforms.raw_codec import raw_shards, read_raw_shards
 __all__ = [
     "RAW_READINGS",
     "RawReadings",
+    "Scan",
     "asked_meters",
     "distinct_readings",
     "expand_blocks",
@@ -203,7 +204,7 @@ def distinct_readings(blocks: pa.Table) -> pa.Table:
     return pa.concat_tables([clear, without_repeats(expand_blocks(blocks.filter(pa.array(doubtful))))])
 
 
-class _Scan:
+class Scan:
     """What DuckDB asks a scanner for."""
 
     def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> None:
@@ -233,7 +234,7 @@ class RawReadings(ds.Dataset):
         """The schema of the view."""
         return RAW_READINGS
 
-    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _Scan:  # noqa: A002
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> Scan:  # noqa: A002
         """A scan of some columns of the rows that pass a filter.
 
         Args:
@@ -242,9 +243,16 @@ class RawReadings(ds.Dataset):
         """
         names = RAW_READINGS.names if columns is None else list(columns)
         schema = pa.schema([RAW_READINGS.field(name) for name in names])
-        return _Scan(lambda: self._batches(names, schema, filter), schema)
+        return Scan(lambda: self._batches(names, schema, filter), schema)
 
     def _batches(self, names: list[str], schema: pa.Schema, wanted: Any) -> Iterator[pa.RecordBatch]:
+        for rows in self.shards(wanted):
+            if wanted is not None:
+                rows = rows.filter(wanted)
+            yield from rows.select(names).cast(schema).to_batches(max_chunksize=1 << 17)
+
+    def shards(self, wanted: Any = None) -> Iterator[pa.Table]:
+        """Readings of one shard after the other: all of some meters', among them those that pass a filter."""
         paths = [self._folder / file["name"] for file in self._files if _may_hold(file, wanted)]
         meters = None if wanted is None else asked_meters(wanted)
         by_shard: dict[int, list[Path]] = {}
@@ -258,12 +266,8 @@ class RawReadings(ds.Dataset):
             blocks, _ = read_raw_shards(by_shard[shard], Kind.INTERVALS, [shard])
             if meters is not None:
                 blocks = blocks.filter(pc.is_in(blocks["meter_id"], pa.array(sorted(meters), pa.string())))
-            if not blocks.num_rows:
-                continue
-            rows = distinct_readings(blocks)
-            if wanted is not None:
-                rows = rows.filter(wanted)
-            yield from rows.select(names).cast(schema).to_batches(max_chunksize=1 << 17)
+            if blocks.num_rows:
+                yield distinct_readings(blocks)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a view of a lake cannot be sent to another process")

@@ -8,7 +8,7 @@ from schemas.quality import Flag, Method, Quality
 from schemas.records import Kind
 from schemas.units import unit_factor, units_of
 
-__all__ = ["CONTRACT", "RECORD_KINDS", "data_quality", "view_of_records"]
+__all__ = ["CONTRACT", "DATA_QUALITY", "RECORD_KINDS", "view_of_records"]
 
 _DECIMAL = "({0} * 0.000001::DECIMAL(7, 6))"
 """Micro-units as an exact decimal in the billing unit; 64 bits always fit."""
@@ -112,18 +112,7 @@ SELECT run_id, started, finished, inputs, counts, code_version, rules, tariffs F
 """View name → SELECT over ``stored.<table>_rows`` (every row) and ``stored.<table>_current``."""
 
 
-def data_quality(zone: str) -> str:
-    """SELECT of the data quality of each series, and of all together (``meter_id`` null), by local month.
-
-    It reads the view ``raw`` as well: how many readings came within a day of the end of their local day.
-
-    Args:
-        zone: Time zone of the lake.
-    """
-    text = zone.replace("'", "''")
-    local = f"(start AT TIME ZONE '{text}')"
-    limit = f"timezone('{text}', date_trunc('day', {local}) + INTERVAL 2 DAY)"
-    return f"""
+DATA_QUALITY = """
 WITH slots AS (
     SELECT meter_id, channel, date_trunc('month', local_day)::DATE AS month, count(*) AS days,
            sum(len("values"))::BIGINT AS slots, sum(estimated_slots)::BIGINT AS estimated,
@@ -131,20 +120,17 @@ WITH slots AS (
                     WHEN quality IS NULL THEN len([q FOR q IN qualities IF q <> 0])
                     WHEN quality = 0 THEN 0 ELSE len("values") END)::BIGINT AS received
     FROM stored.days_current WHERE NOT withdrawn GROUP BY ALL
-), arrivals AS (
-    SELECT meter_id, channel, date_trunc('month', {local})::DATE AS month, count(received_at) AS dated,
-           count(*) FILTER (received_at <= {limit}) AS timely
-    FROM raw GROUP BY ALL
 ), sums AS (
     SELECT meter_id, channel, month, sum(days)::BIGINT AS days, sum(slots)::BIGINT AS slots,
            sum(received) / sum(slots) AS completeness, sum(estimated) / sum(slots) AS estimated_share,
            sum(timely) / nullif(sum(dated), 0) AS timeliness
-    FROM slots LEFT JOIN arrivals USING (meter_id, channel, month)
+    FROM slots LEFT JOIN _arrivals USING (meter_id, channel, month)  -- pipelines/store/arrivals_view.py
     GROUP BY GROUPING SETS ((meter_id, channel, month), (month))
 )
 SELECT *, round(100 * (completeness + 1 - estimated_share + coalesce(timeliness, 0))
                 / (CASE WHEN timeliness IS NULL THEN 2 ELSE 3 END), 1) AS score
 FROM sums"""
+"""The data quality of each series, and of all together (``meter_id`` null), by local month."""
 
 
 _TIMES = frozenset(

@@ -8,12 +8,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from pipelines.store.arrivals_view import Arrivals
 from pipelines.store.files import serve, stored_schema
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.raw_view import RawReadings
 from pipelines.store.settlement import settlement_view, suppliers_view
-from pipelines.store.view_sql import CONTRACT, RECORD_KINDS, data_quality, view_of_records
+from pipelines.store.view_sql import CONTRACT, DATA_QUALITY, RECORD_KINDS, view_of_records
 from schemas.arrow import RAW
 from schemas.lake import RAW_FILES, LakeTable, lake_tables
 from schemas.records import Kind
@@ -49,7 +50,8 @@ def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
     for statement in statements(past):
         connection.execute(statement)
     connection.register("raw", RawReadings(past))
-    connection.execute(f"CREATE TEMP VIEW data_quality AS {data_quality(past.config.timezone)}")
+    connection.register("_arrivals", Arrivals(past))
+    connection.execute(f"CREATE TEMP VIEW data_quality AS {DATA_QUALITY}")
     return connection
 
 
