@@ -85,7 +85,8 @@ def _pack(pack: RulePack) -> dict[str, Any]:
         **_head(pack),
         "rules": rules,
         "averages": pack.averages.model_dump(),
-        "registers": pack.registers.model_dump(),
+        "registers": pack.registers.model_dump(exclude_defaults=True, mode="json")
+        | {"max_read_gap_days": pack.registers.max_read_gap_days},
         "scale_external": pack.estimation.scale_external,
         "holidays": [str(day) for day in pack.holidays],
     }

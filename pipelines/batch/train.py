@@ -15,7 +15,7 @@ from pipelines.batch.lake_master import lake_master
 from pipelines.batch.model_file import OF_LAKE, save_model
 from pipelines.batch.outcomes import ENOUGH, inspected_lessons
 from pipelines.evaluation.homes import homes_of_lake
-from pipelines.store.lake import Lake
+from pipelines.store.lake import AsOf, Lake
 from schemas.errors import MeterbeamError
 
 __all__ = ["train_homes", "train_lake"]
@@ -25,21 +25,24 @@ MOST_METERS = 400
 WEEKS = 10
 
 
-def train_lake(folder: Path, method: str, out: Path | None = None) -> dict[str, Any]:
+def train_lake(
+    folder: Path, method: str, out: Path | None = None, as_of: AsOf | None = None
+) -> dict[str, Any]:
     """Train on a lake and save the model, by default where its detect runs take it.
 
     Args:
         folder: The lake.
         method: One of ``models.trained.METHODS``.
         out: Where to save it instead.
+        as_of: Learn from the lake as it stood then; what inspectors found until then.
 
     Raises:
         MeterbeamError: There is no lake, or too little in it to learn from.
     """
-    lake = Lake.open(folder)
+    lake = Lake.open(folder, as_of=as_of)
     where = out or lake.path / OF_LAKE
     if method == "injected":
-        return train_homes(homes_of_lake(folder, meters=MOST_METERS, weeks=WEEKS), str(folder), where)
+        return train_homes(homes_of_lake(lake, meters=MOST_METERS, weeks=WEEKS), str(folder), where)
     if method == "isolation":
         return _isolation(lake, where)
     lessons = inspected_lessons(lake)

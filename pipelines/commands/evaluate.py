@@ -18,6 +18,10 @@ _Homes = Annotated[
     typer.Option("--homes", metavar="FILE", help="Parquet: meter_id, day, kwh lists; or local_time, kwh."),
 ]
 _Lake = Annotated[Path | None, typer.Option("--lake", metavar="DIR", help="The customers of a lake.")]
+_AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="T", help="The lake as it stood then: a moment, a run number or run id."),
+]
 _Zone = Annotated[str, typer.Option(help="IANA time zone of the days in --homes.")]
 _Seeds = Annotated[int, typer.Option(min=1, help="Draws of each row.")]
 _Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the table and its plots.")]
@@ -28,6 +32,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")
 def theft(
     homes: _Homes = None,
     lake: _Lake = None,
+    as_of: _AsOf = None,
     timezone: _Zone = "Europe/Zurich",
     seeds: _Seeds = 10,
     timing: Annotated[str, typer.Option(help="Comma-separated: onset, always, half.")] = "onset,always,half",
@@ -83,7 +88,7 @@ def theft(
         default_model() if model is None else load_model(model)[0],
         _names("--teach", teach, tuple(ATTACKS)),
     )
-    result = run_theft(_homes(homes, lake, timezone, cut), plan)
+    result = run_theft(_homes(homes, lake, timezone, cut, as_of), plan)
     columns = ("prevalence", "timing", "method", *METRICS, "auc_by_attack")
     _show("theft", result, columns, out, as_json=as_json)
 
@@ -92,6 +97,7 @@ def theft(
 def faults(
     homes: _Homes = None,
     lake: _Lake = None,
+    as_of: _AsOf = None,
     timezone: _Zone = "Europe/Zurich",
     seeds: _Seeds = 10,
     each: Annotated[int, typer.Option(min=1, help="Homes broken in each way, in each draw.")] = 15,
@@ -108,18 +114,26 @@ def faults(
     """
     from pipelines.evaluation.evaluate import run_faults
 
-    result = run_faults(_homes(homes, lake, timezone), seeds=seeds, each=each)
+    result = run_faults(_homes(homes, lake, timezone, as_of=as_of), seeds=seeds, each=each)
     _show("faults", result, ("fault", "injected", "recall", "any_fault"), out, as_json=as_json)
 
 
-def _homes(file: Path | None, lake: Path | None, timezone: str, cut: int | None = None) -> Homes:
+def _homes(
+    file: Path | None, lake: Path | None, timezone: str, cut: int | None = None, as_of: str | None = None
+) -> Homes:
     from pipelines.evaluation.homes import homes_of_file, homes_of_lake
+    from pipelines.query import parse_as_of
+    from pipelines.store.lake import Lake
     from schemas.errors import UsageError
 
     if (file is None) == (lake is None):
         found = "neither" if file is None else "both"
         raise UsageError("--homes, --lake", found, "one of the two")
-    return homes_of_lake(lake) if lake is not None else homes_of_file(Path(str(file)), timezone, cut)
+    if lake is not None:
+        return homes_of_lake(Lake.open(lake, as_of=parse_as_of(as_of)))
+    if as_of is not None:
+        raise UsageError("--as-of", "--homes beside it", "--lake, which has a past")
+    return homes_of_file(Path(str(file)), timezone, cut)
 
 
 def _names(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

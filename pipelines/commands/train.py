@@ -31,6 +31,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save it here, not where the lake's detect runs look.")
     ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
+    ] = None,
 ) -> dict[str, Any]:
     """Train what orders the state queue, and say how well it orders meters that it never saw.
 
@@ -44,6 +47,7 @@ def train(
     from models.trained import METHODS
     from pipelines.batch.train import train_homes, train_lake
     from pipelines.evaluation.homes import homes_of_file
+    from pipelines.query import parse_as_of
     from schemas.errors import UsageError
 
     if method not in METHODS:
@@ -52,7 +56,9 @@ def train(
         found = "neither" if lake is None else "both"
         raise UsageError("--lake, --homes", found, "one of the two")
     if lake is not None:
-        return train_lake(lake, method, out)
+        return train_lake(lake, method, out, parse_as_of(as_of))
+    if as_of is not None:
+        raise UsageError("--as-of", "--homes beside it", "--lake, which has a past")
     if out is None or method != "injected":
         found = "no --out" if out is None else f"--method {method}"
         raise UsageError("--homes", found, "--out FILE and --method injected")

@@ -111,18 +111,17 @@ def _by_day(path: Path, rows: pa.Table) -> tuple[list[str], list[date], list[lis
     return [meter for meter, _ in held], [day for _, day in held], list(held.values())
 
 
-def homes_of_lake(folder: Path, *, meters: int | None = None, weeks: int | None = None) -> Homes:
+def homes_of_lake(lake: Lake, *, meters: int | None = None, weeks: int | None = None) -> Homes:
     """The customers' import as measured; with the commonest interval length where there are several.
 
     Args:
-        folder: The lake.
+        lake: As of some run.
         meters: Most of them; a fixed sample where there are more.
         weeks: Only the last ones.
 
     Raises:
-        MeterbeamError: There is no lake, or too little in it.
+        MeterbeamError: There is too little in it.
     """
-    lake = Lake.open(folder)
     columns = ["meter_id", "local_day", "interval_s", "values", "methods", "measured", "withdrawn"]
     chosen = None if meters is None else _sample(lake, meters)
     span = None if weeks is None else _last_days(lake, weeks * WEEK)
@@ -141,7 +140,7 @@ def homes_of_lake(folder: Path, *, meters: int | None = None, weeks: int | None 
         )
     ]
     names, on = rows["meter_id"].to_pylist(), rows["local_day"].to_pylist()
-    return _dense(str(folder), lake.config.timezone, names, on, values)
+    return _dense(str(lake.path), lake.config.timezone, names, on, values)
 
 
 def _last_days(lake: Lake, count: int) -> tuple[int, int]:

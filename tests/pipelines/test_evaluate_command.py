@@ -18,6 +18,7 @@ from pipelines.batch.model_file import default_model
 from pipelines.cli import main
 from pipelines.evaluation.evaluate import run_faults
 from pipelines.evaluation.homes import homes_of_file, homes_of_lake
+from pipelines.store.lake import Lake
 from tests.models.test_detection import fleet
 from tests.pipelines.towns import make_town, run
 from tests.real_data import shared
@@ -79,10 +80,12 @@ def test_faults_prints_recall_and_false_alarms(homes: Path, capsys: pytest.Captu
 
 
 def test_a_lake_gives_the_same_homes_as_its_files(tmp_path: Path) -> None:
-    """The customers' import as measured: no feeder, no estimate, NaN-free."""
+    """The customers' import as measured: no feeder, no estimate, NaN-free; and as it was."""
     town = make_town(tmp_path / "town", meters=24, days=35)
     run(tmp_path / "lake", town, detect=False)
-    found = homes_of_lake(tmp_path / "lake")
+    run(tmp_path / "lake", make_town(tmp_path / "more", meters=30, days=35, seed=4), detect=False)
+    assert len(homes_of_lake(Lake.open(tmp_path / "lake")).names) == 30
+    found = homes_of_lake(Lake.open(tmp_path / "lake", as_of=1))
     assert found.names == [f"M{number:06d}" for number in range(24)]
     assert found.load.shape == found.have.shape == (24, found.grid.slots)
     assert not found.load[~found.have].any()
@@ -103,6 +106,7 @@ def test_a_lake_gives_the_same_homes_as_its_files(tmp_path: Path) -> None:
         pytest.param(["--homes", "OTHER"], 1, "columns meter_id, day and kwh", id="other columns"),
         pytest.param(["--homes", "FEW"], 1, "at least 20 meters", id="too few"),
         pytest.param(["--lake", "nowhere"], 1, "no lake.json", id="no lake"),
+        pytest.param(["--homes", "HOMES", "--as-of", "1"], 2, "which has a past", id="a file has no past"),
     ],
 )
 def test_what_cannot_be_used_is_said(
