@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from schemas.errors import MeterbeamError
 from schemas.estimators import AnyStep, SomeDays
@@ -56,6 +56,10 @@ class TouRegister(SomeDays):
 
     name: str = Field(min_length=1)
     at: tuple[Minute, Minute] = (0, MINUTES)
+
+    @field_serializer("at", when_used="json")
+    def _clock_times(self, at: tuple[int, int]) -> list[str]:
+        return [f"{minute // 60:02}:{minute % 60:02}" for minute in at]
 
 
 class Registers(Part):

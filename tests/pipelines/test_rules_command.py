@@ -51,7 +51,8 @@ def test_every_shipped_pack_is_listed(capsys: pytest.CaptureFixture[str]) -> Non
         "ontario",
         "water",
     ]
-    assert found["california"]["estimators"] == ["linear max_minutes=120", "like_day days=3", "flat"]
+    order = ["check", "linear max_minutes=120", "like_day days=3", "flat"]
+    assert found["california"]["estimators"] == order
 
 
 @pytest.mark.parametrize("pack", shipped_packs())
