@@ -1,4 +1,4 @@
-"""``meterbeam readings``: explain a slot."""
+"""``meterbeam readings``: explain a slot, and say what a register shows."""
 
 from __future__ import annotations
 
@@ -44,3 +44,39 @@ def explain(
 
     found = explain_slot(Lake.open(lake), meter, channel, stated_time("--at", at), parse_as_of(as_of))
     sys.stdout.write(json.dumps(found) + "\n" if as_json else slot_text(found))
+
+
+@app.command("register")
+def register(
+    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")],
+    meter: Annotated[str, typer.Option(metavar="METER", help="As in the view readings.")],
+    at: Annotated[str, typer.Option(metavar="TIME", help="A moment, with Z or an offset.")],
+    channel: Annotated[str, typer.Option(metavar="CHANNEL", help="As in the view readings.")] = "import",
+    as_of: Annotated[
+        str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, in whole micro-units.")] = False,
+) -> None:
+    """Say what the total register of a meter shows at a moment, as for a bill that begins or ends there.
+
+    As read where it was; otherwise the sound read before it and every slot since, estimates included, past
+    the last digit where the register has so many. Never back from a later read.
+
+    Example:
+        meterbeam readings register --lake town --meter m000001 --at 2026-03-01T00:00+01:00
+
+    Raises:
+        MeterbeamError: There is no read to count on from, another meter since, or a slot without a value.
+        UsageError: A moment is none.
+    """
+    from pipelines.edit_record import stated_time
+    from pipelines.query import parse_as_of
+    from pipelines.readings.register_at import register_at, register_text
+    from pipelines.store.lake import Lake
+    from schemas.channels import CHANNELS
+    from schemas.errors import UsageError
+
+    if channel not in CHANNELS:
+        raise UsageError("--channel", repr(channel), f"one of {', '.join(CHANNELS)}")
+    found = register_at(Lake.open(lake), meter, channel, stated_time("--at", at), parse_as_of(as_of))
+    sys.stdout.write(json.dumps(found) + "\n" if as_json else register_text(found))

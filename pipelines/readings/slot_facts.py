@@ -27,7 +27,7 @@ from schemas.lake import RAW_FILES
 from schemas.records import Kind
 from schemas.rulepack import RulePack
 
-__all__ = ["SlotFacts", "slot_facts"]
+__all__ = ["SlotFacts", "meter_inputs", "slot_facts"]
 
 CELLS = 1 << 21
 
@@ -142,6 +142,15 @@ def slot_facts(lake: Lake, meter: str, channel: str, second: int) -> SlotFacts:
             inputs=inputs,
         )
     raise MeterbeamError(where, f"no slot expected at {utc_text(second)}", _range(lake, meter, channel))
+
+
+def meter_inputs(lake: Lake, meter: str) -> ShardInputs:
+    """The records of a meter and of those it is linked with.
+
+    Raises:
+        MeterbeamError: The lake has no closed day.
+    """
+    return _inputs(lake, _job(lake), meter)
 
 
 def _range(lake: Lake, meter: str, channel: str) -> str:
