@@ -11,17 +11,23 @@ import typer
 
 app = typer.Typer()
 
+_Lake = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")]
+_Meter = Annotated[str, typer.Option(metavar="METER", help="As in the view readings.")]
+_Channel = Annotated[str, typer.Option(metavar="CHANNEL", help="As in the view readings.")]
+_AsOf = Annotated[
+    str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print as JSON, in whole micro-units.")]
+
 
 @app.command("explain")
 def explain(
-    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")],
-    meter: Annotated[str, typer.Option(metavar="METER", help="As in the view readings.")],
+    lake: _Lake,
+    meter: _Meter,
     at: Annotated[str, typer.Option(metavar="TIME", help="A moment in the slot, with Z or an offset.")],
-    channel: Annotated[str, typer.Option(metavar="CHANNEL", help="As in the view readings.")] = "import",
-    as_of: Annotated[
-        str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, in whole micro-units.")] = False,
+    channel: _Channel = "import",
+    as_of: _AsOf = None,
+    as_json: _Json = False,
 ) -> None:
     """Show where the value of a slot comes from, so that it can be redone by hand.
 
@@ -48,14 +54,12 @@ def explain(
 
 @app.command("register")
 def register(
-    lake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the lake.")],
-    meter: Annotated[str, typer.Option(metavar="METER", help="As in the view readings.")],
+    lake: _Lake,
+    meter: _Meter,
     at: Annotated[str, typer.Option(metavar="TIME", help="A moment, with Z or an offset.")],
-    channel: Annotated[str, typer.Option(metavar="CHANNEL", help="As in the view readings.")] = "import",
-    as_of: Annotated[
-        str | None, typer.Option(metavar="T", help="As it stood then: a moment, a run number or a run id.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, in whole micro-units.")] = False,
+    channel: _Channel = "import",
+    as_of: _AsOf = None,
+    as_json: _Json = False,
 ) -> None:
     """Say what the total register of a meter shows at a moment, as for a bill that begins or ends there.
 
