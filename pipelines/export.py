@@ -29,6 +29,7 @@ from pipelines.store.changes import (
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.views import connect
+from schemas.channels import CHECKED_BY
 from schemas.errors import MeterbeamError, UsageError
 from transforms.storage import ObjectPath
 
@@ -155,7 +156,7 @@ def _write(
         return _copy(connection, select, path, options.form), Counter()
     left_out: Counter[str] = Counter()
     days = changed_days(options.selection, since)
-    wanted = _noting(left_out) if options.form == "nem12" else _any_channel
+    wanted = _noting(left_out, _CARRIES[options.form])
     series = series_days(connection, days, since=since, zone=lake.config.timezone, wanted=wanted)
     with whole_file(path) as out:
         return _write_series(options.form, out, series, lake), left_out
@@ -167,15 +168,17 @@ def _write_series(form: str, out: IO[bytes], series: Any, lake: Lake) -> int:
     return write_espi(out, series, zone=lake.config.timezone, published=lake.finished)
 
 
-def _any_channel(channel: str) -> bool:
-    return True
+_CARRIES: dict[str, Callable[[str], bool]] = {
+    "nem12": lambda channel: bool(nem12_channel(channel)),
+    "espi": lambda channel: channel not in CHECKED_BY.values(),  # its types know no check meter
+}
 
 
-def _noting(left_out: Counter[str]) -> Callable[[str], bool]:
-    """Channels that NEM12 can carry; the others are counted, a series each."""
+def _noting(left_out: Counter[str], carried: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Channels that a format can carry; the others are counted, a series each."""
 
     def wanted(channel: str) -> bool:
-        if nem12_channel(channel):
+        if carried(channel):
             return True
         left_out[channel] += 1
         return False

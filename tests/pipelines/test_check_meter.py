@@ -6,7 +6,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from models.calendar import DayGrid, epoch_day
+from pipelines.cli import main
 from tests.pipelines.towns import ZONE, assert_equal, rows, run, write
 
 DAYS = 12
@@ -87,3 +90,18 @@ def test_late_readings_of_a_check_meter_take_the_place_of_an_estimate(tmp_path: 
     every = [tmp_path / name for name in ("third", "second", "first", "points")]
     run(tmp_path / "once", *every, detect=False)
     assert_equal(tmp_path / "lake", tmp_path / "once")
+
+
+def test_a_green_button_feed_leaves_the_check_meter_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its readings would come back as the meter's own; the export says that it left them out."""
+    checks = [day_block(d, 0, int(GRID.lengths[d]), channel="import_check", more=4) for d in range(DAYS)]
+    write(tmp_path / "in" / "points.avro", "ServicePoint", [POINT])
+    write(tmp_path / "in" / "loads.avro", "IntervalBlock", [*readings(), *checks])
+    run(tmp_path / "lake", tmp_path / "in", detect=False)
+    out = ["--out", str(tmp_path / "out"), "--format", "espi"]
+    assert main(["export", "readings", "--lake", str(tmp_path / "lake"), *out]) == 0
+    assert "import check" in capsys.readouterr().out
+    (feed,) = (tmp_path / "out").rglob("*.xml")
+    assert feed.read_text("utf-8").count("<MeterReading") == 1
