@@ -76,27 +76,39 @@ def tou_targets(
     none, part = np.zeros(0, np.int64), np.full(len(slot), -1, np.int64)
     if not pack.registers.tou or not len(slot):
         return TouTargets(none, none, none, none, part)
-    found = tou_advances(intervals, facts.tou)
-    step = facts.grid.interval_s
-    whole = ((intervals.start - facts.grid.origin) % step == 0) & (
-        (intervals.end - facts.grid.origin) % step == 0
-    )
-    of_slot = register_of_slots(pack, facts.grid, facts.holidays)
+    found, grid = tou_advances(intervals, facts.tou), facts.grid
+    between = [(at - grid.origin) % grid.interval_s == 0 for at in (intervals.start, intervals.end)]
+    of_slot = register_of_slots(pack, grid, facts.holidays)
     rows: list[tuple[int, int, int, int]] = []
-    for number in np.intersect1d(found.number, holder).tolist():
-        mine, own = found.number == number, np.flatnonzero(holder == number)
-        registers, told = np.unique(of_slot[slot[own] % facts.grid.slots], return_inverse=True)
-        at = np.searchsorted(found.register[mine], registers)
-        if not whole[number] or not np.isin(registers, found.register[mine]).all():
-            continue
-        advance, steps = found.advance[mine][at], found.step[mine]
+    for number in np.intersect1d(found.number[np.logical_and(*between)[found.number]], holder).tolist():
+        own = slice(*np.searchsorted(holder, [number, number + 1]).tolist())
+        mine = slice(*np.searchsorted(found.number, [number, number + 1]).tolist())
+        registers, told = np.unique(of_slot[slot[own] % grid.slots], return_inverse=True)
         columns = np.arange(intervals.first[number], intervals.last[number])
-        values = fixed[intervals.series[number] * facts.grid.slots + columns]
-        left = advance - np.array([values[of_slot[columns] == code].sum() for code in registers.tolist()])
-        apart = abs(int(np.maximum(left, 0).sum()) - int(target[number]))
-        if (left < -steps[at]).any() or apart > int(steps.sum()) + int(intervals.resolution[number]):
+        values = fixed[intervals.series[number] * grid.slots + columns]
+        counted = np.array([values[of_slot[columns] == code].sum() for code in registers.tolist()])
+        split = _left(registers, counted, found.register[mine], found.advance[mine], found.step[mine])
+        allowed = int(found.step[mine].sum()) + int(intervals.resolution[number])
+        if split is None or abs(int(split[1].sum()) - int(target[number])) > allowed:
             continue
         part[own] = len(rows) + told
-        rows += zip([number] * len(registers), registers, advance, np.maximum(left, 0), strict=True)
+        rows += zip([number] * len(registers), registers, *split, strict=True)
     numbers, registers, advances, due = np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 4).T)
     return TouTargets(numbers, registers, advances, due, part)
+
+
+def _left(registers: Int, counted: Int, known: Int, advance: Int, step: Int) -> tuple[Int, Int] | None:
+    """Advance of some registers, and what is left of it for their estimates; None where that cannot be.
+
+    Args:
+        registers: Codes, ascending, shape (k,).
+        counted: What their other slots hold, shape (k,). [micro-unit]
+        known: Codes of the registers that were read, ascending, shape (m,).
+        advance: Of these, shape (m,). [micro-unit]
+        step: Their smallest steps, shape (m,). [micro-unit]
+    """
+    if not np.isin(registers, known).all():
+        return None
+    at = np.searchsorted(known, registers)
+    left = advance[at] - counted
+    return None if (left < -step[at]).any() else (advance[at], np.maximum(left, 0))
