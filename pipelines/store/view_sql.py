@@ -124,7 +124,7 @@ WITH slots AS (
     SELECT meter_id, channel, month, sum(days)::BIGINT AS days, sum(slots)::BIGINT AS slots,
            sum(received) / sum(slots) AS completeness, sum(estimated) / sum(slots) AS estimated_share,
            sum(timely) / nullif(sum(dated), 0) AS timeliness
-    FROM slots LEFT JOIN _arrivals USING (meter_id, channel, month)  -- pipelines/store/arrivals_view.py
+    FROM slots LEFT JOIN stored.arrivals USING (meter_id, channel, month)  -- pipelines/store/arrivals_view.py
     GROUP BY GROUPING SETS ((meter_id, channel, month), (month))
 )
 SELECT *, round(100 * (completeness + 1 - estimated_share + coalesce(timeliness, 0))

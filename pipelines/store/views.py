@@ -50,7 +50,9 @@ def connect(lake: Lake, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
     for statement in statements(past):
         connection.execute(statement)
     connection.register("raw", RawReadings(past))
-    connection.register("_arrivals", Arrivals(past))
+    connection.execute("USE stored")  # beside the tables, not among the views of the contract
+    connection.from_arrow(Arrivals(past)).create_view("arrivals")
+    connection.execute("USE main")
     connection.execute(f"CREATE TEMP VIEW data_quality AS {DATA_QUALITY}")
     return connection
 

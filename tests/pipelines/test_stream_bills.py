@@ -154,14 +154,17 @@ def test_any_order_of_all_records_ends_in_the_bills_of_the_backfill(tmp_path: Pa
 
 def test_a_late_correction_reverses_the_bill_and_a_repeat_does_not(tmp_path: Path) -> None:
     """One more kilowatt hour in a billed month: the bill is reversed, the next revision stands."""
-    chance = random.Random(1)
-    made = priced(chance, world(chance, days=64, meters=2))
-    stream = BareStream(tmp_path / "lake")
-    stream.give(made.records)
-    stream.close(made.last_day)
-    _all(stream)
-    active = "SELECT count(*) FROM bills WHERE status = 'active'"
-    before = scalar(stream.lake.path, active)
+    active, before = "SELECT count(*) FROM bills WHERE status = 'active'", 0
+    for seed in range(20):  # the first world of which any bill is good
+        chance = random.Random(seed)
+        made = priced(chance, world(chance, days=64, meters=2))
+        stream = BareStream(tmp_path / f"lake {seed}")
+        stream.give(made.records)
+        stream.close(made.last_day)
+        _all(stream)
+        before = scalar(stream.lake.path, active)
+        if before:
+            break
     assert before > 0
     stream.give(made.records[::3])
     _all(stream)
