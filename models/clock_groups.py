@@ -11,15 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.clock_profiles import Fleet, chunks, fleet, known_weeks, own_noise, white
+from models.clock_profiles import Fleet, fleet, known_weeks, own_noise, white
 from models.clock_steps import Move, Weeks, best_move, steps
 from models.series import Bool, Int
+from models.week_table import some_meters
 from models.weekly_features import Float
 
 __all__ = ["Group", "find_groups", "readings"]
 
 LEAST, FEWEST = 0.05, 5
-"""Share of the meters, and the fewest, that make one step in one week a matter of the fleet."""
+"""Share of the meters, and the fewest, that make one step in one week a matter of the fleet; of few meters
+more than half.
+"""
 MOST_GROUPS, MOST_HOURS = 3, 2
 """How many such steps are looked for, and the hours of one."""
 CLEAR, REGAINED = 20.0, 0.3
@@ -62,14 +65,14 @@ def find_groups(unit: Float) -> tuple[Float, list[Group]]:
     for _ in range(MOST_GROUPS):
         usual = fleet(unit)
         made = np.bincount(_made(unit, usual, moves), minlength=len(moves) + 1)[1:]
-        if made.max(initial=0) <= max(LEAST * len(unit), FEWEST):
+        if made.max(initial=0) <= max(LEAST * len(unit), min(FEWEST, len(unit) / 2), 1):
             break
         move = moves[int(made.argmax())]
         mine = _belongs(unit, move, usual)
         if not mine.any():
             break
         groups.append(Group(move, mine))
-        for some in chunks(len(unit)):  # in place: a fleet's profiles are held once
+        for some in some_meters(len(unit)):  # in place: a fleet's profiles are held once
             unit[some] = _taken_back(unit[some], move, mine[some])
     return unit, groups
 
@@ -77,7 +80,7 @@ def find_groups(unit: Float) -> tuple[Float, list[Group]]:
 def _made(unit: Float, usual: Fleet, moves: list[Move]) -> Int:
     """Number of the clear step of each meter and one, 0 of those without; (m,)."""
     made: Int = np.zeros(len(unit), np.int64)
-    for some in chunks(len(unit)):
+    for some in some_meters(len(unit)):
         weeks = _read(unit[some], usual)
         best = best_move(weeks, moves)
         clear = (best.score - weeks.stayed() > CLEAR) & (best.regained > REGAINED)
@@ -101,7 +104,7 @@ def _belongs(unit: Float, move: Move, usual: Fleet) -> Bool:
         if abs(other.halves) == abs(move.halves) and other.week != move.week
     ]
     gain = np.zeros(len(unit))
-    for some in chunks(len(unit)):
+    for some in some_meters(len(unit)):
         everyone = np.ones(len(unit[some]), np.bool_)
         back = _read(_taken_back(unit[some], move, everyone), usual)
         taken, left = (

@@ -20,7 +20,7 @@ __all__ = ["PER_HOUR", "Best", "Move", "Weeks", "best_move", "drifts", "steps"]
 
 PER_HOUR = 2
 USUAL = 60.0
-"""What it weighs that the fleet's shapes explain all of a meter's."""
+"""What it weighs that the shapes of a large fleet explain all of a meter's."""
 FEWEST_WEEKS = 2
 """Weeks on either side of a step of one meter."""
 SLOPES = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -111,7 +111,7 @@ class Weeks:
     def score(self, common: Float, square: Float, weeks: Float) -> Float:
         """Of what is common to all weeks, (m, 48), with its square and how many weeks it stands for; (m,)."""
         usual = _square(common @ self.fleet.shapes) / (square + 1e-9)
-        score: Float = square / np.maximum(weeks, 1) / self.noise + USUAL * usual
+        score: Float = square / np.maximum(weeks, 1) / self.noise + USUAL * self.fleet.trust * usual
         return score
 
     def stayed(self) -> Float:

@@ -56,7 +56,7 @@ class Windows:
     def apparent(self, load: Int, reactive: Int) -> Int:
         """Squares of the apparent energy of each window [micro-kVAh²], exact; (n, w) from (n, slots) each.
 
-        Of Python integers where 64 bits are too few.
+        Python integers where 64 bits are too few for any of them.
         """
         active, across = self.energy(load), self.energy(reactive)
         if max(int(np.abs(part).max(initial=0)) for part in (active, across)) >= FITS:
@@ -68,7 +68,8 @@ class Windows:
         """Highest mean apparent power [micro-kVA], its energy rounded down; (n,), 0 without a window."""
         if not len(self.first):
             return np.zeros(len(load), np.int64)
-        squares = self.apparent(load, reactive).max(axis=1).tolist()
+        rows = zip(load[:, None], reactive[:, None], strict=True)  # one by one: a large meter slows no other
+        squares = [int(self.apparent(*row).max()) for row in rows]
         peak: Int = np.array([isqrt(square) for square in squares], np.int64) * HOUR_S // self.seconds
         return peak
 

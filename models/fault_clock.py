@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.clock_groups import find_groups, readings
-from models.clock_profiles import chunks, fleet, unit_profiles
+from models.clock_profiles import fleet, unit_profiles
 from models.clock_steps import PER_HOUR, Move, Weeks, best_move, drifts, steps
 from models.fault_days import Days, Fault
 from models.series import Int
+from models.week_table import some_meters
 from models.weekly_features import Float
 
 __all__ = ["clock_faults"]
@@ -55,7 +56,7 @@ def clock_faults(days: Days) -> list[Fault]:
     usual = fleet(unit)
     first = days.table.weeks[len(days.table.weeks) - weeks :]
     faults = []
-    for some in chunks(len(unit)):
+    for some in some_meters(len(unit)):
         found = _best(readings(unit, groups, some, usual), moves)
         clear = (found.gain > CLEAR) & (found.regained > least[found.move])
         for row in np.flatnonzero(clear | (found.gain > LIKELY)).tolist():

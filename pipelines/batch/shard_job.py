@@ -323,6 +323,8 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
     else:
         if inputs.joined:  # first, so that they spread to the meters that are joined
             _still_dirty(dirty, lake, shards, linked)
+        if job.former_book is not None:  # before what closes over read intervals, check channels and links
+            mark_changed_rules(dirty, inputs, ranges, job.former_book, job.book)
         points = masters(job.lake, job.raw.get(Kind.SERVICE_POINTS, ()))
         longest = max((job.former_book or job.book).max_read_gap_days, job.book.max_read_gap_days)
         mark_new_facts(
@@ -335,8 +337,6 @@ def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake)
             closed_since=job.former_closed,
             first_master=points.first,
         )
-        if job.former_book is not None:
-            mark_changed_rules(dirty, inputs, ranges, job.former_book, job.book)
         if not inputs.joined:
             _still_dirty(dirty, lake, shards, linked)
     names = {*ranges, *inputs.first_readings}

@@ -38,7 +38,8 @@ def plainly(weeks: Weeks, meter: int, move: Move) -> float:
     square = sum(value * value for value in common)
     shapes = weeks.fleet.shapes
     told = sum(sum(common[i] * float(shapes[i, k]) for i in range(48)) ** 2 for k in range(shapes.shape[1]))
-    score = square / int(weeks.known[meter].sum()) / float(weeks.noise[meter]) + USUAL * told / square
+    usual = USUAL * weeks.fleet.trust * told / square
+    score = square / int(weeks.known[meter].sum()) / float(weeks.noise[meter]) + usual
     return score - (STEADY if move.slope else 0.0)
 
 

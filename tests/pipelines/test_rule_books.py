@@ -21,13 +21,13 @@ METHOD = """SELECT meter_id, local_day::VARCHAR AS day, list_distinct(methods) A
     WHERE estimated_share > 0 ORDER BY ALL"""
 
 
-def town(folder: Path) -> list[Path]:
-    """A home and a shop of 1 and 3 kWh in turn, that lack two days."""
+def town(folder: Path, growth: int = 0) -> list[Path]:
+    """A home and a shop of 1 and 3 kWh in turn, and so much more from day to day, that lack two days."""
     blocks = [
         {"meter_id": meter, "channel": "import", "start": int(GRID.day_starts[day]) * MICROS,
          "interval_s": 3600, "unit": "kWh", "scaler": 0, "quality": [],
          "received_at": int(GRID.day_starts[day + 1]) * MICROS,
-         "values": [1 + slot % 2 * 2 for slot in range(int(GRID.lengths[day]))]}
+         "values": [1 + slot % 2 * 2 + growth * day for slot in range(int(GRID.lengths[day]))]}
         for meter in ("home", "shop") for day in range(GRID.days) if day not in LOST
     ]  # fmt: skip
     points = [
@@ -77,6 +77,26 @@ def test_the_pack_follows_class_and_day_and_a_change_moves_only_its_days(tmp_pat
     run(tmp_path / "lake", rules=early, detect=False)
     assert scalar(tmp_path / "lake", "SELECT count(*) FROM days WHERE revision > 2") == 0
     assert scalar(tmp_path / "lake", "SELECT count(*) FROM days") == before
+
+
+def test_a_change_of_the_book_moves_every_day_of_a_read_interval_that_it_touches(tmp_path: Path) -> None:
+    """One read interval holds both lost days: another estimate of the second takes from the first, weeks
+    before any day whose pack changed.
+    """
+    inputs = town(tmp_path, growth=1)
+    late, later = book(tmp_path / "late", "2026-04-01"), book(tmp_path / "later", "2026-04-20")
+    reads = [
+        {"meter_id": "home", "channel": "import", "read_at": int(GRID.day_starts[day]) * MICROS,
+         "value": value, "unit": "kWh", "scaler": 0, "received_at": 0}
+        for day, value in ((10, 0), (50, 40_000))
+    ]  # fmt: skip
+    inputs.append(write(tmp_path / "reads.avro", "RegisterRead", reads))
+    run(tmp_path / "lake", *inputs, rules=late, detect=False)
+    run(tmp_path / "lake", rules=later, detect=False)
+    moved = rows(tmp_path / "lake", "SELECT local_day::VARCHAR AS day FROM days WHERE revision > 1")
+    assert {"2026-03-22", "2026-04-11"} <= set(moved["day"].to_pylist())
+    run(tmp_path / "once", *inputs, rules=later, detect=False)
+    assert_equal(tmp_path / "once", tmp_path / "lake")
 
 
 def test_a_folder_of_packs_is_a_book(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
