@@ -413,6 +413,8 @@ def _group(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Pl
 
 def result_range(row: SeriesRow, inputs: ShardInputs) -> tuple[int, int] | None:
     """First and last epoch day of a series' results, None where it has none."""
+    if CHANNELS[row.name[1]].reference:
+        return None
     days = [(row.first_day, inputs.last_closed)]
     if not inputs.master.empty:
         days = [

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.exact import SLOT_LIMIT, doubles_to_micro, integers_to_micro, micro_factor
 from models.master import MasterData
 from models.series import Bool, Int
+from schemas.channels import CHANNELS
 from schemas.units import unit_factor
 
 NEVER = np.iinfo(np.int64).min
@@ -143,7 +144,8 @@ def read_blocks(table: pa.Table, master: MasterData) -> tuple[Blocks, list[tuple
     """Blocks of a RAW_INTERVALS table (with a ``fresh`` column), converted to micro-units.
 
     The multiplier is that of the version in force at the block's start; a block over which the
-    version changes is taken apart into slots first, so that each slot has its own.
+    version changes is taken apart into slots first, so that each slot has its own. Values of reference
+    channels come multiplied.
 
     Returns:
         The blocks and the (meter, channel) behind each series number.
@@ -263,10 +265,12 @@ def _join_values(integers: pa.Array, doubles: pa.Array) -> _Values:
     return _Values(whole, parts, len(whole), present, bits)
 
 
-def _units(
-    table: pa.Table, names: list[tuple[str, str]], series: Int
-) -> tuple[Int, list[tuple[Fraction, str, int]]]:
-    """Code of each row's (unit factor, unit, scaler), in an order that does not depend on the input."""
+_Unit = tuple[Fraction, str, int, bool]
+"""Factor to the billing unit, the unit's name, scaler, and whether the multiplier applies."""
+
+
+def _units(table: pa.Table, names: list[tuple[str, str]], series: Int) -> tuple[Int, list[_Unit]]:
+    """Code of each row's unit, in an order that does not depend on the input."""
     unit, texts = codes_of(table["unit"])
     scaler = _numbers(table["scaler"])
     channel_names = sorted({channel for _, channel in names})
@@ -280,8 +284,8 @@ def _units(
         factor = unit_factor(texts[text], channel_names[name])
         if factor is None:
             raise ValueError(f"unit {texts[text]!r} on channel {channel_names[name]!r} passed the row checks")
-        kinds.append((factor, texts[text], scale - 128))
-    rank = sorted(range(len(kinds)), key=lambda i: (kinds[i][1], kinds[i][2]))
+        kinds.append((factor, texts[text], scale - 128, not CHANNELS[channel_names[name]].reference))
+    rank = sorted(range(len(kinds)), key=lambda i: kinds[i][1:3])
     place = np.zeros(len(kinds), np.int64)
     place[rank] = np.arange(len(kinds))
     return place[code], [kinds[i] for i in rank]
@@ -367,16 +371,15 @@ def _one_list(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
 
 
-def _to_micro(
-    raw: Blocks, units: list[tuple[Fraction, str, int]], master: MasterData, source: _Values
-) -> tuple[Int, Bool]:
+def _to_micro(raw: Blocks, units: list[_Unit], master: MasterData, source: _Values) -> tuple[Int, Bool]:
     """Flat micro-units and where there is a reading, each block by its own factor."""
     meterings, of_span = master.meterings
     key = raw.unit * len(meterings) + of_span[raw.span]
     factors = {}
     for k in np.flatnonzero(np.bincount(key)).tolist() if len(key) else []:
-        factor, _, scaler = units[k // len(meterings)]
-        factors[k] = micro_factor(factor, scaler, meterings[k % len(meterings)][0])
+        factor, _, scaler, multiplied = units[k // len(meterings)]
+        multiplier = meterings[k % len(meterings)][0] if multiplied else Fraction(1)
+        factors[k] = micro_factor(factor, scaler, multiplier)
     if len(set(factors.values())) == 1:
         micro, there = _convert(source, None, next(iter(factors.values())))
     else:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.calendar import local_days
 from models.master import MICROS
 from models.runs import REACH_BACK
-from schemas.channels import CHECKED_BY
+from schemas.channels import HELPED
 
 Name = tuple[str, str]
 Days = tuple[int, int]
@@ -55,11 +55,10 @@ class DirtyDays:
             if name[0] in linked:
                 self.ranges[name] = merge(of[linked[name[0]]])
 
-    def from_checks(self) -> None:
-        """Mark what is marked on a check channel on the channel that it checks: its values stand in there."""
-        for channel, check in CHECKED_BY.items():
-            for meter, marked in [name for name in self.ranges if name[1] == check]:
-                self.ranges[meter, channel] += self.ranges[meter, marked]
+    def from_helpers(self) -> None:
+        """Mark what is marked on a channel beside another one on that other: its values stand in there."""
+        for meter, beside in [name for name in self.ranges if name[1] in HELPED]:
+            self.ranges[meter, HELPED[beside]] += self.ranges[meter, beside]
 
     def close_over_reads(self, reads: dict[Name, list[int]], longest: int) -> None:
         """Add every day of each read interval that a dirty day touches.

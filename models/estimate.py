@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.check_channel import check
+from models.beside import beside_channel
 from models.class_profile import class_profile
 from models.days import half_away
 from models.flat import flat
@@ -127,13 +127,15 @@ def beside(gaps: Gaps, left: Int) -> tuple[Int, Int]:
 
 
 ESTIMATORS: dict[str, Callable[[Gaps, Int, Any, RulePack], tuple[Int, Bool]]] = {
-    "check": check,
+    "check": beside_channel,
     "linear": linear,
     "similar": similar,
     "like_day": like_day,
     "two_week": two_week,
     "multi_week": multi_week,
     "class_profile": class_profile,
+    "previous_year": beside_channel,
+    "proxy_day": beside_channel,
     "flat": flat,
 }
 """Each takes the gaps, the positions to estimate, its step and the pack; and gives values and where."""

@@ -43,7 +43,7 @@ from models.shard_scope import (
     without,
 )
 from schemas.arrow import RAW
-from schemas.channels import CHECKED_BY
+from schemas.channels import HELPED
 from schemas.records import Kind
 from schemas.rulebook import RuleBook
 
@@ -277,7 +277,7 @@ class ShardLedger:
         longest = self.rules.book.max_read_gap_days
         registers = inputs.registers
         tou = registers["meter_id"].filter(registers["tou_register"].is_valid())
-        checked = {meter for meter, channel in scope if channel in CHECKED_BY.values()}
+        helped = {meter for meter, channel in scope if channel in HELPED}
         return reach_windows(
             scope,
             registers,
@@ -285,7 +285,7 @@ class ShardLedger:
             inputs.zone,
             back=CONTEXT_BACK,
             longest=longest,
-            wide={*pc.unique(tou).to_pylist(), *inputs.master.linked, *checked},
+            wide={*pc.unique(tou).to_pylist(), *inputs.master.linked, *helped},
         )
 
     def _dirty(self, inputs: ShardInputs, ranges: dict[Name, Days], former: dict[Name, Days]) -> Scope:

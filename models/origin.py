@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.check_channel import check_rows
+from models.beside import rows_beside
 from models.estimate import Attempt, attempts, beside
 from models.flat import flat_sums
 from models.gaps import Gaps
@@ -100,10 +100,10 @@ def _neighbours(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[
     return _slots(gaps, int(gaps.series[left[0]]), columns)
 
 
-def _check(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[Reference]:
-    """The slot of the check channel."""
+def _beside(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[Reference]:
+    """The slot of the channel beside."""
     at = tried.left[place]
-    row = int(check_rows(gaps.facts)[gaps.series[at]])
+    row = int(rows_beside(gaps.facts, tried.step.method)[gaps.series[at]])
     return _slots(gaps, row, [int(gaps.column[at])])
 
 
@@ -166,13 +166,15 @@ def _stretches(gaps: Gaps, tried: Attempt, place: int, pack: RulePack) -> list[R
 
 
 REFERENCES: dict[str, Callable[[Gaps, Attempt, int, RulePack], list[Reference]]] = {
-    "check": _check,
+    "check": _beside,
     "linear": _neighbours,
     "similar": _stretches,
     "like_day": _days(like_days),
     "two_week": _days(two_week_days),
     "multi_week": _days(multi_week_days),
     "class_profile": _flat_days,
+    "previous_year": _beside,
+    "proxy_day": _beside,
     "flat": _flat_days,
 }
 """Beside ``ESTIMATORS``: what each made a slot's estimate of."""

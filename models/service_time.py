@@ -137,6 +137,8 @@ def in_force(
     partial: dict[int, Bool] = {}
     last = min(max(last_closed - grid.first_day + 1, 0), grid.days)
     for i, row in enumerate(rows):
+        if CHANNELS[row.name[1]].reference:
+            continue
         first = min(max(row.first_day - grid.first_day, 0), grid.days)
         if empty:
             expected[i, first:] = True

@@ -89,7 +89,7 @@ def mark_new_facts(
             dirty.add((meter, channel), EVER, inputs.last_closed)
     if inputs.joined:
         dirty.spread(inputs.master.linked, {*ranges, *inputs.first_readings, *reads})
-    dirty.from_checks()
+    dirty.from_helpers()
     dirty.close_over_reads(reads, longest)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from models.calendar import DayGrid, day_date, epoch_day
 from models.series import RULES, Reads, SeriesFacts, SeriesResult
 from models.vee import validate_and_estimate
-from schemas.channels import CHANNELS, CHECKED_BY
+from schemas.channels import BESIDE, CHANNELS
 from schemas.quality import Method, Quality
 from schemas.rulepack import RulePack
 from schemas.vectors import Expected, Vector, micro, tokens
@@ -46,7 +46,8 @@ def misfits(vector: Vector) -> list[MisfitDay]:
     found = []
     for given in vector.days:
         days = range(epoch_day(given.day), epoch_day(given.through or given.day) + 1)
-        texts = [text for text in (given.slots, given.check) if text is not None]
+        told = (given.slots, *(given.beside(method) for method in BESIDE))
+        texts = [text for text in told if text is not None]
         found += [_misfit(f"days, {day_date(day)}", day, text, grid) for day in days for text in texts]
     for wanted in vector.expect:
         day = epoch_day(wanted.day)
@@ -71,18 +72,17 @@ def _grid(vector: Vector) -> DayGrid:
 
 
 def facts_of(vector: Vector, pack: RulePack) -> SeriesFacts:
-    """The series of a vector, and that of its check meter if it has one.
+    """The series of a vector, and those of the channels beside it that it has.
 
     Days between those given have no reading, registers no known size.
     """
     grid = _grid(vector)
-    channels = [CHANNELS[vector.channel]]
-    if any(given.check is not None for given in vector.days):
-        channels.append(CHANNELS[CHECKED_BY[vector.channel]])
+    beside = [method for method in BESIDE if any(given.beside(method) is not None for given in vector.days)]
+    channels = [CHANNELS[name] for name in (vector.channel, *(BESIDE[m][vector.channel] for m in beside))]
     value = np.zeros((len(channels), grid.slots), np.int64)
     have = np.zeros(value.shape, np.bool_)
     for given in vector.days:
-        for row, text in enumerate((given.slots, given.check)):
+        for row, text in enumerate((given.slots, *(given.beside(method) for method in beside))):
             if text is not None:
                 numbers = [micro(word) for word in tokens(text)]
                 for day in range(epoch_day(given.day), epoch_day(given.through or given.day) + 1):
@@ -96,7 +96,7 @@ def facts_of(vector: Vector, pack: RulePack) -> SeriesFacts:
         grid=grid,
         value=value,
         have=have,
-        expected=np.ones((len(channels), grid.days), np.bool_),
+        expected=np.repeat([[not channel.reference] for channel in channels], grid.days, axis=1),
         one_directional=np.array([channel.one_directional for channel in channels]),
         instantaneous=np.array([channel.instantaneous for channel in channels]),
         meter=np.zeros(len(channels), np.int64),

@@ -33,7 +33,8 @@ COMMANDS: dict[str, str] = {
     "train": "Teach a model that orders the theft queue, on a lake's own meters.",
     "evaluate": "Measure the theft queues and the fault rules on injected truth.",
     "query": "Run SQL over the lake's views; the result, and nothing else, goes to stdout.",
-    "readings": "Explain a slot: what was received and how its value was made; say what a register shows.",
+    "readings": "Explain a slot: what was received and how its value was made; say what a register shows; "
+    "write days of the past.",
     "edit": "Set, estimate, accept or reject a range of slots, or revoke that; with user and reason.",
     "rules": "List, check and explain rule packs.",
     "export": "Write a view as CSV, Parquet, NEM12 or Green Button; sends again only what changed.",

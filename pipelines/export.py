@@ -29,7 +29,7 @@ from pipelines.store.changes import (
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.views import connect
-from schemas.channels import CHECKED_BY
+from schemas.channels import HELPED
 from schemas.errors import MeterbeamError, UsageError
 from transforms.storage import ObjectPath
 
@@ -170,7 +170,7 @@ def _write_series(form: str, out: IO[bytes], series: Any, lake: Lake) -> int:
 
 _CARRIES: dict[str, Callable[[str], bool]] = {
     "nem12": lambda channel: bool(nem12_channel(channel)),
-    "espi": lambda channel: channel not in CHECKED_BY.values(),  # its types know no check meter
+    "espi": lambda channel: channel not in HELPED,  # its types know no check meter
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
+    "BESIDE",
     "BILLED",
     "CHANNELS",
-    "CHECKED_BY",
+    "HELPED",
     "REACTIVE",
     "Channel",
     "Quantity",
@@ -37,6 +38,8 @@ class Channel:
         unit: Billing unit; stored values are millionths of it.
         instantaneous: A snapshot (volt, ampere): screened, never estimated, scaled or billed.
         one_directional: A negative value is a fault.
+        reference: No measurement but what estimates of another channel may be made of: never expected,
+            validated, estimated or billed itself.
         obis: OBIS code (IEC 62056-61), ``A-B:C.D.E``.
         nem12: First letter of the NEM12 NMI suffix (AEMO), None where NEM12 has none.
         cim: CIM ReadingType fields (accumulation, flow, commodity, kind, phases, multiplier, uom).
@@ -51,6 +54,7 @@ class Channel:
     nem12: str | None = None
     instantaneous: bool = False
     one_directional: bool = True
+    reference: bool = False
 
     def reading_type(self, interval_s: int) -> str:
         """CIM ReadingType (IEC 61968-9 annex C, 18 fields) of this channel at one interval length.
@@ -148,11 +152,24 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
-CHECKED_BY = {"import": "import_check", "export": "export_check"}
-"""Channels of a check meter at the same point, beside those that they check."""
 REACTIVE = ("reactive_import", "reactive_export")
 BILLED = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
 """Channels of what is drawn; ``export`` stands beside ``import``."""
+BESIDE: dict[str, dict[str, str]] = {
+    "check": {"import": "import_check", "export": "export_check"},
+    **{
+        method: {channel: f"{channel}_{method}" for channel in (*BILLED, "export")}
+        for method in ("previous_year", "proxy_day")
+    },
+}
+"""Estimators that take the value of another channel of the meter: by channel, which."""
+HELPED = {other: channel for pairs in BESIDE.values() for channel, other in pairs.items()}
+"""Channels that stand beside others, and which: what changes there may change the estimates here."""
+CHANNELS |= {
+    other: replace(CHANNELS[channel], name=other, obis="", nem12=None, reference=True)
+    for other, channel in HELPED.items()
+    if other not in CHANNELS
+}
 _OF_COMMODITY = {
     "gas": ("volume",),
     "water": ("volume", "cold_water", "hot_water"),
@@ -176,7 +193,7 @@ def channel_of_obis(code: str) -> Channel | None:
     """The channel of an OBIS code, with or without ``A-B:`` and the billing period ``*F``."""
     wanted = code.strip().partition("*")[0].upper()
     for channel in CHANNELS.values():
-        if wanted in (
+        if wanted and wanted in (
             channel.obis,
             channel.obis.partition(":")[2] if channel.commodity == "electricity" else None,
         ):

@@ -21,6 +21,18 @@ class CheckStep(Step):
     method: Literal["check"]
 
 
+class PreviousYearStep(Step):
+    """What stands for the slot in the channel of previous years (``meterbeam readings reference``)."""
+
+    method: Literal["previous_year"]
+
+
+class ProxyDayStep(Step):
+    """What stands for the slot in the channel of days of like temperature (the same command)."""
+
+    method: Literal["proxy_day"]
+
+
 class LinearStep(Step):
     """A straight line between two good neighbours."""
 
@@ -109,11 +121,23 @@ AnyStep = Annotated[
     | TwoWeekStep
     | MultiWeekStep
     | ClassProfileStep
+    | PreviousYearStep
+    | ProxyDayStep
     | FlatStep,
     Field(discriminator="method"),
 ]
 
-METHODS = ("check", "linear", "similar", "like_day", "two_week", "multi_week", "flat")
+METHODS = (
+    "check",
+    "linear",
+    "similar",
+    "like_day",
+    "two_week",
+    "multi_week",
+    "previous_year",
+    "proxy_day",
+    "flat",
+)
 """Names an edit may use; a pack also ``class_profile``, whose shapes it states."""
 
 

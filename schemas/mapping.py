@@ -9,6 +9,7 @@ Example::
         constants: {interval_s: 900, unit: kWh, scaler: 0}
         times: {start: s}                # plain integers: s, ms, us or ns
         zones: {start: Europe/Zurich}    # times without an offset: the zone of their clock
+        in_order: true                   # a meter's readings follow each other: tells a repeated hour apart
         channels: {"1.8.0": import}      # their channel: ours
         units: {KILOWATTHOUR: kWh}
 """
@@ -45,6 +46,11 @@ class RecordMapping(BaseModel):
     zones: dict[str, str] = Field(
         default_factory=dict, description="our field: zone of times without an offset"
     )
+    in_order: bool = Field(
+        False,
+        description="readings of a meter and channel follow each other in a file, or by their sequence: so "
+        "the two passes of an hour that the clock repeats are told apart",
+    )
     channels: dict[str, str] = Field(default_factory=dict, description="their channel: ours")
     units: dict[str, str] = Field(default_factory=dict, description="their unit: ours")
 
@@ -74,6 +80,12 @@ class RecordMapping(BaseModel):
             plain = sorted(name for name in names if "timestamp" not in str(known[name]))
             if plain:
                 raise ValueError(f"{part}: {plain} are no times of {self.record}")
+        if self.in_order and (
+            self.record not in ("MeterReading", "IntervalBlock") or "start" not in self.zones
+        ):
+            raise ValueError(
+                "in_order: is for start of MeterReading or IntervalBlock, with its zone in zones"
+            )
         for name, zone in self.zones.items():
             try:
                 known_timezone(zone)

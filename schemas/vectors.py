@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.channels import CHANNELS, CHECKED_BY
+from schemas.channels import BESIDE, CHANNELS
 from schemas.quality import Method, Quality
 
 __all__ = ["Expected", "Read", "Vector", "VectorDay", "micro", "tokens"]
@@ -82,6 +82,13 @@ class VectorDay(_Part):
         description="values of the day's slots in the billing unit; _ for none; 4*1.5 repeats"
     )
     check: Values | None = Field(None, description="the same of the channel's check meter")
+    previous_year: Values | None = Field(None, description="the same of the channel of previous years")
+    proxy_day: Values | None = Field(None, description="the same of the channel of days of like temperature")
+
+    def beside(self, method: str) -> str | None:
+        """Values of the channel that an estimator takes beside the day's own."""
+        told: str | None = getattr(self, method)
+        return told
 
 
 class Read(_Part):
@@ -120,8 +127,9 @@ class Vector(_Part):
             raise ValueError(f"zone {self.zone!r} is no IANA time zone")
         if self.channel not in CHANNELS:
             raise ValueError(f"channel {self.channel!r} is not in the catalogue")
-        if self.channel not in CHECKED_BY and any(day.check is not None for day in self.days):
-            raise ValueError(f"check: channel {self.channel!r} has no check channel")
+        for method, pairs in BESIDE.items():
+            if self.channel not in pairs and any(day.beside(method) is not None for day in self.days):
+                raise ValueError(f"{method}: channel {self.channel!r} has no such channel beside it")
         spans = sorted((day.day, day.through or day.day) for day in self.days)
         for (_, before), (after, _) in pairwise(spans):
             if after <= before:

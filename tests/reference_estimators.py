@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from schemas.channels import CHECKED_BY
 from tests.reference_rules import mark_slots, mates
 from tests.reference_validation import REACH, Series, Slot, half_away, screen, total
 
@@ -59,15 +58,35 @@ def view(series: Series, day: int) -> tuple[int, int]:
 
 def check(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
     """The check channel's slot of the same meter where it is good."""
+    other = _beside(series, ("import", "export"), "check")
+    if other is None:
+        return [None] * len(segment)
+    mark_slots(other)
+    screen(other)
+    seen = [other.slots[slot.column] for slot in segment]
+    return [slot.value if slot.good else None for slot in seen]
+
+
+def reference(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
+    """What a reference channel of the same meter says of the slot, if it is not below zero."""
+    drawn = ("import", "volume", "cold_water", "hot_water", "heat", "cold")
+    other = _beside(series, (*drawn, "export"), step.method)
+    if other is None:
+        return [None] * len(segment)
     facts = series.facts
-    mine = facts.channels[series.row] if facts.channels else ""
-    for other in mates(series):
-        if mine in CHECKED_BY and facts.channels[other.row] == CHECKED_BY[mine]:
-            mark_slots(other)
-            screen(other)
-            seen = [other.slots[slot.column] for slot in segment]
-            return [slot.value if slot.good else None for slot in seen]
-    return [None] * len(segment)
+    return [
+        int(facts.value[other.row, slot.column])
+        if facts.have[other.row, slot.column] and facts.value[other.row, slot.column] >= 0
+        else None
+        for slot in segment
+    ]
+
+
+def _beside(series: Series, of: tuple[str, ...], ending: str) -> Series | None:
+    """The series of the same meter whose channel is named after this one's."""
+    mine = series.facts.channels[series.row] if series.facts.channels else ""
+    named = [other for other in mates(series) if series.facts.channels[other.row] == f"{mine}_{ending}"]
+    return named[0] if named and mine in of else None
 
 
 def linear(series: Series, segment: list[Slot], gap: Gap, step: Any) -> Values:
@@ -281,5 +300,7 @@ ESTIMATORS: dict[str, Callable[[Series, list[Slot], Gap, Any], Values]] = {
     "two_week": two_week,
     "multi_week": multi_week,
     "class_profile": class_profile,
+    "previous_year": reference,
+    "proxy_day": reference,
     "flat": flat,
 }

@@ -75,6 +75,8 @@ def rule_packs(draw: st.DrawFn, *, max_read_gap_days: int | None = None) -> Rule
         {"method": "two_week"},
         {"method": "multi_week", "weeks": draw(st.sampled_from([4, 1, 5]))},
         {"method": "class_profile", "shapes": draw(_shapes())},
+        {"method": "previous_year"},
+        {"method": "proxy_day"},
         {"method": "flat"},
     ]
     for step in steps:
@@ -399,6 +401,8 @@ CHANNEL_SETS = (
     ("import", "reactive_import", "export", "volume"),
     ("import", "import_check", "export", "export_check"),
     ("volume", "import", "reactive_export", "net"),
+    ("import_previous_year", "import", "import_proxy_day", "heat"),
+    ("heat_proxy_day", "heat", "volume", "volume_previous_year"),
 )
 """Channels of four series: any of them may belong to one meter."""
 

@@ -27,7 +27,7 @@ from schemas.records import RECORDS, Kind, avro_schema
 from transforms.avro_exact import TEXT_SCALE, exact_blocks, exact_rows
 from transforms.avro_numbers import Numbers, block_numbers, row_numbers
 from transforms.avro_reader import RecordSchema
-from transforms.wall_times import local_instants, text_instants
+from transforms.wall_times import local_instants, repeated_instants, text_instants, text_walls
 
 __all__ = ["ColumnPlan", "Rows", "SchemaError", "plan_columns"]
 
@@ -65,6 +65,8 @@ class _Column:
     """Of a record that may be null: names of the fields within."""
     scale: int | None = None
     """Of exact numbers: decimals that were made whole."""
+    walls: Callable[[pa.Array], pa.Array] | None = None
+    """Of local times: what the clock shows, in microseconds."""
 
     def of(self, column: pa.Array) -> pa.Array:
         """The field itself, where its column is a record."""
@@ -122,6 +124,31 @@ class ColumnPlan:
                 self._convert(column, column.of(_one_chunk(table.column(column.source))), rows)
         return rows
 
+    def tell_passes(self, table: pa.Table, rows: Rows) -> None:
+        """Give the times of repeated hours, which are faults so far, the instants that their order tells.
+
+        Args:
+            table: Decoded columns of a whole file.
+            rows: What ``apply`` and ``fill`` made of it.
+        """
+        column = next(column for column in self.columns if column.name == "start")
+        if column.walls is None:
+            return
+        wall = column.walls(column.of(_one_chunk(table.column(column.source))))
+        meter, channel = (_codes(rows.columns[name]) for name in ("meter_id", "channel"))
+        sequence = rows.columns["sequence"]
+        order = np.arange(table.num_rows)
+        if table.num_rows and not sequence.null_count:
+            order = sequence.to_numpy(zero_copy_only=False)
+        series = meter * (int(channel.max(initial=0)) + 1) + channel
+        told, instants = repeated_instants(wall, self.mapping.zones["start"], series, order)
+        bad = next(bad for bad, reason in rows.faults if reason == _reason(column))
+        bad[told] = False
+        start = pc.fill_null(rows.columns["start"], 0).to_numpy(zero_copy_only=False).copy()
+        unknown = rows.columns["start"].is_null().to_numpy(zero_copy_only=False)
+        start[told], unknown[told] = instants, False
+        rows.columns["start"] = pa.array(start, mask=unknown)
+
     def fill(self, rows: Rows, count: int) -> None:
         """Add the columns that the writer does not give, ``count`` rows."""
         for name, value in self.constants.items():
@@ -137,7 +164,7 @@ class ColumnPlan:
             field = ".".join((column.source, *column.path))
             raise SchemaError(f"field {field!r} of type {error} where {wanted}") from error
         if bad is not None:
-            rows.faults.append((bad, f"{column.name} is not {column.expected}"))
+            rows.faults.append((bad, _reason(column)))
         if isinstance(made, Numbers):
             rows.numbers = made
             return
@@ -145,6 +172,17 @@ class ColumnPlan:
             made = pc.fill_null(made, pa.scalar(_ABSENT[column.name], made.type))
         lookup = {"channel": self.mapping.channels, "unit": self.mapping.units}.get(column.name)
         rows.columns[column.name] = _looked_up(made, lookup) if lookup else made
+
+
+def _reason(column: _Column) -> str:
+    return f"{column.name} is not {column.expected}"
+
+
+def _codes(column: pa.Array) -> NDArray[np.int64]:
+    """Number of each value's like among the column's; nulls as one value."""
+    indices = column.dictionary_encode().indices
+    codes: NDArray[np.int64] = pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes + 1
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -302,7 +340,10 @@ def _time_column(name: str, source: str, written: Any, mapping: RecordMapping) -
     logical, zone = _logical(written), mapping.zones.get(name)
     if _plain(written)["type"] == "string":
         hint = "a time with an offset" if zone is None else f"a time that the clock of {zone} shows once"
-        return _Column(name, source, lambda c: text_instants(_texts(c), zone), f"{hint} (ISO 8601)")
+        walls = None if zone is None else lambda c: text_walls(_texts(c))
+        return _Column(
+            name, source, lambda c: text_instants(_texts(c), zone), f"{hint} (ISO 8601)", walls=walls
+        )
     unit = mapping.times.get(name) or _LOGICAL.get(logical.rpartition("-")[2], "us")
     if zone is None or logical.startswith("timestamp"):
         return _Column(name, source, lambda c: _times(c, unit), "a time")
@@ -312,7 +353,8 @@ def _time_column(name: str, source: str, written: Any, mapping: RecordMapping) -
         found, bad = local_instants(micros, zone)
         return found, bad if far is None else bad | far
 
-    return _Column(name, source, placed, f"a time that the clock of {zone} shows once")
+    shown = f"a time that the clock of {zone} shows once"
+    return _Column(name, source, placed, shown, walls=lambda c: _times(c, unit)[0])
 
 
 def _scale(written: Any) -> int | None:

@@ -121,17 +121,23 @@ class Decoder:
                     values.append(record[name])
         return pa.table({name: _as_arrow(values) for name, values in columns.items()})
 
-    def decode(self, payloads: Sequence[Any], rows: Sequence[int]) -> Decoded:
+    @property
+    def in_order(self) -> bool:
+        """Whether the order of a whole file tells what its times are."""
+        return self.plan.mapping.in_order
+
+    def decode(self, payloads: Sequence[Any], rows: Sequence[int], *, whole: bool = False) -> Decoded:
         """Decode consecutive blocks.
 
         Args:
             payloads: Their decompressed bytes.
             rows: Rows each announces.
+            whole: They are all of a file whose order tells: then the passes of repeated hours are told apart.
 
         Raises:
             DecodeError: Rows decoded and rows announced differ, or the bytes are no such records.
         """
-        if self.fast and self.plan.single:
+        if self.fast and self.plan.single and not whole:
             runs = self._read_runs(payloads, sum(rows))
             if runs is not None:
                 return runs
@@ -139,6 +145,8 @@ class Decoder:
         self._check_ends(table)
         converted = self.plan.apply(table)
         self.plan.fill(converted, table.num_rows)
+        if whole:
+            self.plan.tell_passes(table, converted)
         if not self.plan.single:
             return self._plain(converted)
         assert converted.numbers is not None

@@ -201,7 +201,8 @@ def ingest_split(
         stem = f"{split.source_hash[:32]}-{split.start}-{split.end}"
         writer = RawWriter(raw / decoder.kind.value, decoder.kind, stem, shards, arrived_by)
         rows = readings = 0
-        for stretch in _stretches(data, header, split, letters, on_error):
+        limit = len(data) << 20 if decoder.in_order else STRETCH_BYTES
+        for stretch in _stretches(data, header, split, letters, on_error, limit):
             for part, decoded in _decoded(decoder, stretch, data, split.path, letters, on_error):
                 rows += decoded.rows
                 readings += decoded.readings
@@ -224,9 +225,9 @@ def _receipt(
 
 
 def _stretches(
-    data: Buffer, header: Header, split: FileSplit, letters: DeadLetters, on_error: OnError
+    data: Buffer, header: Header, split: FileSplit, letters: DeadLetters, on_error: OnError, limit: int
 ) -> Iterator[_Stretch]:
-    """Sound blocks of a split, decompressed, some megabytes at a time."""
+    """Sound blocks of a split, decompressed, some megabytes at a time: ``limit`` bytes."""
     stretch = _Stretch()
     for item in walk(data, header, split.start, split.end):
         try:
@@ -241,7 +242,7 @@ def _stretches(
             letters.refuse_block(data, item, f"found {error.found}, expected {error.expected}")
             continue
         stretch.add(item, payload)
-        if stretch.size >= STRETCH_BYTES:
+        if stretch.size >= limit:
             yield stretch
             stretch = _Stretch()
     if stretch.blocks:
@@ -253,7 +254,8 @@ def _decoded(
 ) -> Iterator[tuple[_Stretch, Decoded]]:
     """A stretch decoded at once; where that fails, block by block, so that only the bad one is lost."""
     try:
-        yield stretch, decoder.decode(stretch.payloads, [block.rows for block in stretch.blocks])
+        rows = [block.rows for block in stretch.blocks]
+        yield stretch, decoder.decode(stretch.payloads, rows, whole=decoder.in_order)
         return
     except DecodeError:
         singles = zip(stretch.blocks, stretch.payloads, strict=True)

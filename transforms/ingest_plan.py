@@ -134,7 +134,7 @@ def _plan_file(path: str, target_bytes: int, mapping: FieldMapping) -> list[File
             rows = sum(item.rows or 0 for item in items)
             if items and isinstance(items[-1], Damage) and items[-1].truncated:
                 raise items[-1].error(path)
-            decoder_for(header.schema, mapping, "UTC")
+            whole = decoder_for(header.schema, mapping, "UTC").in_order
         except FramingError as error:
             refusal = (error.found, error.offset, error.expected, error.truncated)
             return [FileSplit(path, 0, 1, 0, size, rows, digest, size, *refusal)]
@@ -146,7 +146,7 @@ def _plan_file(path: str, target_bytes: int, mapping: FieldMapping) -> list[File
                 False,
             )
             return [FileSplit(path, 0, 1, 0, size, rows, digest, size, *refusal)]
-        ranges = split_ranges(items, target_bytes) or [(header.size, header.size)]
+        ranges = split_ranges(items, size if whole else target_bytes) or [(header.size, header.size)]
         counts = [0] * len(ranges)
         number = 0
         for item in items:

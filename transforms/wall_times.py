@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["local_instants", "text_instants"]
+__all__ = ["local_instants", "repeated_instants", "text_instants", "text_walls"]
 
 Bool = NDArray[np.bool_]
+DAY_MICROS = 86_400_000_000
 _OFFSET = r"\d[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _HOURS = r"([+-]\d\d)$"
 
@@ -55,6 +56,51 @@ def local_instants(wall: pa.Array, zone: str) -> tuple[pa.Array, Bool]:
     )
     once: Bool = pc.fill_null(pc.equal(first, last), True).to_numpy(zero_copy_only=False)
     return pc.if_else(pa.array(once), first, pa.scalar(None, pa.int64())), ~once
+
+
+def text_walls(text: pa.Array) -> pa.Array:
+    """What texts of ISO 8601 without an offset show, as microseconds; null for any other; shape (n,)."""
+    zoned = pc.fill_null(pc.match_substring_regex(text, _OFFSET), True)
+    return _parsed(pc.if_else(zoned, pa.scalar(None, text.type), text), pa.timestamp("us")).cast(pa.int64())
+
+
+def repeated_instants(
+    wall: pa.Array, zone: str, series: NDArray[np.int64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Times of the hours that a clock shows twice, told apart by their order.
+
+    Where the times of a series within one such night go back exactly once, those before are of the first
+    pass and those after of the second. Otherwise (one pass only, or no order) nothing is told.
+
+    Args:
+        wall: What the clock shows, int64, null where nothing, shape (n,). [µs]
+        zone: IANA name of the clock's zone.
+        series: Number of the series of each row, shape (n,).
+        order: What puts the rows of a series in order, shape (n,).
+
+    Returns:
+        Rows that were told, and their instants [µs, UTC]; (k,) each.
+    """
+    stamps = wall.cast(pa.timestamp("us"))
+    first, last = (
+        pc.assume_timezone(stamps, zone, ambiguous=which, nonexistent=which)
+        for which in ("earliest", "latest")
+    )
+    shown = pc.equal(pc.local_timestamp(first), stamps)
+    twice = pc.fill_null(pc.and_(shown, pc.not_equal(first, last)), False)
+    rows = np.flatnonzero(twice.to_numpy(zero_copy_only=False))
+    at = wall.take(pa.array(rows)).to_numpy(zero_copy_only=False)
+    night = series[rows] * (1 << 20) + at // DAY_MICROS
+    by = np.lexsort((order[rows], night))
+    rows, at, night = rows[by], at[by], night[by]
+    new = np.append(True, night[1:] != night[:-1])[: len(rows)]
+    back = np.append(False, at[1:] <= at[:-1])[: len(rows)] & ~new
+    group = np.cumsum(new) - 1
+    passes = np.cumsum(back)
+    passes = passes - passes[np.flatnonzero(new)][group]
+    told = np.bincount(group, back)[group] == 1
+    picked = pc.if_else(pa.array(passes == 1), last.take(pa.array(rows)), first.take(pa.array(rows)))
+    return rows[told], picked.cast(pa.int64()).to_numpy(zero_copy_only=False)[told]
 
 
 def _put(micros: NDArray[np.int64], good: Bool, at: NDArray[np.int64], found: pa.Array) -> None:

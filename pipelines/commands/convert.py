@@ -37,6 +37,14 @@ def convert(
     timezone: Annotated[
         str | None, typer.Option(metavar="TZ", help="csv, parquet: zone of times without an offset.")
     ] = None,
+    in_order: Annotated[
+        bool,
+        typer.Option(
+            "--in-order",
+            help="csv, parquet: a meter's rows follow each other, which tells the two passes of an hour "
+            "apart that the clock repeats.",
+        ),
+    ] = False,
 ) -> dict[str, Any]:
     """Convert meter data of another format to Avro files that `meterbeam backfill` reads.
 
@@ -73,5 +81,5 @@ def convert(
             raise UsageError("--column", repr(pair), f"NAME=THEIRS, NAME one of: {', '.join(COLUMNS)}")
         names[ours] = theirs
     seconds = None if interval is None else interval * 60
-    table = TableForm(names, meter, channel, unit, seconds, timezone)
+    table = TableForm(names, meter, channel, unit, seconds, timezone, in_order)
     return run(form, inputs, out, table, lenient=lenient)

@@ -1,11 +1,12 @@
-"""``meterbeam readings``: explain a slot, and say what a register shows."""
+"""``meterbeam readings``: explain a slot, say what a register shows, write days of the past."""
 
 from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -84,3 +85,66 @@ def register(
         raise UsageError("--channel", repr(channel), f"one of {', '.join(CHANNELS)}")
     found = register_at(Lake.open(lake), meter, channel, stated_time("--at", at), parse_as_of(as_of))
     sys.stdout.write(json.dumps(found) + "\n" if as_json else register_text(found))
+
+
+@app.command("reference")
+def reference(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="previous_year or proxy_day.")],
+    lake: _Lake,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Avro file to write; its sheet stands beside it.")
+    ],
+    from_: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First local day.")],
+    to: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last local day.")],
+    meter: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this meter; may be repeated.")
+    ] = None,
+    station: Annotated[
+        str, typer.Option(metavar="NAME", help="Station of the Weather records, for proxy_day.")
+    ] = "",
+    within: Annotated[
+        float, typer.Option(min=0, max=50, metavar="K", help="Most that the temperature may differ.")
+    ] = 2.0,
+    every_day: Annotated[bool, typer.Option("--every-day", help="Also days that lack nothing.")] = False,
+    unscaled: Annotated[
+        bool, typer.Option("--unscaled", help="As they were, not × the ratio of average daily usage.")
+    ] = False,
+) -> dict[str, Any]:
+    """Write readings that stand for days without any: those of last year, or of a day of like temperature.
+
+    The file is input: give it to a backfill, drop it into the folder that --follow watches, or send it to the
+    topic readings. Rule packs use it where their order names the method; it is never billed by itself.
+
+    Example:
+        meterbeam readings reference previous_year --lake town --from 2026-11-01 --to 2026-11-30 --out l.avro
+        meterbeam readings reference proxy_day --lake t --from 2026-1-1 --to 2026-1-9 --station X --out p.avro
+
+    Raises:
+        MeterbeamError: There is no such lake, or it has no temperatures of the station.
+        UsageError: The method, the days or the file are none.
+    """
+    from pipelines.readings.reference_days import METHODS, ReferenceOptions, write_references
+    from pipelines.store.lake import Lake
+    from schemas.errors import UsageError
+    from transforms.storage import on_disk
+
+    if method not in METHODS:
+        raise UsageError.unknown("METHOD", method, METHODS)
+    if to < from_:
+        raise UsageError("--to", str(to.date()), f"a day not before {from_.date()}")
+    if out.suffix != ".avro":
+        raise UsageError("--out", out.name, "a file that ends in .avro")
+    if method == "proxy_day" and not station:
+        raise UsageError("--station", "none", "the station whose temperatures to compare, for proxy_day")
+    options = ReferenceOptions(
+        method=method,
+        out=on_disk(out),
+        first=from_.date(),
+        last=to.date(),
+        meters=tuple(meter or ()),
+        station=station,
+        within=round(within * 1000),
+        every_day=every_day,
+        scaled=not unscaled,
+    )
+    return write_references(Lake.open(lake), options)

@@ -161,6 +161,7 @@ def _channel_of(uom: int, flow: int, commodity: int, phase: int) -> str | None:
         (channel.cim[4] != phase, channel.name)
         for channel in CHANNELS.values()
         if channel.cim[6] == wanted
+        and not channel.reference
         and channel.cim[2] == commodity
         and (channel.instantaneous or channel.cim[1] == (flow or 1))
         and (channel.cim[4] in (0, phase))

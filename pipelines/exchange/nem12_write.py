@@ -37,6 +37,8 @@ _METHOD_NUMBERS = {
     Method.MULTI_WEEK: "14",
     Method.CHECK: "11",
     Method.CLASS_PROFILE: "12",
+    Method.PREVIOUS_YEAR: "23",
+    Method.PROXY_DAY: "18",
     Method.LINEAR: "17",
     Method.ZERO: "19",
     Method.FLAT: "12",
@@ -46,7 +48,7 @@ _METHOD_NUMBERS = {
     Method.NONE: "18",
 }
 """AEMO substitution types: 11 check, 12 calculated, 14 like day, 16 agreed, 17 linear, 18 alternate,
-19 zero."""
+19 zero, 23 previous year."""
 _DOUBT = ",0,Questionable"
 """Reason of a measured value that a rule doubts: code 0 is free text."""
 

@@ -8,7 +8,7 @@ micro-units. An empty value, or one of quality MISSING, is no reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from schemas.errors import MeterbeamError
 from schemas.quality import Quality
 from schemas.quality_codes import ESPI_KNOWN, espi_of
 from schemas.units import unit_factor, units_of
+from transforms.wall_times import repeated_instants
 
 __all__ = ["COLUMNS", "TableForm", "read_table"]
 
@@ -51,6 +52,8 @@ class TableForm:
         unit: Unit, likewise; None: the channel's billing unit.
         interval_s: Slot length [s], likewise; None: the commonest step of each series.
         timezone: Zone of times without an offset; None: such times are refused.
+        in_order: The readings of a meter and channel follow each other in the file: so the two passes of an
+            hour that the clock repeats are told apart. The file is then read as a whole.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class TableForm:
     unit: str | None = None
     interval_s: int | None = None
     timezone: str | None = None
+    in_order: bool = False
 
 
 def read_table(path: Path, form: TableForm) -> Iterator[Block]:
@@ -67,7 +71,11 @@ def read_table(path: Path, form: TableForm) -> Iterator[Block]:
     Raises:
         MeterbeamError: Columns are missing or hold what cannot be read; names file, column and content.
     """
-    for rows in _pieces(path, form):
+    pieces: Iterable[pa.Table] = _pieces(path, form)
+    if form.in_order:
+        whole = list(pieces)
+        pieces = [pa.concat_tables(whole).combine_chunks()] if whole else []
+    for rows in pieces:
         try:
             yield from _blocks(rows, str(path), form)
         except pa.ArrowException as error:
@@ -126,20 +134,21 @@ def _blocks(rows: pa.Table, where: str, form: TableForm) -> Iterator[Block]:
     rows, values, quality = rows.filter(pa.array(kept)), values[kept], quality[kept]
     if not rows.num_rows:
         return
-    starts = _seconds(rows["start"], f"{where}, column start", form.timezone)
     meters = _texts(rows, "meter_id", form.meter, where)
     channels = _texts(rows, "channel", form.channel, where)
+    series = _codes(meters) * rows.num_rows + _codes(channels) if form.in_order else None
+    starts = _seconds(rows["start"], f"{where}, column start", form.timezone, series)
     units = _texts(rows, "unit", form.unit or "", where)
     received = _received(rows, f"{where}, column received_at", form.timezone)
     codes = [_codes(column) for column in (meters, channels, units)]
     order = np.lexsort((starts, *codes[::-1]))
     starts, values, quality = starts[order], values[order], quality[order]
     came = received[order]
-    series = np.zeros(len(order) - 1, np.bool_)
+    other = np.zeros(len(order) - 1, np.bool_)
     for code in codes:
-        series |= np.diff(code[order]) != 0
-    lengths = _lengths(rows, order, starts, series, where, form)
-    breaks = series | (np.diff(starts) != lengths[:-1]) | (np.diff(lengths) != 0) | (np.diff(came) != 0)
+        other |= np.diff(code[order]) != 0
+    lengths = _lengths(rows, order, starts, other, where, form)
+    breaks = other | (np.diff(starts) != lengths[:-1]) | (np.diff(lengths) != 0) | (np.diff(came) != 0)
     for low, high in runs_of(breaks, len(starts)):
         at = int(order[low])
         channel, length = channels[at].as_py(), int(lengths[low])
@@ -235,11 +244,11 @@ def _quality(text: str, where: str) -> int | None:
     raise MeterbeamError.unknown(f"{where}, column quality", text, known)
 
 
-def _seconds(column: pa.ChunkedArray, where: str, zone: str | None) -> Int:
-    """UTC seconds of text or timestamps; none may be empty."""
+def _seconds(column: pa.ChunkedArray, where: str, zone: str | None, series: Int | None) -> Int:
+    """UTC seconds of text or timestamps; none may be empty. With a series of each row, in their order."""
     if column.null_count:
         raise MeterbeamError(where, "an empty cell", "a time in every row with a value")
-    micros: Int = _instants(column, where, zone).cast(pa.int64()).to_numpy()
+    micros: Int = _instants(column, where, zone, series).cast(pa.int64()).to_numpy()
     if (micros % 1_000_000).any():
         raise MeterbeamError(where, "a part of a second", "slots that begin on a second")
     return micros // 1_000_000
@@ -256,7 +265,9 @@ def _received(rows: pa.Table, where: str, zone: str | None) -> Int:
     return found
 
 
-def _instants(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedArray:
+def _instants(
+    column: pa.ChunkedArray, where: str, zone: str | None, series: Int | None = None
+) -> pa.ChunkedArray:
     """Timestamps in UTC of text or timestamps, none of them null."""
     try:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -266,10 +277,22 @@ def _instants(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chunk
         if column.type.tz is None:
             if zone is None:
                 raise MeterbeamError(where, "times without an offset", "--timezone, the zone they are in")
-            column = _placed(column, zone, where)
+            column = _placed(column, zone, where) if series is None else _told(column, zone, where, series)
         return column.cast(pa.timestamp("us", "UTC"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise MeterbeamError(where, str(error).splitlines()[0], _TIMES) from error
+
+
+def _told(column: pa.ChunkedArray, zone: str, where: str, series: Int) -> pa.Array:
+    """Local times as moments; those of a repeated hour by the order of each series' rows."""
+    wall = column.cast(pa.timestamp("us")).cast(pa.int64()).combine_chunks()
+    told, instants = repeated_instants(wall, zone, series, np.arange(len(wall)))
+    moments = np.zeros(len(wall), np.int64)
+    moments[told] = instants
+    rest = np.setdiff1d(np.arange(len(wall)), told, assume_unique=True)
+    placed = _placed(column.take(pa.array(rest)), zone, where).cast(pa.timestamp("us", "UTC"))
+    moments[rest] = placed.cast(pa.int64()).to_numpy()
+    return pa.array(moments).cast(pa.timestamp("us", "UTC"))
 
 
 def _placed(column: pa.ChunkedArray, zone: str, where: str) -> pa.ChunkedArray:
@@ -285,7 +308,12 @@ def _placed(column: pa.ChunkedArray, zone: str, where: str) -> pa.ChunkedArray:
                 raise MeterbeamError(
                     where,
                     f"a local time of the hour that the clock of {zone} {found}",
-                    "times with an offset, such as 2026-10-25T02:00:00+01:00",
+                    "times with an offset, such as 2026-10-25T02:00:00+01:00"
+                    + (
+                        ""
+                        if word == "nonexistent"
+                        else "; or --in-order and both passes, one after the other"
+                    ),
                 ) from error
         raise
 

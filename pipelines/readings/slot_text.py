@@ -17,6 +17,8 @@ RULE_OF = {
     "multi_week": "the mean of the references, rounded half away",
     "class_profile": "(the sum of the references / their slots, rounded half away) × 24 × the weight of its "
     "hour / the sum of the weights, of the pack's first shape for the day; rounded half away",
+    "previous_year": "the value of the channel of previous years",
+    "proxy_day": "the value of the channel of days of like temperature",
     "flat": "the sum of the references / their slots, rounded half away",
     "similar": "the mean of the counted references as moved, rounded half away; not below 0 on a channel "
     "of one direction",

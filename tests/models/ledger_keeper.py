@@ -99,7 +99,7 @@ def spread(records: list[Record], last_closed: int, scope: Scope) -> Scope:
     linked, names = inputs.master.linked, set(ranges_of(inputs)) | set(inputs.first_readings)
     reads = read_days(inputs.registers, ZONE)
     dirty.spread(linked, {*names, *reads})
-    dirty.from_checks()
+    dirty.from_helpers()
     dirty.close_over_reads(reads, BOOK.max_read_gap_days)
     return closed_only(whole_meters(dirty.merged(), names, linked), last_closed)
 

@@ -62,6 +62,7 @@ def world(chance: random.Random, *, days: int, meters: int = 2) -> World:
             records += _series(chance, name, "reactive_import", interval, days)
         if chance.random() < 0.3:
             records += _series(chance, name, "import_check", interval, days)
+    records += _references(random.Random(repr(records)), names, interval, days)
     return World(_unlike(records), FIRST + days - 1, names)
 
 
@@ -121,6 +122,24 @@ def _block(
         "unit": UNITS.get(channel, "Wh"), "scaler": 0, "received_at": received,
         "sequence": None, "source": "a", "values_int": values, "values_float": None, "quality": quality,
     }  # fmt: skip
+
+
+def _references(chance: random.Random, meters: tuple[str, ...], interval: int, days: int) -> list[Record]:
+    """What estimates may be made of where nothing is near: days in any year's likeness, some told twice."""
+    found: list[Record] = []
+    for meter in meters:
+        for channel in ("import_previous_year", "import_proxy_day"):
+            if chance.random() < 0.7:
+                continue
+            grid = day_grid(ZONE, interval, FIRST, days)
+            for day in sorted(chance.sample(range(days), min(days, 4))):
+                low, high = int(grid.offsets[day]), int(grid.offsets[day + 1])
+                for _ in range(chance.choice((1, 1, 2))):
+                    values = [chance.randint(-1, 300) for _ in range(low, high)]
+                    received = int(grid.day_starts[day + 1]) * MICROS + chance.randint(0, 10**12)
+                    start = int(grid.starts[low])
+                    found.append(_block(meter, channel, interval, start, values, received, [8] * len(values)))
+    return found
 
 
 def _registers(chance: random.Random, meter: str, channel: str, grid: Any, values: list[int]) -> list[Record]:

@@ -282,3 +282,26 @@ def test_local_times_at_a_clock_change(
     assert main(["convert", "csv", str(table), *out]) == 1
     error = " ".join(capsys.readouterr().err.split())
     assert f"a local time of the hour that the clock of Europe/Zurich {word}" in error
+
+
+def test_rows_in_order_tell_a_repeated_hour_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two meters side by side in a file, each with both passes; with one pass it is refused as before."""
+    table, out = tmp_path / "homes.csv", tmp_path / "out"
+    halves = ("01:30", "02:00", "02:30", "02:00", "02:30", "03:00")
+    rows = [f"{meter},2026-10-25 {half},{n}" for n, half in enumerate(halves) for meter in ("a", "b")]
+    table.write_text("\n".join(["meter_id,start,value", *rows]), encoding="utf-8")
+    asked = ["convert", "csv", str(table), "--out", str(out), "--timezone", "Europe/Zurich"]
+    assert main(asked) == 1
+    assert "--in-order" in capsys.readouterr().err
+    assert main([*asked, "--in-order"]) == 0
+    found = records(out / "homes.avro")
+    start = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    assert [(row["meter_id"], row["start"], row["interval_s"]) for row in found] == [
+        (meter, start, 1800) for meter in ("a", "b")
+    ]
+    assert [[value * Fraction(10) ** row["scaler"] for value in row["values"]] for row in found] == [
+        [0, 1, 2, 3, 4, 5]
+    ] * 2
+    table.write_text("\n".join(["meter_id,start,value", *rows[:6], *rows[10:]]), encoding="utf-8")
+    assert main([*asked, "--in-order"]) == 1
+    assert "repeats" in capsys.readouterr().err

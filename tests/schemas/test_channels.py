@@ -26,8 +26,11 @@ def test_reading_types(channel: str, interval_s: int, expected: str) -> None:
 
 
 def test_keys_are_unique_and_found_again() -> None:
-    """OBIS code and NEM12 letter lead back to their channel."""
+    """OBIS code and NEM12 letter lead back to their channel; references, which no meter has, have none."""
     for channel in CHANNELS.values():
+        if channel.reference:
+            assert (channel.obis, channel.nem12) == ("", None)
+            continue
         assert channel_of_obis(channel.obis) is channel
         if channel.nem12:
             assert channel_of_nem12(f"{channel.nem12}1") is channel
@@ -52,6 +55,11 @@ def test_instantaneous_channels_are_the_snapshots() -> None:
     """Voltages and currents, nothing else."""
     snapshots = {name for name, channel in CHANNELS.items() if channel.instantaneous}
     assert snapshots == {name for name in CHANNELS if name.startswith(("voltage", "current"))}
+
+
+def test_no_code_is_no_channel() -> None:
+    """References have no code, and no code is not theirs."""
+    assert channel_of_obis("") is None
 
 
 def test_unknown_nem12_suffix() -> None:

@@ -253,3 +253,73 @@ def test_plain_integers_need_their_unit() -> None:
         read(schema, [])
     found = read(schema, [{"device": "m1", "at": MONDAY, "kwh": 1}], times={"start": "s"})
     assert told(found) == [("m1", MONDAY, [1], 0)]
+
+
+def night(*walls: tuple[int, int], device: str = "m1", day: int = 25) -> list[dict[str, Any]]:
+    """Readings of 25 October 2026, when the clock of Zurich shows the third hour twice; numbered."""
+    return [
+        {"device": device, "kwh": n, "at": datetime(2026, 10, day, *wall)}  # noqa: DTZ001 a clock on a wall
+        for n, wall in enumerate(walls)
+    ]
+
+
+def in_order(records: list[dict[str, Any]], *, sequence: bool = False, whole: bool = True) -> Decoded:
+    """Local times whose order tells; the readings in two Avro blocks, that of a sequence shuffled."""
+    own = {"as": "MeterReading", "fields": FIELDS, "constants": CONSTANTS,
+           "zones": {"start": "Europe/Zurich"}, "in_order": True}  # fmt: skip
+    fields = [field("device", "string"), field("at", LOCAL), field("kwh", "long")]
+    if sequence:
+        fields.append(field("sequence", "long"))
+        records = [{**one, "sequence": n} for n, one in enumerate(records)][::-1]
+    schema = record(*fields)
+    made = Decoder(json.dumps(schema), FieldMapping.model_validate({"records": {NAME: own}}), "Europe/Zurich")
+    parsed, blocks = parse_schema(schema, {}), []
+    for part in (records[:3], records[3:]):
+        out = io.BytesIO()
+        for one in part:
+            fastavro.schemaless_writer(out, parsed, one)
+        blocks.append((out.getvalue(), len(part)))
+    return made.decode([payload for payload, _ in blocks], [rows for _, rows in blocks], whole=whole)
+
+
+HALVES = ((1, 30), (2, 0), (2, 30), (2, 0), (2, 30), (3, 0))
+
+
+@pytest.mark.parametrize("sequence", [False, True])
+def test_the_order_tells_the_passes_of_a_repeated_hour_apart(sequence: bool) -> None:
+    """Back once: before it the first pass, after it the second; each meter by itself, across Avro blocks."""
+    records = [one for pair in zip(night(*HALVES), night(*HALVES, device="m2"), strict=True) for one in pair]
+    found = in_order(records, sequence=sequence)
+    first = int(datetime(2026, 10, 24, 23, 30, tzinfo=UTC).timestamp())
+    starts = {(row["meter_id"], row["start"] + 900 * n, value) for row in found.table.to_pylist()
+              for n, value in enumerate(row["values_int"])}  # fmt: skip
+    assert starts == {(m, first + 1800 * n, n) for m in ("m1", "m2") for n in range(6)}
+    assert reasons(found) == {}
+    assert found.readings == 12
+
+
+@pytest.mark.parametrize(
+    "walls",
+    [
+        pytest.param(((1, 30), (2, 0), (2, 30), (3, 0)), id="one-pass"),
+        pytest.param(((2, 0), (2, 0), (2, 30), (2, 30)), id="back-twice"),
+        pytest.param(((2, 0), (2, 30), (2, 0), (2, 30), (2, 0), (2, 30)), id="three-passes"),
+    ],
+)
+def test_an_order_that_tells_nothing_is_no_guess(walls: tuple[tuple[int, int], ...]) -> None:
+    """The rows of the repeated hour stay bad ones."""
+    found = in_order(night(*walls))
+    assert set(reasons(found)) == {n for n, wall in enumerate(walls) if wall[0] == 2}
+
+
+def test_the_order_of_a_part_of_a_file_tells_nothing() -> None:
+    """What comes before and after it may be elsewhere: as in a message of Kafka."""
+    found = in_order(night(*HALVES), whole=False)
+    assert set(reasons(found)) == {1, 2, 3, 4}
+
+
+def test_order_tells_times_of_readings_with_a_zone_only() -> None:
+    """Elsewhere the mapping is refused."""
+    for wrong in ({"as": "RegisterRead", "zones": {"read_at": "UTC"}}, {"as": "MeterReading"}):
+        with pytest.raises(ValueError, match="in_order: is for start"):
+            FieldMapping.model_validate({"records": {NAME: {**wrong, "in_order": True}}})

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -385,3 +386,31 @@ def test_plan_covers_every_file_in_order(tmp_path: Path) -> None:
             read_header(path.read_bytes(), "f").size,
             path.stat().st_size,
         )
+
+
+def test_a_file_whose_order_tells_is_read_whole(tmp_path: Path) -> None:
+    """However small the blocks and splits that it would be cut into: no row of the repeated hour is lost."""
+    kind = {"type": "long", "logicalType": "local-timestamp-micros"}
+    fields = [{"name": n, "type": t} for n, t in (("device", "string"), ("at", kind), ("wh", "long"))]
+    schema = {"type": "record", "name": "acme.Local", "fields": fields}
+    walls = [datetime(2026, 10, 25, hour, minute)  # noqa: DTZ001 a clock on a wall
+             for hour in (1, 2, 2, 3) for minute in (0, 15, 30, 45)]  # fmt: skip
+    rows = [{"device": f"m{m}", "at": at, "wh": n} for m in range(40) for n, at in enumerate(walls)]
+    out = io.BytesIO()
+    fastavro.writer(out, fastavro.parse_schema(schema), rows, sync_interval=100)
+    path = tmp_path / "local.avro"
+    path.write_bytes(out.getvalue())
+    own = {"as": "MeterReading", "fields": {"meter_id": "device", "start": "at", "value": "wh"},
+           "constants": {"interval_s": 900, "unit": "Wh", "channel": "import"},
+           "zones": {"start": "Europe/Zurich"}}  # fmt: skip
+    (read,) = run(path, tmp_path / "raw", target=500, mapping=FieldMapping.model_validate(
+        {"records": {"acme.Local": {**own, "in_order": True}}}))  # fmt: skip
+    table = stored([read], tmp_path / "raw")
+    start = int(datetime(2026, 10, 24, 23, tzinfo=UTC).timestamp())
+    found = [(row["meter_id"], row["start"] + 900 * n, value)
+             for row in table.to_pylist() for n, value in enumerate(row["values_int"])]  # fmt: skip
+    assert sorted(found) == sorted((f"m{m}", start + 900 * n, n) for m in range(40) for n in range(16))
+    unordered = FieldMapping.model_validate({"records": {"acme.Local": own}})
+    parts = run(path, tmp_path / "other", target=500, mapping=unordered)
+    assert len(parts) > 1
+    assert sum(part.dead_rows for part in parts) == 40 * 8
