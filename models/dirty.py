@@ -126,8 +126,8 @@ def changed_events(dirty: DirtyDays, events: pa.Table, zone: str, channels: dict
             dirty.changed((meter, channel), day - EVENT_REACH, day + EVENT_REACH)
 
 
-def changed_reads(dirty: DirtyDays, registers: pa.Table, zone: str, reads: dict[Name, list[int]]) -> None:
-    """Mark the days between the neighbours of fresh register reads in the total register.
+def changed_reads(dirty: DirtyDays, registers: pa.Table, zone: str) -> None:
+    """Mark the days about fresh register reads; ``close_over_reads`` adds the intervals that they touch.
 
     A fresh read that only repeats the clock of an older one speaks of the slots around it (stale snapshot).
     """
@@ -139,9 +139,7 @@ def changed_reads(dirty: DirtyDays, registers: pa.Table, zone: str, reads: dict[
     columns = (fresh[name].cast(pa.string()).to_pylist() for name in ("meter_id", "channel"))
     for meter, channel, at, day in zip(*columns, fresh["read_at"].to_pylist(), days, strict=True):
         name = meter, channel
-        all_days = np.array(reads.get(name, ()), np.int64)
-        before, after = all_days[all_days < day], all_days[all_days > day]
-        dirty.add(name, int(before.max(initial=day - 1)), int(after.min(initial=day + 1)))
+        dirty.add(name, day - 1, day + 1)
         if (meter, channel, at) in again:
             dirty.changed(name, day, day)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -245,14 +245,38 @@ def master_data(table: pa.Table | None) -> MasterData:
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     """SEMANTICS: (received_at or −∞, sequence or −1, canonical bytes without source)."""
     received, sequence = row.get("received_at"), row.get("sequence")
-    content = repr(
-        sorted((k, repr(v)) for k, v in row.items() if k not in ("source", "received_at", "sequence"))
-    )
     return (
         -(1 << 63) if received is None else received,
         -1 if sequence is None else sequence,
-        content,
+        _Content(row),
     )
+
+
+class _Content:
+    """Canonical text of a row without source and order; made when two rows are compared, which is seldom."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.row = row
+
+    def __str__(self) -> str:
+        held = sorted(
+            (k, repr(v)) for k, v in self.row.items() if k not in ("source", "received_at", "sequence")
+        )
+        return repr(held)
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __lt__(self, other: _Content) -> bool:
+        return str(self) < str(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_fraction = lru_cache(maxsize=4096)(Fraction)
+"""Multipliers and sizes are few."""
 
 
 def _version(row: dict[str, Any]) -> Version:
@@ -268,9 +292,9 @@ def _version(row: dict[str, Any]) -> Version:
         bill_cycle_day=row["bill_cycle_day"],
         interval_s=row["interval_s"],
         channels=tuple(row["channels"] or ()),
-        multiplier=Fraction(str(row["multiplier"] or "1")),
+        multiplier=_fraction(str(row["multiplier"] or "1")),
         dials=row.get("dials"),
-        capacity_kw=None if capacity is None else Fraction(str(capacity)),
+        capacity_kw=None if capacity is None else _fraction(str(capacity)),
         feeder_id=row.get("feeder_id"),
         transformer_id=row.get("transformer_id"),
         customer_class=row.get("customer_class"),

@@ -79,7 +79,7 @@ def mark_new_facts(
     reads = read_days(inputs.registers, inputs.zone)
     changed_slots(dirty, inputs.intervals, inputs.zone)
     changed_events(dirty, inputs.events, inputs.zone, channels)
-    changed_reads(dirty, inputs.registers, inputs.zone, reads)
+    changed_reads(dirty, inputs.registers, inputs.zone)
     changed_edits(dirty, inputs.edits, inputs.zone)
     changed_ranges(dirty, former, ranges)
     for name in {*ranges, *inputs.first_readings, *reads}:

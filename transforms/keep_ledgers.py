@@ -43,7 +43,7 @@ AHEAD_DAYS = 64
 """Most days that have a timer at a time: in a backlog they close together, not one behind the other."""
 BACKLOG_S = 6 * 3600
 """A day whose closing lies further back than this closes in a backlog: others will close right after it."""
-QUIET_S = 5.0
+QUIET_S = 2.0
 """In a backlog, time without anything new after which its end is taken to have come. [s]"""
 _BYTES = BytesCoder()
 _NOTES = ReadModifyWriteStateSpec("notes", _BYTES)

@@ -37,6 +37,8 @@ TOPICS = {"readings": 2, "registers": 2, "events": 1, "service-points": 1, "aler
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
 STREAMING = Streaming(parallelism=2, workers=4, checkpoint_ms=10_000, bundle_ms=1000)
 LIMIT_S = 900.0
+SOAK = ("--checkpoint-interval", "5", "--flush-interval", "5", "--commit-interval", "5")
+"""So that a few days at a time go by."""
 CATCH_UP_S = 240
 """Time until the watched day closes. [s]"""
 TICK = os.sysconf("SC_CLK_TCK")
@@ -150,7 +152,7 @@ def caught_up(made: Bench, lake: Path, *, series: bool = False) -> tuple[float, 
         if job is not None and any(made.flink.rest.metric(job, "messages-in").values()):
             began, spent = now, cpu_seconds(made.flink)
         before, (records, closed) = records, progress(lake)
-        if series and now - shown > 10:
+        if series and now - shown > 5:
             shown = now
             _show_state(made, records, closed)
         if closed >= last and _whole(made, records, before):
@@ -238,7 +240,7 @@ def days(parts: Parts, feed: BenchFeed) -> None:
 
 def soak(parts: Parts, feed: BenchFeed) -> None:
     """Checkpoint size and memory of the workers while a long backlog goes by."""
-    with bench(parts, feed) as made, stream(made, "--hot-days", "14", "--checkpoint-interval", "5") as lake:
+    with bench(parts, feed) as made, stream(made, "--hot-days", "14", *SOAK) as lake:
         print(f"soak: {feed.meters:,} meters, {feed.days} days, hot days 14, load {_load()}")
         caught_up(made, lake, series=True)
         time.sleep(12)
@@ -267,7 +269,7 @@ def main() -> None:
         elif part == "rows":
             throughput(fetched, replace(small, form="rows"))
         elif part == "soak":
-            soak(fetched, replace(feed, meters=max(feed.meters // 10, 1), first=last - 149, days=150))
+            soak(fetched, replace(feed, meters=max(feed.meters // 2, 1), first=last - 149, days=150))
         elif part == "alerts":
             alerts(fetched, small)
         else:
