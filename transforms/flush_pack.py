@@ -15,7 +15,7 @@ from models.shard_scope import Scope
 from schemas.records import Kind
 from transforms.table_pack import pack, pack_records, unpack, unpack_records
 
-__all__ = ["ShardFlush", "of_backlog", "pack_flush", "pack_letters", "unpack_output"]
+__all__ = ["ShardFlush", "ends_backlog", "pack_flush", "pack_letters", "unpack_output"]
 
 _SCOPE = pa.schema(
     [("meter_id", pa.string()), ("channel", pa.string()), ("first", pa.int64()), ("last", pa.int64())]
@@ -23,7 +23,7 @@ _SCOPE = pa.schema(
 _ROWS = ("days", "determinants", "features", "series")
 _LETTERS = "letters"
 _MARK, _SIZE = 1, 8
-"""Bytes of the mark whether the output is of a backlog, and of the length of what follows it."""
+"""Bytes of the mark whether the output ends a backlog, and of the length of what follows it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ShardFlush:
 
 
 def pack_flush(
-    shard: int, number: int, flushed: Flushed, arrived: Mapping[Kind, pa.Table], *, backlog: bool = False
+    shard: int, number: int, flushed: Flushed, arrived: Mapping[Kind, pa.Table], *, ends: bool = False
 ) -> bytes:
     """A flush and the records that came since the one before, as bytes.
 
@@ -63,7 +63,7 @@ def pack_flush(
         number: Counts the shard's flushes.
         flushed: What the ledger yielded.
         arrived: The records.
-        backlog: Whether the days after its last one have ended long ago too, and their readings will follow.
+        ends: Whether a backlog ends with it: no later day can close yet.
     """
     results = flushed.results
     rows = (results.days, results.determinants, results.features, flushed.series)
@@ -76,15 +76,15 @@ def pack_flush(
         "whole_since": flushed.whole_since,
     }
     head = pack(facts, tables)
-    return b"".join((_before(head, backlog), head, pack_records(arrived)))
+    return b"".join((_before(head, ends), head, pack_records(arrived)))
 
 
-def _before(head: bytes, backlog: bool) -> bytes:
-    return bytes([backlog]) + len(head).to_bytes(_SIZE, "little")
+def _before(head: bytes, ends: bool) -> bytes:
+    return bytes([ends]) + len(head).to_bytes(_SIZE, "little")
 
 
-def of_backlog(blob: bytes) -> bool:
-    """Whether an output is the flush of a shard in a backlog."""
+def ends_backlog(blob: bytes) -> bool:
+    """Whether an output is a shard's flush with which a backlog ends."""
     return blob[0] == 1
 
 

@@ -33,7 +33,7 @@ from transforms.flush_pack import pack_flush
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
 from transforms.table_pack import pack, packed_kinds, unpack_records
 
-__all__ = ["FLUSHES", "QUIET_S", "SILENT", "KeepLedgers", "Seed", "StreamTimes", "next_tick"]
+__all__ = ["FLUSHES", "SILENT", "KeepLedgers", "Seed", "StreamTimes", "next_tick"]
 
 FLUSHES, SILENT = "flushes", "silent"
 
@@ -43,8 +43,8 @@ AHEAD_DAYS = 64
 """Most days that have a timer at a time: in a backlog they close together, not one behind the other."""
 BACKLOG_S = 6 * 3600
 """A day whose closing lies further back than this closes in a backlog: others will close right after it."""
-QUIET_S = 2.0
-"""In a backlog, time without anything new after which its end is taken to have come. [s]"""
+QUIET_S = 20.0
+"""In a backlog, time without anything new after which what came is flushed. [s]"""
 _BYTES = BytesCoder()
 _NOTES = ReadModifyWriteStateSpec("notes", _BYTES)
 _ARRIVED, _RECENT, _LASTING, _FIRSTS = (
@@ -63,7 +63,8 @@ class StreamTimes:
         grace_s: A local day closes once the watermark has passed its end by this. [s]
         flush_s: What came is flushed within this. [s]
         close_flush_s: A day that closed is flushed within this; in a backlog within ``flush_s``, so that
-            the days that close meanwhile are computed with it, or after ``QUIET_S`` without anything new. [s]
+            the days that close meanwhile are computed with it, or after ``QUIET_S`` without anything new;
+            the last day of the backlog within this again. [s]
         commit_s: Flushes are committed together within this. [s]
     """
 
@@ -160,6 +161,10 @@ class _LedgerFn(beam.DoFn):
         """Whether a day closed so long ago that others will close right after it."""
         return now - close_second(self.rules.zone, day, self.times.grace_s) >= BACKLOG_S
 
+    def _caught_up(self, day: int, now: float) -> bool:
+        """Whether no day after this one can have closed by the clock: a backlog ends with it."""
+        return day >= closed_by(self.rules.zone, int(now), self.times.grace_s)
+
     def _arm(self, held: LedgerNotes, first: int, now: float, close: Any) -> None:
         """Set timers for days from ``first`` on, as far as they do not lie far ahead of the clock."""
         for day in range(first, max(first, held.closing + 1) + AHEAD_DAYS):
@@ -187,7 +192,7 @@ class _LedgerFn(beam.DoFn):
         self._arm(held, held.armed + 1, now, close)
         if held.armed <= held.closing:
             held.armed = None
-        if not self._in_backlog(int(day), now):
+        if self._caught_up(held.closing, now) or not self._in_backlog(int(day), now):
             held.due = now + self.times.close_flush_s
             flush.set(held.due)
         else:
@@ -239,12 +244,13 @@ class _LedgerFn(beam.DoFn):
             held.write(notes)
             return
         self._count(records.get(Kind.INTERVALS), held.last_closed)
+        now = time.time()
+        ends = self._in_backlog(held.last_closed + 1, now) and self._caught_up(held.closing, now)
         closes = ledger.state.index.last_closed > held.last_closed
         flushed = ledger.flush()
         store.save(held, ledger, flushed)
         self._ledgers[shard] = held.stamp, ledger
-        backlog = self._in_backlog(flushed.last_closed, time.time())
-        yield 0, pack_flush(shard, held.flushes, flushed, records, backlog=backlog)
+        yield 0, pack_flush(shard, held.flushes, flushed, records, ends=ends)
         if closes:
             blocks = ledger.state.raw[Kind.INTERVALS]
             alerts = dead_meters(blocks, flushed.ranges, flushed.last_closed, self.rules.zone)

@@ -18,8 +18,8 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.store.lake import Lake
 from pipelines.store.lock import LakeBusyError
 from pipelines.streaming.stream_commit import CommitRules, commit_outputs
-from transforms.flush_pack import ShardFlush, of_backlog, unpack_output
-from transforms.keep_ledgers import QUIET_S, next_tick
+from transforms.flush_pack import ShardFlush, ends_backlog, unpack_output
+from transforms.keep_ledgers import next_tick
 
 __all__ = ["CommitFlushes"]
 
@@ -27,6 +27,8 @@ PENDING_BYTES = 64 << 20
 """Pending bytes at which a commit does not wait for its time."""
 BUSY_S = 5.0
 """While another run holds the lake a commit tries again this often. [s]"""
+SETTLED_S = 2.0
+"""At the end of a backlog a commit waits so long for the flush of one more shard. [s]"""
 _PENDING = BagStateSpec("pending", BytesCoder())
 _NOTES = ReadModifyWriteStateSpec("notes", BytesCoder())
 _COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
@@ -79,8 +81,8 @@ class _CommitFn(beam.DoFn):
         held.size += len(element[1])
         now = time.time()
         due = now if held.size > PENDING_BYTES else held.due or next_tick(now, self.every_s)
-        if due != held.due or of_backlog(element[1]):  # what was set stays, though its timer may fire late
-            commit.set(Timestamp(min(due, now + QUIET_S) if of_backlog(element[1]) else due))
+        if due != held.due or ends_backlog(element[1]):  # what was set stays, though its timer may fire late
+            commit.set(Timestamp(min(due, now + SETTLED_S) if ends_backlog(element[1]) else due))
         held.due = due
         held.write(notes)
 
