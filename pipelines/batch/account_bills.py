@@ -25,6 +25,10 @@ from schemas.lake import BILLS, DAYS
 from schemas.tariff import EnergySeries
 
 
+_BILLED = ("start", "interval_s", "values", "quality", "qualities", "findings")
+"""Columns of day rows that bills are made of."""
+
+
 def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None) -> pa.Table:
     """Bills that changed, with their next revision.
 
@@ -112,13 +116,14 @@ def account_parts(
 
 
 def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
-    rows = [lake.current(DAYS.name, meters=meters)]
+    """Day rows that hold, of the lake and of this run, in no order."""
+    names = [*DAYS.key, *_BILLED, "revision", "withdrawn"]
+    rows = [lake.current(DAYS.name, meters=meters, columns=names)]
+    schema, mine = rows[0].schema, pa.array(meters, pa.string())
     for part in written:
         if part.table == DAYS.name:
-            table = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema).to_table(
-                use_threads=False
-            )
-            rows.append(
-                table.filter(pc.is_in(table["meter_id"], pa.array(meters, pa.string()))).cast(DAYS.schema)
-            )
-    return latest(pa.concat_tables(rows), DAYS).filter(~pc.field("withdrawn"))
+            file = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema)
+            table = file.to_table(columns=names, filter=pc.field("meter_id").isin(mine), use_threads=False)
+            rows.append(table.cast(schema))
+    held = latest(pa.concat_tables(rows), DAYS, ordered=False)
+    return held.filter(~pc.field("withdrawn")) if pc.any(held["withdrawn"]).as_py() else held

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from models.calendar import DayGrid, day_grid
@@ -24,7 +26,7 @@ def day_loads(days: pa.Table, zone: str, master: MasterData) -> list[Loads]:
     """Dense loads of all meters, one for each length of interval; all over the same days.
 
     Args:
-        days: Current rows of ``days``.
+        days: Current rows of ``days``, in any order.
         zone: Of the lake.
         master: Says by which channel a meter is billed.
     """
@@ -33,10 +35,10 @@ def day_loads(days: pa.Table, zone: str, master: MasterData) -> list[Loads]:
     numbers = days["local_day"].cast(pa.int32()).to_numpy()
     first, count = int(numbers.min()), int(numbers.max() - numbers.min()) + 1
     found = []
-    for interval in sorted(pc.unique(days["interval_s"]).to_pylist()):
-        rows = _Rows(
-            days.filter(pc.equal(days["interval_s"], interval)), day_grid(zone, interval, first, count)
-        )
+    lengths = sorted(pc.unique(days["interval_s"]).to_pylist())
+    for interval in lengths:
+        mine = days if len(lengths) == 1 else days.filter(pc.equal(days["interval_s"], interval))
+        rows = _Rows(mine, day_grid(zone, interval, first, count))
         if rows.channels(master):
             found.append(rows.loads(rows.channels(master)))
     return found
@@ -94,7 +96,8 @@ class _Rows:
         dense = _Dense.empty(len(bought), self.grid)
         if at:
             row = np.array([row_of[self.meter[i]] for i in at], np.int64)
-            dense.put(self.table.take(pa.array(at)), row, self.day[at], self.grid)
+            rows = self.table if at == list(range(self.table.num_rows)) else self.table.take(pa.array(at))
+            dense.put(rows, row, self.day[at], self.grid)
         return dense
 
 
@@ -124,10 +127,16 @@ class _Dense:
         length = pc.list_value_length(lists).to_numpy().astype(np.int64)
         start = rows["start"].cast(pa.int64()).to_numpy() // MICROS
         base = row * grid.slots + (start - grid.origin) // grid.interval_s
-        place = np.repeat(base - (np.cumsum(length) - length), length) + np.arange(int(length.sum()))
-        values = pc.fill_null(lists.flatten(), 0)
-        self.value.ravel()[place] = values.to_numpy()
-        self.quality.ravel()[place] = _qualities(rows, length)
+        flat = lists.flatten()
+        values = (pc.fill_null(flat, 0) if flat.null_count else flat).to_numpy()
+        quality = _qualities(rows, length)
+        ends = np.append(0, np.cumsum(length)).tolist()
+        edges = [0, *(np.flatnonzero(np.diff(length)) + 1).tolist(), len(length)]
+        for low, high in pairwise(edges):  # rows of equal length
+            slots = int(length[low]) if high > low else 0
+            for dense, told in ((self.value, values), (self.quality, quality)) if slots else ():
+                windows = sliding_window_view(dense.ravel(), slots, writeable=True)
+                windows[base[low:high]] = told[ends[low] : ends[high]].reshape(-1, slots)
         self.there[row, day] = True
 
 

@@ -347,8 +347,14 @@ def _may_hold(file: DataFile, shards: set[int]) -> bool:
     return span is None or any(shard in span for shard in shards)
 
 
-def latest(rows: pa.Table, table: LakeTable) -> pa.Table:
-    """Of each key the row of the greatest revision, sorted by key."""
+def latest(rows: pa.Table, table: LakeTable, *, ordered: bool = True) -> pa.Table:
+    """Of each key the row of the greatest revision.
+
+    Args:
+        rows: With the table's key and ``revision`` at least.
+        table: Says what the key is.
+        ordered: Sorted by key; otherwise they stay where they are, and nothing is copied where all hold.
+    """
     if not rows.num_rows:
         return rows
     names = (*table.key, "revision")
@@ -358,5 +364,10 @@ def latest(rows: pa.Table, table: LakeTable) -> pa.Table:
         column = pa.concat_arrays(rows[name].take(order).chunks)
         rises = pc.or_(rises, pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)))
     chosen = order.filter(pa.concat_arrays([rises, pa.array([True])]))
-    unmoved = len(chosen) == rows.num_rows and bool((np.diff(chosen.to_numpy()) == 1).all())
+    every = len(chosen) == rows.num_rows
+    if not ordered:
+        kept = np.zeros(rows.num_rows, np.bool_)
+        kept[chosen.to_numpy()] = True
+        return rows if every else rows.filter(pa.array(kept))
+    unmoved = every and bool((np.diff(chosen.to_numpy()) == 1).all())
     return rows if unmoved else rows.take(chosen)
