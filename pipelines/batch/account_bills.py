@@ -24,7 +24,6 @@ from pipelines.store.revise import revise
 from schemas.lake import BILLS, DAYS
 from schemas.tariff import EnergySeries
 
-
 _BILLED = ("start", "interval_s", "values", "quality", "qualities", "findings")
 """Columns of day rows that bills are made of."""
 
