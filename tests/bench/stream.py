@@ -39,6 +39,7 @@ STREAMING = Streaming(parallelism=2, workers=4, checkpoint_ms=10_000, bundle_ms=
 LIMIT_S = 900.0
 SOAK = ("--checkpoint-interval", "5", "--flush-interval", "5", "--commit-interval", "5")
 """So that a few days at a time go by."""
+CHECKPOINT_S = 15
 CATCH_UP_S = 240
 """Time until the watched day closes. [s]"""
 TICK = os.sysconf("SC_CLK_TCK")
@@ -202,6 +203,7 @@ def throughput(parts: Parts, feed: BenchFeed) -> None:
         found = {what: bare(what, made) for what in BARE_JOBS}
         with stream(made) as lake:
             whole = caught_up(made, lake)
+            time.sleep(CHECKPOINT_S)  # the next checkpoint holds nothing that waits
             state = _checkpoint_mb(made)
     values = 96 if feed.form == "blocks" else 1
     print(f"{feed.form}: {made.sent:,} messages of {feed.meters:,} meters, {feed.days} days, load {_load()}")
@@ -256,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", default=["blocks", "rows", "alerts", "days", "soak"])
     parser.add_argument("--meters", type=int, default=6000)
-    parser.add_argument("--days", type=int, default=40)
+    parser.add_argument("--days", type=int, default=120)
     options = parser.parse_args()
     # The last day of the feed has closed by its grace, whatever the hour is now.
     last = epoch_day(datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=2))
