@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,7 @@ from models.bill_cycles import Contract
 from models.bill_parts import PARTS
 from models.bill_prices import Prices, Tariffs
 from models.bill_run import bill_loads
+from models.calendar import DAY_S
 from models.composed_loads import compose
 from models.contracts import ContractBook
 from models.holds import holds_of
@@ -24,6 +26,8 @@ from pipelines.store.revise import revise
 from schemas.lake import BILLS, DAYS
 from schemas.tariff import EnergySeries
 
+CELLS = 1 << 24
+"""Most slots of a channel that are held at once, as far as whole accounts allow."""
 _BILLED = ("start", "interval_s", "values", "quality", "qualities", "findings")
 """Columns of day rows that bills are made of."""
 
@@ -101,22 +105,51 @@ def account_parts(
         prices: Tariffs, events and series.
         last_closed: Last closed epoch day.
     """
-    if not contracts:
+    meters = sorted(set().union(*map(_meters, contracts)))
+    every = _rows(lake, written, meters, ("interval_s",)) if meters else None
+    if every is None or not every.num_rows:
         return PARTS.empty_table()
-    plain = [contract for contract in contracts if not contract.terms]
-    composed = [contract for contract in contracts if contract.terms]
-    meters = {contract.load for contract in plain} | {term.meter_id for c in composed for term in c.terms}
-    days = _days(lake, written, sorted(meters))
-    loads, holds = day_loads(days, lake.config.timezone, master), holds_of(days)
-    tables = [bill_loads([each], plain, prices, last_closed, holds) for each in loads]
-    joined = [compose(each, composed) for each in loads]
-    tables.append(bill_loads(joined, composed, prices, last_closed, holds))
+    days = every["local_day"].cast(pa.int32())
+    span = int(pc.min(days).as_py()), int(pc.max(days).as_py())
+    slots = (span[1] - span[0] + 1) * DAY_S // int(pc.min(every["interval_s"]).as_py())
+    tables = []
+    for some in _by_account(contracts, CELLS // slots):
+        rows = _rows(lake, written, sorted(set().union(*map(_meters, some))), _BILLED)
+        loads, holds = day_loads(rows, lake.config.timezone, master, span), holds_of(rows)
+        plain = [contract for contract in some if not contract.terms]
+        composed = [contract for contract in some if contract.terms]
+        tables += [bill_loads([each], plain, prices, last_closed, holds) for each in loads]
+        joined = [compose(each, composed) for each in loads]
+        tables.append(bill_loads(joined, composed, prices, last_closed, holds))
     return pa.concat_tables(tables)
 
 
-def _days(lake: Lake, written: list[PartFile], meters: list[str]) -> pa.Table:
-    """Day rows that hold, of the lake and of this run, in no order."""
-    names = [*DAYS.key, *_BILLED, "revision", "withdrawn"]
+def _meters(contract: Contract) -> set[str]:
+    """Meters whose slots a contract is billed by."""
+    return {term.meter_id for term in contract.terms} if contract.terms else {contract.load}
+
+
+def _by_account(contracts: Collection[Contract], meters: int) -> Iterator[list[Contract]]:
+    """Contracts of whole accounts, of about so many meters at a time, in the order of their names."""
+    of_account: dict[str, list[Contract]] = defaultdict(list)
+    for contract in contracts:
+        of_account[contract.account_id].append(contract)
+    held: list[Contract] = []
+    count = 0
+    for mine in sorted(of_account.values(), key=lambda own: min(min(_meters(each)) for each in own)):
+        here = len(set().union(*map(_meters, mine)))
+        if held and count + here > meters:
+            yield held
+            held, count = [], 0
+        held += mine
+        count += here
+    if held:
+        yield held
+
+
+def _rows(lake: Lake, written: list[PartFile], meters: list[str], columns: Sequence[str]) -> pa.Table:
+    """Day rows of some meters that hold, of the lake and of this run, in no order."""
+    names = [*DAYS.key, *columns, "revision", "withdrawn"]
     rows = [lake.current(DAYS.name, meters=meters, columns=names)]
     schema, mine = rows[0].schema, pa.array(meters, pa.string())
     for part in written:

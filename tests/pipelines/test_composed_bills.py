@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.batch import account_bills
 from pipelines.store.lake import Lake
 from pipelines.store.views import connect
 from pipelines.tariffs.explain_bill import explain_bill
@@ -210,8 +211,14 @@ def test_slots_of_a_formula_are_explained(lake: Path) -> None:
     assert sum(Decimal(day["quantity"]) for day in energy["days"]) == Decimal(energy["quantity"])
 
 
-def test_a_stream_of_composed_loads_ends_where_the_backfill_ends(lake: Path, tmp_path: Path) -> None:
-    """A formula, a roof's shares and limits over records in disorder; every table is equal."""
+@pytest.mark.parametrize("cells", [account_bills.CELLS, 1])
+def test_a_stream_of_composed_loads_ends_where_the_backfill_ends(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
+    """A formula, a roof's shares and limits over records in disorder, all accounts priced at once or one by
+    one; every table is equal.
+    """
+    monkeypatch.setattr(account_bills, "CELLS", cells)
     points = [point("SP1", "m1", "A1"), point("SP2", "m2", "A2", None, role="check"),
               point("SP3", "m3", "A3", None, role="generation"), point("SP4", "m4", "A4", "solar"),
               point("SP5", "m5", "A5", "solar"),
