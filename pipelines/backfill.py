@@ -102,13 +102,15 @@ def dirty_backfill(options: BackfillOptions) -> dict[str, Any]:
     The last closed day stays that of the last run, unless ``through`` is given.
 
     Returns:
-        The summary of the run; where no day is dirty, there is no run and ``run`` is the last one.
+        The summary of the run; where no day is dirty and neither rules nor tariffs changed, there is no
+        run and ``run`` is the last one.
 
     Raises:
         MeterbeamError: There is no lake, or a setting cannot be used.
     """
     lake = Lake.open(options.lake)
     same = not rules_changed(lake, rules_in_force(lake, options.rules))
+    same = same and not _tariffs_changed(lake.runs(), tariffs_in_force(lake, options.tariffs))
     if same and not lake.table(DIRTY_DAYS.name).num_rows and options.through is None:
         closed = _former_closed(lake.runs())
         day = last_closed_text(None if closed < 0 else closed)

@@ -12,6 +12,7 @@ import pytest
 from pipelines.backfill import BackfillOptions, dirty_backfill
 from pipelines.cli import main
 from pipelines.store.lake import Lake
+from schemas.errors import MeterbeamError
 from schemas.lake import DIRTY_DAYS
 from tests.pipelines.towns import ZONE, assert_equal, make_town, run, scalar
 
@@ -69,6 +70,24 @@ def test_no_dirty_day_is_no_run(town: Path, whole: Path, tmp_path: Path) -> None
     done = dirty(lake, tariffs=town / "tariffs")
     assert (done["run"], done["days_written"]) == (1, 0)
     assert scalar(lake, "SELECT count(*) FROM runs") == 1
+
+
+def test_other_tariffs_are_a_run_without_a_dirty_day(town: Path, whole: Path, tmp_path: Path) -> None:
+    """Corrected tariffs price the bills again, in no day's readings; a folder that is wrong is said."""
+    lake, corrected = tmp_path / "lake", tmp_path / "corrected"
+    shutil.copytree(whole, lake)
+    shutil.copytree(town / "tariffs", corrected)
+    for path in corrected.glob("*.yaml"):
+        text = path.read_text()
+        path.write_text(text + '  - {id: correction, type: fixed, amount: "1.00", per: month}\n')
+    done = dirty(lake, tariffs=corrected)
+    assert (done["run"], done["days_written"]) == (2, 0)
+    assert scalar(lake, "SELECT count(*) FROM determinants") > 0
+    again = tmp_path / "again"
+    run(again, town, tariffs=corrected)
+    assert_equal(again, lake)
+    with pytest.raises(MeterbeamError, match="nowhere"):
+        dirty(lake, tariffs=tmp_path / "nowhere")
 
 
 def test_days_that_the_last_run_did_not_close_stay_open(town: Path, tmp_path: Path) -> None:
