@@ -58,22 +58,22 @@ def explain(
 
 def _told(bill: dict[str, Any]) -> str:
     """A bill as text."""
+    amount = "" if bill["total"] is None else f": {bill['total']} {bill['currency']}"
     lines = [
         f"bill {bill['bill_id']} of account {bill['account_id']}",
         f"{bill['period_start']} to {bill['period_end']}",
-        f"revision {bill['revision']}, {bill['status']}: {bill['total']} {bill['currency']}",
+        f"revision {bill['revision']}, {bill['status']}{amount}",
     ]
     if bill["reason"]:
         lines.append(bill["reason"])
     for line in bill["lines"]:
-        parts = [line["charge"], line["period"], f"tier {line['tier']}" if line["tier"] else None]
         rate = f" at {line['rate']}" if line["rate"] else ""
-        named = " ".join(part for part in parts if part)
-        lines += ["", f"{named}: {line['quantity']} {line['unit']}{rate} = {line['amount']}"]
+        lines += ["", f"{_name(line)}: {line['quantity']} {line['unit']}{rate} = {line['amount']}"]
         if "share" in line:
             lines.append(f"  {line['share']} of each of these slots")
         if "because" in line:
-            lines.append(f"  measured {line['measured_kw']} kW, billed {line['because']}")
+            measured = line[f"measured_{line['unit'].lower()}"]
+            lines.append(f"  measured {measured} {line['unit']}, billed {line['because']}")
         if "of" in line:
             lines.append(f"  of {', '.join(line['of'])}")
         for day in line.get("days", ()):
@@ -81,9 +81,11 @@ def _told(bill: dict[str, Any]) -> str:
     changes = bill["changes"]
     if changes is not None:
         lines += ["", f"since revision {changes['revision_before']} ({changes['total_before']}):"]
+        if changes["causes"]:
+            lines.append(f"  because of {', '.join(changes['causes'])}")
         for line in changes["lines"]:
             before, after = (line[side]["amount"] if line[side] else "none" for side in ("before", "after"))
-            lines.append(f"  {line['charge']} {line['period'] or ''}: {before} → {after}")
+            lines.append(f"  {_name(line)}: {before} → {after}")
         for slot in changes["slots"]:
             sides = [
                 "none" if slot[side] is None else f"{slot[side]['value']} {slot[side]['quality']}"
@@ -91,6 +93,12 @@ def _told(bill: dict[str, Any]) -> str:
             ]
             lines.append(f"  {slot['channel']} {slot['start']}: {' → '.join(sides)}")
     return "\n".join(lines) + "\n"
+
+
+def _name(line: dict[str, Any]) -> str:
+    """Charge, period and tier of a line, as far as it has them."""
+    parts = [line["charge"], line["period"], f"tier {line['tier']}" if line["tier"] else None]
+    return " ".join(part for part in parts if part)
 
 
 def _told_day(day: dict[str, Any]) -> list[str]:

@@ -82,8 +82,14 @@ FROM (SELECT meter_id, local_day, tariff_id, unnest(lines) AS d
     "bills": """
 SELECT bill_id, account_id, period_start, period_end, revision,
        CASE WHEN withdrawn OR superseded THEN 'reversed' ELSE status END AS status, total, currency,
-       estimated_share, reason
-FROM (SELECT *, revision < max(revision) OVER (PARTITION BY bill_id) AS superseded FROM stored.bills_rows)""",
+       estimated_share, CASE WHEN withdrawn THEN 'billed no more' ELSE reason END AS reason
+FROM (SELECT bill_id, revision, withdrawn, status, total, estimated_share, reason,
+             COALESCE(account_id, lag(account_id) OVER own) AS account_id,
+             COALESCE(period_start, lag(period_start) OVER own) AS period_start,
+             COALESCE(period_end, lag(period_end) OVER own) AS period_end,
+             COALESCE(currency, lag(currency) OVER own) AS currency,
+             lead(revision) OVER own IS NOT NULL AS superseded
+      FROM stored.bills_rows WINDOW own AS (PARTITION BY bill_id ORDER BY revision))""",
     "bill_lines": """
 SELECT bill_id, revision, l.line, l.charge, l.tariff_id, l.tariff_version, l.period, l.tier, l.quantity,
        l.unit, l.rate, l.amount

@@ -98,7 +98,7 @@ def test_what_a_correction_changed(lake: Path, capsys: pytest.CaptureFixture[str
     moved = {line["charge"]: (line["before"]["amount"], line["after"]["amount"]) for line in changes["lines"]}
     assert set(moved) == {"energy", "demand", "levy"}
     assert Decimal(moved["energy"][1]) - Decimal(moved["energy"][0]) == Decimal("0.09")
-    assert changes["revision_before"] == 1
+    assert (changes["revision_before"], changes["causes"]) == (1, ["slots"])
     first = explained(lake, capsys, "--as-of", "1")
     assert (first["revision"], first["changes"]) == (1, None)
 
