@@ -32,6 +32,14 @@ __all__ = ["import_rates", "read_rates", "tariff_fields", "tariff_text"]
 CURRENCIES = {"USA": "USD", "CAN": "CAD"}
 INEXPRESSIBLE = ("demandreactivepowercharge", "annualmincharge")
 FIRST_DAY = "2000-01-01"
+DESCRIPTIVE = {
+    "label", "name", "utility", "sector", "eia", "eiaid", "description", "servicetype", "uri", "source",
+    "sourceparent", "approved", "is_default", "country", "startdate", "enddate", "effectivedate",
+    "latest_update", "supercedes", "revisions", "usenetmetering", "phasewiring", "voltageminimum",
+    "voltagemaximum", "voltagecategory", "peakkwcapacitymin", "peakkwcapacitymax", "peakkwcapacityhistory",
+    "peakkwhusagemin", "peakkwhusagemax", "peakkwhusagehistory",
+}  # fmt: skip
+"""Fields that say whose rate it is and who may have it, and charge nothing."""
 LONGEST_NAME = 120
 """Characters of a tariff's id, which is the name of its file."""
 EXPECTED = "rates of the utility_rates API: items with energyratestructure and its schedules"
@@ -135,7 +143,12 @@ def tariff_fields(rate: UrdbRate, zone: str) -> dict[str, Any]:
     ]
     fields |= {"currency": CURRENCIES[country], "timezone": zone}
     fields["rounding"] = {"mode": "half_up", "kwh_dp": 6, "kw_dp": 6, "money_dp": 2, "money_at": "total"}
-    return fields | _calendar_and_charges(rate)
+    fields |= _calendar_and_charges(rate)
+    for name in rate.left_over():
+        # Units are filled in by the database, also where nothing has them.
+        if name not in DESCRIPTIVE and not name.endswith(("unit", "units")):
+            rate.assumed.append(f"{name} is left out: read it and add what it charges")
+    return fields
 
 
 def _calendar_and_charges(rate: UrdbRate) -> dict[str, Any]:
@@ -205,9 +218,6 @@ def _refuse_inexpressible(rate: UrdbRate) -> None:
         if share:
             place = f"demandratchetpercentage[{month}]"
             raise rate.error(place, str(share), "lookbackpercent with lookbackmonths or lookbackrange")
-    for field in ("energyattrs", "demandattrs", "fixedattrs"):
-        if rate.has(field):
-            rate.assumed.append(f"{field} is left out: read it and add what it charges")
 
 
 def _identity(rate: UrdbRate) -> str:

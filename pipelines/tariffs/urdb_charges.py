@@ -106,10 +106,10 @@ def demand_charges(
     charges = [{"id": charge["id"], **common, **charge} for charge in _flat(rate)]
     for number in schedule.numbers() if schedule is not None else ():
         tiers = structure[number]
-        _check_kw(rate, tiers, f"demandratestructure[{number}]", "demandrateunit")
+        unit = _unit(rate, tiers, f"demandratestructure[{number}]", "demandrateunit")
         if _priced(tiers):
             named = {"id": f"demand_{number}", **common, "periods": [_name(schedule, number)]}
-            charges.append({**named, **_kw_rates(tiers)})
+            charges.append({**named, **_kw_rates(tiers, unit)})
     if counted:
         charges.append({"id": COUNTED, **common, "rate": "0"})
         rate.assumed.append("limits per kW count the bill's highest demand")
@@ -143,9 +143,9 @@ def _flat(rate: UrdbRate) -> list[Charge]:
     charges = []
     for number, of in sorted(by_period.items()):
         tiers = structure[number]
-        _check_kw(rate, tiers, f"flatdemandstructure[{number}]", "flatdemandunit")
+        unit = _unit(rate, tiers, f"flatdemandstructure[{number}]", "flatdemandunit")
         if _priced(tiers):
-            charge: Charge = {"id": f"flat_demand_{number}", **_kw_rates(tiers)}
+            charge: Charge = {"id": f"flat_demand_{number}", **_kw_rates(tiers, unit)}
             charges.append(charge if len(of) == MONTHS else {**charge, "months": of})
     return charges
 
@@ -154,19 +154,32 @@ def _priced(tiers: list[Tier]) -> bool:
     return any(tier.rate for tier in tiers)
 
 
-def _check_kw(rate: UrdbRate, tiers: list[Tier], place: str, field: str) -> None:
-    """Only demand in kW can be measured."""
+def _unit(
+    rate: UrdbRate, tiers: list[Tier], place: str, field: str, units: tuple[str, ...] = ("kW", "kVA")
+) -> str:
+    """What priced demand is measured in: one of the units that a tariff knows."""
+    known = {unit.lower(): unit for unit in units}
+    found = "kW"
     if not _priced(tiers):
-        return
+        return found
     written = [(field, rate.text(field)), *((f"{place}: unit", tier.unit) for tier in tiers)]
-    for where, unit in written:
-        if unit is not None and unit.lower() != "kw":
-            raise rate.error(where, repr(unit), "kW")
+    given = [(where, unit) for where, unit in written if unit is not None]
+    for where, unit in given:
+        if unit.lower() not in known:
+            raise rate.error(where, repr(unit), " or ".join(units))
+        found = known[given[0][1].lower()]
+        if known[unit.lower()] != found:
+            raise rate.error(where, f"{unit!r} beside {given[0][1]!r} in {given[0][0]}", "one unit")
+    if found == "kVA":
+        rate.assumed.append("demand in kVA is of the energy and the reactive_import of its window")
+    return found
 
 
-def _kw_rates(tiers: list[Tier]) -> Charge:
+def _kw_rates(tiers: list[Tier], unit: str) -> Charge:
     limits = [_text(tier.limit) for tier in tiers if tier.limit is not None]
-    return {"tiers": {"limits": limits}, "rate": _rates(tiers)} if limits else {"rate": _rates(tiers)}
+    rates: Charge = {"rate": _rates(tiers)}
+    apparent = {} if unit == "kW" else {"unit": unit}
+    return {**apparent, **({"tiers": {**apparent, "limits": limits}} if limits else {}), **rates}
 
 
 def _window(rate: UrdbRate) -> int:
@@ -203,7 +216,9 @@ def coincident_charges(rate: UrdbRate) -> list[Charge]:
     structure = rate.structure("coincidentratestructure")
     if not structure:
         return []
-    table = rate.schedule("coincidentrateschedule")
+    names = ("coincidentrateschedule", "coincidentschedule")
+    name = next(filter(rate.has, names), names[0])
+    table = rate.schedule(name)
     if table is None and len(structure) > 1:
         raise rate.error("coincidentrateschedule", "nothing", "12 × 24 periods of coincidentratestructure")
     by_period: dict[int, list[int]] = {}
@@ -211,15 +226,15 @@ def coincident_charges(rate: UrdbRate) -> list[Charge]:
         row = table[month] if table is not None else [0]
         if len(set(row)) > 1:
             expected = "one period for all hours of a month"
-            raise rate.error(f"coincidentrateschedule[{month}]", f"the periods {sorted(set(row))}", expected)
+            raise rate.error(f"{name}[{month}]", f"the periods {sorted(set(row))}", expected)
         if row[0] >= len(structure):
             expected = f"a period of coincidentratestructure: 0 to {len(structure) - 1}"
-            raise rate.error(f"coincidentrateschedule[{month}][0]", f"period {row[0]}", expected)
+            raise rate.error(f"{name}[{month}][0]", f"period {row[0]}", expected)
         by_period.setdefault(row[0], []).append(month + 1)
     charges = []
     for number, of in sorted(by_period.items()):
         tiers = structure[number]
-        _check_kw(rate, tiers, f"coincidentratestructure[{number}]", "coincidentrateunit")
+        _unit(rate, tiers, f"coincidentratestructure[{number}]", "coincidentrateunit", ("kW",))
         if len(tiers) > 1:
             raise rate.error(f"coincidentratestructure[{number}]", f"{len(tiers)} tiers", "one")
         if _priced(tiers):

@@ -49,6 +49,7 @@ class UrdbRate:
         self.where = where
         self.assumed: list[str] = []
         self._fields = {name.lower(): value for name, value in fields.items() if value is not None}
+        self._read: set[str] = set()
 
     def error(self, place: str, found: str, expected: str) -> MeterbeamError:
         """An error at a place of this rate."""
@@ -56,11 +57,19 @@ class UrdbRate:
 
     def has(self, name: str) -> bool:
         """Whether a field holds anything."""
-        return self._fields.get(name) not in (None, [], "")
+        return self._field(name) not in (None, [], "")
+
+    def left_over(self) -> list[str]:
+        """Fields that hold something and that nobody asked for, in their order."""
+        return [name for name, value in self._fields.items() if name not in self._read and not _empty(value)]
+
+    def _field(self, name: str) -> Any:
+        self._read.add(name)
+        return self._fields.get(name)
 
     def text(self, name: str) -> str | None:
         """A text, None where there is none."""
-        value = self._fields.get(name)
+        value = self._field(name)
         if value is None or value == "":
             return None
         if not isinstance(value, str):
@@ -69,7 +78,8 @@ class UrdbRate:
 
     def number(self, name: str) -> Decimal:
         """A number, zero where there is none."""
-        return self._number(self._fields.get(name, 0), name)
+        value = self._field(name)
+        return self._number(0 if value is None else value, name)
 
     def whole(self, name: str) -> int | None:
         """A whole number, None where there is none."""
@@ -96,14 +106,14 @@ class UrdbRate:
         """A number for each month, None where the field is absent."""
         if not self.has(name):
             return None
-        values = self._list(self._fields[name], name, MONTHS)
+        values = self._list(self._field(name), name, MONTHS)
         return [self.money(value, f"{name}[{i}]") for i, value in enumerate(values)]
 
     def flags(self, name: str) -> list[bool] | None:
         """A yes or no for each month, None where the field is absent."""
         if not self.has(name):
             return None
-        values = self._list(self._fields[name], name, MONTHS)
+        values = self._list(self._field(name), name, MONTHS)
         for i, value in enumerate(values):
             if value not in (0, 1):
                 raise self.error(f"{name}[{i}]", repr(value), "true or false")
@@ -113,7 +123,7 @@ class UrdbRate:
         """Period numbers by month and hour, 12 × 24, None where the field is absent."""
         if not self.has(name):
             return None
-        rows = self._list(self._fields[name], name, MONTHS)
+        rows = self._list(self._field(name), name, MONTHS)
         return [
             [
                 self.index(cell, f"{name}[{month}][{hour}]")
@@ -126,14 +136,14 @@ class UrdbRate:
         """A period number for each month, None where the field is absent."""
         if not self.has(name):
             return None
-        cells = self._list(self._fields[name], name, MONTHS)
+        cells = self._list(self._field(name), name, MONTHS)
         return [self.index(cell, f"{name}[{month}]") for month, cell in enumerate(cells)]
 
     def structure(self, name: str) -> list[list[Tier]]:
         """Tiers by period; no periods where the field is absent. Limits rise, only the last tier is open."""
         if not self.has(name):
             return []
-        periods = self._list(self._fields[name], name)
+        periods = self._list(self._field(name), name)
         found = []
         for p, tiers in enumerate(periods):
             place = f"{name}[{p}]"
@@ -199,6 +209,11 @@ class UrdbRate:
         if not number.is_finite():
             raise self.error(place, str(number), "a finite number")
         return number
+
+
+def _empty(value: Any) -> bool:
+    """Nothing, zero, or lists of that, which the database fills in by default."""
+    return all(map(_empty, value)) if isinstance(value, list) else value in (None, "", 0)
 
 
 def _shown(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,41 @@ def test_rules_for_energy_fed_in(tmp_path: Path, dgrules: str, sell: float, expe
     assert found == expected
 
 
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    """A field that holds something but charges nothing is named as left out; units and zeros are not."""
+    unread = {
+        "energycomments": "Summer: June 15 to September 15", "energyattrs": [{"Rider": "$0.01/kWh"}],
+        "coincidentrateschedule": cell(1), "solarchargepermonth": 4, "lookbackmonths": [0] * 12,
+        "demandrateunit": "kW", "minchargeunits": "$/month", "voltageminimum": 240, "sector": "Residential",
+    }  # fmt: skip
+    code, out = imported(tmp_path, {**RATE, **unread})
+    assert code == 0
+    lines = next(out.iterdir()).read_text().splitlines()
+    named = [line.split()[2] for line in lines if "is left out" in line]
+    assert named == ["energycomments", "energyattrs", "coincidentrateschedule", "solarchargepermonth"]
+
+
+def test_demand_in_kva(tmp_path: Path) -> None:
+    """Limits and rates are then in kVA; two units beside each other are refused."""
+    tiers = [{"rate": 7, "max": 10, "unit": "kVA"}, {"rate": 8, "unit": "kVA"}]
+    rate = {**RATE, "flatdemandstructure": [tiers], "flatdemandunit": "kVA"}
+    code, out = imported(tmp_path, rate)
+    assert code == 0
+    demand = next(c for c in load_tariff(next(out.iterdir())).charges if c.type == "demand")
+    assert demand.tiers is not None
+    assert (demand.unit, demand.tiers.unit, demand.rate) == ("kVA", "kVA", (Decimal(7), Decimal(8)))
+
+
+def test_coincident_demand_by_either_name_of_its_schedule(tmp_path: Path) -> None:
+    """SAM calls the schedule otherwise than the database; neither may be passed over."""
+    months = [[int(m in SUMMER)] * 24 for m in range(12)]
+    rate = {**RATE, "coincidentratestructure": [[{"rate": 0}], [{"rate": 3}]], "coincidentschedule": months}
+    code, out = imported(tmp_path, rate)
+    assert code == 0
+    charge = next(c for c in load_tariff(next(out.iterdir())).charges if c.type == "coincident_demand")
+    assert (charge.rate, charge.months) == (Decimal(3), (6, 7, 8, 9))
+
+
 def broken(**changes: Any) -> dict[str, Any]:
     """The rate with some fields changed; None takes a field away."""
     return {name: value for name, value in {**RATE, **changes}.items() if value is not None}
@@ -156,11 +192,15 @@ def cell(value: int) -> list[list[int]]:
         ),
         pytest.param(
             broken(flatdemandstructure=[[{"rate": 5}]], flatdemandmonths=[0] * 12, flatdemandunit="hp"),
-            "flatdemandunit", "'hp' expected: kW", id="horsepower",
+            "flatdemandunit", "'hp' expected: kW or kVA", id="horsepower",
         ),
         pytest.param(
             broken(demandweekdayschedule=cell(1), demandweekendschedule=ALWAYS),
             "demandweekdayschedule[3][17]", "period 1", id="demand schedule to nowhere",
+        ),
+        pytest.param(
+            broken(flatdemandstructure=[[{"rate": 5, "unit": "kW"}]], flatdemandunit="kVA"),
+            "flatdemandstructure[0]: unit", "'kW' beside 'kVA'", id="two units of demand",
         ),
         pytest.param(broken(dgrules="Net Billing Hourly"), ".sell", "nothing", id="no sell rate"),
         pytest.param(broken(dgrules="Net Guessing"), "dgrules", "'Net Guessing'", id="unknown rule"),
