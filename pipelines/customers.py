@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -21,33 +22,78 @@ import duckdb
 import pyarrow as pa
 import pyarrow.csv as csv
 
+from pipelines.store.held_points import held_points
 from pipelines.store.lake import AsOf, Lake
 from pipelines.store.parts import whole_file
 from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
 from transforms.storage import ObjectPath
 
-__all__ = ["HELD_SPANS", "OF_CUSTOMER", "CustomerTable", "export_customer"]
+__all__ = ["CUSTOMER_VIEWS", "CustomerTable", "Holdings", "export_customer"]
 
 FILE = "customers.db"
-HELD_SPANS = """
-SELECT account_id, meter_id, valid_from AS held_from,
-       least(coalesce(valid_to, TIMESTAMPTZ '9999-01-01'),
-             coalesce(lead(valid_from) OVER (PARTITION BY service_point_id ORDER BY valid_from),
-                      TIMESTAMPTZ '9999-01-01')) AS held_to
-FROM service_points WHERE true QUALIFY account_id IS NOT NULL AND meter_id IS NOT NULL"""
-"""SELECT of the times for which an account holds a meter."""
-_HELD = f"""EXISTS (SELECT 1 FROM ({HELD_SPANS}) h WHERE h.account_id IN (SELECT unnest(?::VARCHAR[]))
-    AND h.meter_id = v.meter_id AND {{start}} >= h.held_from AND {{start}} < h.held_to)"""
-OF_CUSTOMER = {
-    "readings": _HELD.format(start="v.start"),
-    "days": _HELD.format(start="v.start"),
-    "findings": _HELD.format(start="coalesce(v.start, v.local_day::TIMESTAMPTZ)"),
+_HELD = """EXISTS (SELECT 1 FROM (SELECT unnest(?::VARCHAR[]) AS meter_id, unnest(?::TIMESTAMPTZ[]) AS since,
+                              unnest(?::TIMESTAMPTZ[]) AS until) h
+    WHERE h.meter_id = v.meter_id AND v.start >= h.since AND {inside})"""
+_WHOLE_DAY = 'v.start + to_microseconds(len(v."values") * v.interval_s::BIGINT * 1000000) <= h.until'
+_OF_METERS = {
+    "readings": _HELD.format(inside="v.start < h.until"),
+    "days": _HELD.format(inside=_WHOLE_DAY),
+    "findings": _HELD.format(inside='v.start < h.until AND v."end" <= h.until'),
+}
+_OF_ACCOUNTS = {
     "bills": "v.account_id IN (SELECT unnest(?::VARCHAR[]))",
     "bill_lines": "v.bill_id IN "
     "(SELECT bill_id FROM bills WHERE account_id IN (SELECT unnest(?::VARCHAR[])))",
 }
-"""View → condition on its alias ``v`` with one parameter, the accounts of a customer."""
+CUSTOMER_VIEWS = (*_OF_METERS, *_OF_ACCOUNTS)
+"""Views that hold something of a customer's."""
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What is a customer's.
+
+    Attributes:
+        accounts: Their accounts.
+        spans: Meters, and the times [since, until) for which one of the accounts held each.
+    """
+
+    accounts: tuple[str, ...]
+    spans: tuple[tuple[str, datetime, datetime], ...]
+
+    @classmethod
+    def of(cls, views: duckdb.DuckDBPyConnection, accounts: Sequence[str]) -> Holdings:
+        """By the service points as they are known now: a past run may not have known of a move yet.
+
+        Args:
+            views: Of the lake at present.
+            accounts: The customer's.
+        """
+        listed = "(SELECT unnest(?::VARCHAR[]))"
+        near = f"meter_id IN (SELECT meter_id FROM service_points WHERE account_id IN {listed})"
+        found = views.execute(
+            f"SELECT meter_id, since, until FROM ({held_points(near)}) WHERE account_id IN {listed} "
+            "ORDER BY meter_id, since",
+            [list(accounts), list(accounts)],
+        ).fetchall()
+        spans: list[tuple[str, datetime, datetime]] = []
+        for meter, since, until in found:
+            if spans and spans[-1][0] == meter and spans[-1][2] == since:
+                spans[-1] = meter, spans[-1][1], until
+            else:
+                spans.append((meter, since, until))
+        return cls(tuple(accounts), tuple(spans))
+
+    def condition(self, view: str) -> tuple[str, list[Any]]:
+        """SQL condition on the alias ``v`` of a view, and its parameters.
+
+        Readings by their start, days and findings only as a whole: in a day in which a meter changes hands
+        one value would tell of both tenants.
+        """
+        if view in _OF_ACCOUNTS:
+            return _OF_ACCOUNTS[view], [list(self.accounts)]
+        return _OF_METERS[view], [[span[place] for span in self.spans] for place in range(3)]
 
 
 @dataclass(frozen=True)
@@ -145,21 +191,24 @@ def export_customer(
     accounts = table.accounts(customer)
     if not accounts:
         raise MeterbeamError("--customer", "no accounts of such a customer", "one added by `customer add`")
+    with connect(Lake.open(folder)) as present:
+        theirs = Holdings.of(present, accounts)
     counts = {}
     with connect(lake) as views, whole_file(out) as file, ZipFile(file, "w", ZIP_DEFLATED) as archive:
-        for view in OF_CUSTOMER:
-            counts[view] = _write_view(views, view, accounts, archive)
+        for view in CUSTOMER_VIEWS:
+            counts[view] = _write_view(views, view, theirs, archive)
     return {"out": str(out), "rows": counts}
 
 
-def _write_view(views: duckdb.DuckDBPyConnection, view: str, accounts: list[str], archive: ZipFile) -> int:
+def _write_view(views: duckdb.DuckDBPyConnection, view: str, theirs: Holdings, archive: ZipFile) -> int:
     columns = [row[0] for row in views.execute(f"DESCRIBE {view}").fetchall()]
     types = dict(views.execute(f"SELECT column_name, column_type FROM (DESCRIBE {view})").fetchall())
     shown = ", ".join(
         f'array_to_string(v."{name}", \'|\') AS "{name}"' if types[name].endswith("[]") else f'v."{name}"'
         for name in columns
     )
-    rows = views.sql(f"SELECT {shown} FROM {view} v WHERE {OF_CUSTOMER[view]}", params=[accounts])
+    where, given = theirs.condition(view)
+    rows = views.sql(f"SELECT {shown} FROM {view} v WHERE {where}", params=given)
     reader: pa.RecordBatchReader = rows.to_arrow_reader(1 << 16)
     count = 0
     with archive.open(f"{view}.csv", "w") as out, csv.CSVWriter(out, reader.schema) as writer:

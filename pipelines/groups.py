@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.store.held_points import HELD_POINTS
+
 __all__ = ["GROUPINGS", "GroupRule", "daily_groups"]
 
 GROUPINGS = ("feeder_id", "transformer_id", "customer_class", "commodity", "tariff_id")
@@ -45,13 +47,10 @@ def daily_groups(grouping: str, rule: GroupRule) -> str:
     if grouping not in GROUPINGS:
         raise ValueError(f"grouping must be one of {', '.join(GROUPINGS)}, got {grouping!r}")
     return f"""
-WITH points AS (
-    SELECT *, least(lead(valid_from) OVER (PARTITION BY service_point_id ORDER BY valid_from),
-                    valid_to, TIMESTAMPTZ '9999-01-01') AS until
-    FROM service_points
+WITH points AS ({HELD_POINTS}
 ), shares AS (
     SELECT p.{grouping} AS name, p.account_id, d.local_day, sum(d.total) AS total
-    FROM days d JOIN points p ON p.meter_id = d.meter_id AND d.start >= p.valid_from AND d.start < p.until
+    FROM days d JOIN points p ON p.meter_id = d.meter_id AND d.start >= p.since AND d.start < p.until
     WHERE d.channel = ? AND d.local_day BETWEEN ? AND ? AND p.role = 'customer'
       AND p.account_id IS NOT NULL AND p.{grouping} IS NOT NULL
     GROUP BY ALL

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.customers import OF_CUSTOMER
+from pipelines.customers import Holdings
 from pipelines.store.lake import Lake
 from pipelines.store.views import connect
 from schemas.errors import MeterbeamError
@@ -92,6 +92,12 @@ def page_of(lake: Lake, query: Query, *, limit: int, cursor: str | None) -> Page
     if not run_no:
         raise MeterbeamError("the lake", "no run yet", "a backfill in it")
     where, values = _conditions(query)
+    last = Lake.open(lake.path).run_no
+    if query.accounts is not None:
+        with _views(lake.path, last, last).cursor() as present:
+            theirs, given = Holdings.of(present, query.accounts).condition(query.view)
+        where += f" AND {theirs}"
+        values += given
     by_key = query.view in _UNIQUE
     skipped = 0
     if by_key and after is not None:
@@ -102,7 +108,7 @@ def page_of(lake: Lake, query: Query, *, limit: int, cursor: str | None) -> Page
         skipped = int(after[0])
     ordered = _listed(order, " NULLS FIRST")
     select = f"SELECT v.* FROM {query.view} v WHERE {where} ORDER BY {ordered} LIMIT ? OFFSET ?"
-    with _views(lake.path, run_no, Lake.open(lake.path).run_no).cursor() as views:
+    with _views(lake.path, run_no, last).cursor() as views:
         try:
             found = views.execute(select, [*values, limit + 1, skipped])
         except duckdb.ConversionException as error:
@@ -132,9 +138,6 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
         name, value = query.last
         parts.append(f'v."{name}" {"<" if isinstance(value, datetime) else "<="} ?')
         values.append(value)
-    if query.accounts is not None:
-        parts.append(OF_CUSTOMER[query.view])
-        values.append(list(query.accounts))
     return " AND ".join(parts), values
 
 

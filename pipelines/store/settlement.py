@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pipelines.store.held_points import HELD_POINTS
 from pipelines.store.lake import Lake
 from pipelines.tariffs.tariff_store import kept_folder
 from schemas.quality import Quality
@@ -60,12 +61,10 @@ def settlement_view() -> str:
 
 
 _MADE = f"{int(Quality.ESTIMATED)}, {int(Quality.SUBSTITUTED)}"
-_POINTS = """points AS (
-    SELECT service_point_id, meter_id, role, feeder_id, epoch_us(valid_from) // 1000000 AS since,
-           epoch_us(least(lead(valid_from, 1, TIMESTAMPTZ '9999-01-01') OVER (
-                              PARTITION BY service_point_id ORDER BY valid_from),
-                          coalesce(valid_to, TIMESTAMPTZ '9999-01-01'))) // 1000000 AS until
-    FROM service_points
+_POINTS = f"""points AS (
+    SELECT service_point_id, meter_id, role, feeder_id, epoch_us(since) // 1000000 AS since,
+           epoch_us(until) // 1000000 AS until
+    FROM ({HELD_POINTS})
 )"""
 _ROWS = """
 -- Day rows with their slots [low, high): those that start while the version of the point is in force.

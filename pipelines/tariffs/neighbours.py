@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from pipelines.groups import GroupRule
+from pipelines.store.held_points import HELD_POINTS
 from schemas.channels import BILLED
 
 __all__ = ["neighbours"]
@@ -34,7 +35,9 @@ def neighbours(
     """
     rule = rule or GroupRule()
     for column in NEAREST_FIRST:
-        found = connection.execute(_SQL.format(column=column, channels=BILLED), _parameters(bill)).fetchall()
+        found = connection.execute(
+            _SQL.format(points=HELD_POINTS, column=column, channels=BILLED), _parameters(bill)
+        ).fetchall()
         own = sum((total for account, total in found if account == bill["account_id"]), Decimal(0))
         others = [total for account, total in found if account != bill["account_id"]]
         whole = sum(others, Decimal(0))
@@ -57,18 +60,14 @@ def _parameters(bill: Mapping[str, Any]) -> list[Any]:
 
 
 _SQL = """
-WITH points AS (
-    SELECT *, least(lead(valid_from, 1, TIMESTAMPTZ '9999-01-01') OVER (
-                        PARTITION BY service_point_id ORDER BY valid_from),
-                    coalesce(valid_to, TIMESTAMPTZ '9999-01-01')) AS until
-    FROM service_points
+WITH points AS ({points}
 ), own AS (
     SELECT DISTINCT {column} AS near, commodity FROM points
     WHERE account_id = ? AND role = 'customer' AND {column} IS NOT NULL
-          AND valid_from::DATE <= ?::DATE AND until::DATE > ?::DATE
+          AND since::DATE <= ?::DATE AND until::DATE > ?::DATE
 )
 SELECT p.account_id, sum(d.total) AS total
-FROM days d JOIN points p ON p.meter_id = d.meter_id AND d.start >= p.valid_from AND d.start < p.until
+FROM days d JOIN points p ON p.meter_id = d.meter_id AND d.start >= p.since AND d.start < p.until
      JOIN own ON own.near = p.{column} AND own.commodity = p.commodity
 WHERE d.local_day BETWEEN ? AND ? AND p.role = 'customer'
       AND p.account_id IS NOT NULL AND d.channel IN {channels}
