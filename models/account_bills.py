@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.calendar import day_date
 from schemas.lake import BILLS
 
 __all__ = ["bill_id", "merge_account_bills"]
+
+AT_ONCE = 1 << 14
+"""Shares of bills that are sorted and merged at once, about: bounds memory."""
 
 
 def merge_account_bills(parts: pa.Table) -> pa.Table:
@@ -25,10 +29,19 @@ def merge_account_bills(parts: pa.Table) -> pa.Table:
     Returns:
         Content of the ``bills`` table.
     """
-    order = [(name, "ascending") for name in ("account_id", "group", "period_start", "service_point_id")]
-    parts = parts.sort_by(order).combine_chunks()
     if not parts.num_rows:
         return BILLS.content.empty_table()
+    accounts = pc.unique(parts["account_id"]).sort()
+    place = pc.index_in(parts["account_id"], value_set=accounts).to_numpy().astype(np.int64)
+    batch = place * -(-parts.num_rows // AT_ONCE) // len(accounts)
+    merged = [_merge(parts.filter(pa.array(batch == number))) for number in np.unique(batch)]
+    return pa.concat_tables(merged)
+
+
+def _merge(parts: pa.Table) -> pa.Table:
+    """Bills of whole accounts, in the order of their names."""
+    order = [(name, "ascending") for name in ("account_id", "group", "period_start", "service_point_id")]
+    parts = parts.sort_by(order).combine_chunks()
     keys = list(
         zip(
             parts["account_id"].to_pylist(),
@@ -43,7 +56,7 @@ def merge_account_bills(parts: pa.Table) -> pa.Table:
         parts.schema.get_field_index("estimated_share"), "estimated_share", pa.array(share, pa.float64())
     ).append_column("bill_id", pa.array([bill_id(*key) for key in keys], pa.string()))
     if len(heads) == len(keys):
-        return parts.select(BILLS.content.names)
+        return parts.select(BILLS.content.names).cast(BILLS.content)
     ends = [*heads[1:], len(keys)]
     alone = [head for head, end in zip(heads, ends, strict=True) if end - head == 1]
     shared = [

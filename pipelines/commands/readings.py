@@ -109,6 +109,7 @@ def reference(
     unscaled: Annotated[
         bool, typer.Option("--unscaled", help="As they were, not × the ratio of average daily usage.")
     ] = False,
+    as_of: _AsOf = None,
 ) -> dict[str, Any]:
     """Write readings that stand for days without any: those of last year, or of a day of like temperature.
 
@@ -123,6 +124,7 @@ def reference(
         MeterbeamError: There is no such lake, or it has no temperatures of the station.
         UsageError: The method, the days or the file are none.
     """
+    from pipelines.query import parse_as_of
     from pipelines.readings.reference_days import METHODS, ReferenceOptions, write_references
     from pipelines.store.lake import Lake
     from schemas.errors import UsageError
@@ -147,4 +149,4 @@ def reference(
         every_day=every_day,
         scaled=not unscaled,
     )
-    return write_references(Lake.open(lake), options)
+    return write_references(Lake.open(lake, as_of=parse_as_of(as_of)), options)

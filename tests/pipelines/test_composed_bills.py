@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from models.account_bills import AT_ONCE
 from pipelines.batch import account_bills
 from pipelines.store.lake import Lake
 from pipelines.store.views import connect
@@ -219,6 +220,7 @@ def test_a_stream_of_composed_loads_ends_where_the_backfill_ends(
     one; every table is equal.
     """
     monkeypatch.setattr(account_bills, "CELLS", cells)
+    monkeypatch.setattr("models.account_bills.AT_ONCE", min(cells, AT_ONCE))
     points = [point("SP1", "m1", "A1"), point("SP2", "m2", "A2", None, role="check"),
               point("SP3", "m3", "A3", None, role="generation"), point("SP4", "m4", "A4", "solar"),
               point("SP5", "m5", "A5", "solar"),

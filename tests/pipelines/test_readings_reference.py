@@ -101,7 +101,7 @@ def test_last_year_stands_in(lake: Path, tmp_path: Path, capsys: pytest.CaptureF
     told = json.loads(capsys.readouterr().out)
     assert (told["days"], told["readings"], told["without"]) == (1, 24, {})
     first = out.read_bytes()
-    command(lake, "previous_year", out)
+    command(lake, "previous_year", out, "--as-of", "1")
     assert out.read_bytes() == first
     home = lake.parent / "in"
     run(tmp_path / "lake", home, detect=False)
