@@ -208,7 +208,7 @@ def _write_view(views: duckdb.DuckDBPyConnection, view: str, theirs: Holdings, a
         for name in columns
     )
     where, given = theirs.condition(view)
-    rows = views.sql(f"SELECT {shown} FROM {view} v WHERE {where}", params=given)
+    rows = views.sql(f"SELECT {shown} FROM {view} v WHERE {where} ORDER BY ALL", params=given)
     reader: pa.RecordBatchReader = rows.to_arrow_reader(1 << 16)
     count = 0
     with archive.open(f"{view}.csv", "w") as out, csv.CSVWriter(out, reader.schema) as writer:
