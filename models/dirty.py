@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.calendar import local_days
 from models.master import MICROS
 from models.runs import REACH_BACK
-from schemas.channels import HELPED
+from schemas.channels import CHANNELS, HELPED
 
 Name = tuple[str, str]
 Days = tuple[int, int]
@@ -114,7 +114,10 @@ def changed_slots(dirty: DirtyDays, intervals: pa.Table, zone: str) -> None:
     # One group a (series, first day): as many ranges as days touched, not as readings.
     grouped = spans.group_by(["meter_id", "channel", "first"], use_threads=False).aggregate([("last", "max")])
     for meter, channel, first, last in zip(*(column.to_pylist() for column in grouped.columns), strict=True):
-        dirty.changed((meter, channel), first, last)
+        if CHANNELS[channel].reference:  # no day looks at it but its own
+            dirty.add((meter, channel), first, last)
+        else:
+            dirty.changed((meter, channel), first, last)
 
 
 def changed_events(dirty: DirtyDays, events: pa.Table, zone: str, channels: dict[str, list[str]]) -> None:
