@@ -131,8 +131,8 @@ class ColumnPlan:
             table: Decoded columns of a whole file.
             rows: What ``apply`` and ``fill`` made of it.
         """
-        column = next(column for column in self.columns if column.name == "start")
-        if column.walls is None:
+        column = next((column for column in self.columns if column.name == "start"), None)
+        if column is None or column.walls is None:
             return
         wall = column.walls(column.of(_one_chunk(table.column(column.source))))
         meter, channel = (_codes(rows.columns[name]) for name in ("meter_id", "channel"))

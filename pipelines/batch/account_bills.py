@@ -18,6 +18,7 @@ from models.composed_loads import compose
 from models.contracts import ContractBook
 from models.holds import holds_of
 from models.master import MasterData
+from models.sharding import shard_of_id
 from pipelines.batch.day_loads import day_loads
 from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
@@ -113,7 +114,7 @@ def account_parts(
     span = int(pc.min(days).as_py()), int(pc.max(days).as_py())
     slots = (span[1] - span[0] + 1) * DAY_S // int(pc.min(every["interval_s"]).as_py())
     tables = []
-    for some in _by_account(contracts, CELLS // slots):
+    for some in _by_account(contracts, CELLS // slots, lake.config.shards):
         rows = _rows(lake, written, sorted(set().union(*map(_meters, some))), _BILLED)
         loads, holds = day_loads(rows, lake.config.timezone, master, span), holds_of(rows)
         plain = [contract for contract in some if not contract.terms]
@@ -129,14 +130,22 @@ def _meters(contract: Contract) -> set[str]:
     return {term.meter_id for term in contract.terms} if contract.terms else {contract.load}
 
 
-def _by_account(contracts: Collection[Contract], meters: int) -> Iterator[list[Contract]]:
-    """Contracts of whole accounts, of about so many meters at a time, in the order of their names."""
+def _by_account(contracts: Collection[Contract], meters: int, shards: int) -> Iterator[list[Contract]]:
+    """Contracts of whole accounts, of about so many meters at a time.
+
+    In the order of the shards of their first meters: so each file is read for few of them.
+    """
     of_account: dict[str, list[Contract]] = defaultdict(list)
     for contract in contracts:
         of_account[contract.account_id].append(contract)
     held: list[Contract] = []
     count = 0
-    for mine in sorted(of_account.values(), key=lambda own: min(min(_meters(each)) for each in own)):
+
+    def place(own: list[Contract]) -> tuple[int, str]:
+        first = min(min(_meters(each)) for each in own)
+        return shard_of_id(first, shards), first
+
+    for mine in sorted(of_account.values(), key=place):
         here = len(set().union(*map(_meters, mine)))
         if held and count + here > meters:
             yield held

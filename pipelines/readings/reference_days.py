@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pipelines.exchange.lake_days import SeriesDays, series_days
 from pipelines.readings.day_temperatures import day_temperatures
 from pipelines.store.changes import Selection
 from pipelines.store.lake import Lake
+from pipelines.store.parts import whole_file
 from pipelines.store.rules_kept import rules_in_force
 from pipelines.store.views import connect
 from schemas.channels import BESIDE
@@ -78,9 +80,10 @@ class ReferenceOptions:
 
 @dataclass
 class _Account:
-    """What came of it: rows of the sheet, and days without a reference."""
+    """What came of it: the sheet, the days written, and those without a reference."""
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    sheet: Any
+    days: int = 0
     without: Counter[str] = field(default_factory=Counter)
 
 
@@ -102,8 +105,11 @@ def write_references(lake: Lake, options: ReferenceOptions) -> dict[str, Any]:
     temperature = None
     if options.method == "proxy_day":
         temperature = day_temperatures(lake, options.station, low, epoch_day(options.last))
-    account = _Account()
-    with connect(lake) as connection:
+    sheet = options.out.with_suffix(".csv")
+    with connect(lake) as connection, whole_file(sheet) as file:
+        rows = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        account = _Account(csv.writer(rows))
+        account.sheet.writerow(SHEET)
         series = series_days(
             connection,
             _source(options, low),
@@ -116,15 +122,11 @@ def write_references(lake: Lake, options: ReferenceOptions) -> dict[str, Any]:
         )
         blocks = _blocks(lake, options, series, account, holidays, temperature)
         readings = write_block_file(options.out, blocks, f"meterbeam readings reference, {options.method}")
-    sheet = options.out.with_suffix(".csv")
-    with sheet.open("w", encoding="utf-8", newline="") as out:
-        rows = csv.writer(out)
-        rows.writerow(SHEET)
-        rows.writerows(account.rows)
+        rows.detach()
     return {
         "out": str(options.out),
         "sheet": str(sheet),
-        "days": len(account.rows),
+        "days": account.days,
         "readings": readings,
         "without": dict(sorted(account.without.items())),
     }
@@ -165,7 +167,8 @@ def _blocks(
             if isinstance(found, str):
                 account.without[found] += 1
                 continue
-            account.rows.append(_row(each, found, low, temperature))
+            account.sheet.writerow(_row(each, found, low, temperature))
+            account.days += 1
             values = Block(
                 each.meter_id,
                 BESIDE[options.method][each.channel],

@@ -65,6 +65,11 @@ class Timeline:
 
     def run(self, *, hot_days: int = 35, shards: int = 1) -> list[ShardFlush]:
         """All that comes out, in order."""
+        outputs = map(unpack_output, self.packed(hot_days=hot_days, shards=shards))
+        return [flush for flush in outputs if isinstance(flush, ShardFlush)]
+
+    def packed(self, *, hot_days: int = 35, shards: int = 1) -> list[bytes]:
+        """The same as bytes."""
         token = uuid4().hex
         rules = LedgerRules(ZONE, BOOK, prices, hot_days=hot_days, cells=1 << 16)
         options = PipelineOptions(["--streaming", "--runner=BundleBasedDirectRunner"])
@@ -75,7 +80,7 @@ class Timeline:
         with beam.Pipeline(options=options) as pipeline:
             kept = pipeline | stream | KeepLedgers(rules, TIMES, shards)
             _ = kept[FLUSHES] | Gather(token)
-        return [flush for _, blob in gathered(token) if isinstance(flush := unpack_output(blob), ShardFlush)]
+        return [blob for _, blob in gathered(token)]
 
 
 def by_shard(records: Iterable[Record], shards: int) -> dict[int, list[Record]]:

@@ -15,7 +15,7 @@ from schemas.records import Kind
 from tests.models.ledger_keeper import TABLES, Keeper, computed
 from tests.models.ledger_worlds import FIRST, ZONE, Record, World, world
 from tests.transforms.ledger_stream import TIMES, Timeline
-from transforms.flush_pack import ShardFlush
+from transforms.flush_pack import ShardFlush, ends_backlog, unpack_output
 
 GRACE = TIMES.grace_s
 
@@ -140,3 +140,19 @@ def test_what_comes_within_a_flush_is_flushed_together() -> None:
     arrived = [flush.records.get(Kind.INTERVALS, pa.table({})).num_rows for flush in flushes]
     assert arrived == [len(blocks), 0]
     assert [flush.last_closed for flush in flushes] == [FIRST, FIRST]
+
+
+def test_the_last_day_that_can_have_closed_ends_a_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three days close and more will come; the next three are the last that the clock allows."""
+    now = midnight(6) + GRACE + 600
+    monkeypatch.setattr("transforms.keep_ledgers.time.time", lambda: float(now))
+    blocks = made(7, 6).records
+    line = Timeline().watermark(midnight(0))
+    for day in range(6):
+        line.send(of_day(blocks, day), midnight(day + 1) - 60)
+    line.watermark(midnight(3) + GRACE).watermark(now)
+    told = [(unpack_output(blob), ends_backlog(blob)) for blob in line.end(FIRST + 5).packed()]
+    closed = [
+        (f.last_closed - FIRST, ends) for f, ends in told if isinstance(f, ShardFlush) and not drained(f)
+    ]
+    assert [each for each in closed if each[0] >= 0] == [(2, False), (5, True)]
