@@ -9,12 +9,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from models.blocks import NEVER, Blocks, few_unique, join, leading_gaps, read_blocks, select, single_slots
+from models.blocks import (
+    NEVER,
+    Blocks,
+    few_unique,
+    join,
+    leading_gaps,
+    read_blocks,
+    select,
+    series_of,
+    single_slots,
+)
 from models.calendar import DayGrid, aligned, day_grid, local_day, local_days
 from models.join import Join, join_facts
 from models.master import MICROS, MasterData, Span
 from models.outages import event_marks, outages_of
-from models.place import Account, Placed, outrank, place, readings_of
+from models.place import Account, Placed, outrank, overlapping, place, readings_of
 from models.reads import read_registers, repeated_reads, tou_reads
 from models.series import Bool, Int, SeriesFacts
 from models.service_time import SeriesRow, first_of_series, in_force, mixed_days, service_days
@@ -44,6 +54,7 @@ class ShardInputs:
         cells: Most slots of one group: bounds memory.
         edits: RAW_EDITS with a ``fresh`` column, of all shards; None: there are none.
         joined: Whether these are linked meters, whose series are joined by service point.
+        counted: Whether the account of readings is wanted; if not, those on no grid are not looked at.
     """
 
     intervals: pa.Table
@@ -58,6 +69,7 @@ class ShardInputs:
     cells: int = 1 << 21
     edits: pa.Table | None = None
     joined: bool = False
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,25 +138,16 @@ def first_readings(intervals: pa.Table) -> dict[Name, tuple[int, int]]:
         lead = lead[lead >= 0]
     if not intervals.num_rows:
         return {}
-    start = intervals["start"]
+    series, names = series_of(intervals)
+    start, interval = (intervals[name].to_numpy() for name in ("start", "interval_s"))
     if lead is not None:
-        start = pa.array(start.to_numpy() + lead * intervals["interval_s"].to_numpy())
-    table = pa.table(
-        {
-            "meter_id": intervals["meter_id"].cast(pa.string()),
-            "channel": intervals["channel"].cast(pa.string()),
-            "start": start,
-            "interval_s": intervals["interval_s"],
-        }
-    )
-    first = table.group_by(["meter_id", "channel", "interval_s"], use_threads=False).aggregate(
-        [("start", "min")]
-    )
+        start = start + lead * interval
+    table = pa.table({"series": series, "start": start, "interval_s": interval})
+    first = table.group_by(["series", "interval_s"], use_threads=False).aggregate([("start", "min")])
     result: dict[Name, tuple[int, int]] = {}
-    columns = (first[name].to_pylist() for name in ("meter_id", "channel", "start_min", "interval_s"))
-    for meter, channel, start, interval in zip(*columns, strict=True):
-        held = result.get((meter, channel))
-        result[meter, channel] = min((start, interval), held) if held else (start, interval)
+    columns = (first[name].to_pylist() for name in ("series", "start_min", "interval_s"))
+    for number, start, interval in zip(*columns, strict=True):
+        result[names[number]] = min((start, interval), result.get(names[number], (start, interval)))
     return result
 
 
@@ -159,7 +162,7 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
     blocks, names = read_blocks(inputs.intervals, inputs.master)
     home = _homes(inputs, blocks, names, assembly)
     row_of_block = _rows_of(inputs, rows, blocks, names, home)
-    strays = [select(blocks, row_of_block < 0)]
+    strays = [select(blocks, row_of_block < 0)] if inputs.counted else []
     left = np.zeros(len(rows) + 1, np.bool_)  # rows with new blocks and no day yet: they only count
     left[row_of_block[blocks.fresh]] = True
     left[-1] = False
@@ -169,11 +172,13 @@ def assemble(inputs: ShardInputs, assembly: Assembly) -> Iterator[Group]:
         left[chunk] = False
         held = np.flatnonzero(mine[row_of_block] >= 0)
         inside, inside_row, outside = _cut(select(blocks, held), mine[row_of_block[held]], grid)
-        strays.append(outside)
+        if inputs.counted:
+            strays.append(outside)
         placed = place(inside, inside_row, grid, len(chunk))
         assembly.account += placed.account
         yield _group(inputs, [rows[i] for i in chunk], grid, placed)
-    assembly.account += _stray_account([*strays, select(blocks, left[row_of_block])])
+    if inputs.counted:
+        assembly.account += _stray_account([*strays, select(blocks, left[row_of_block])])
 
 
 def _rows_of(
@@ -343,17 +348,24 @@ def _first_context(row: SeriesRow, inputs: ShardInputs) -> int:
 
 
 def _cut(blocks: Blocks, row: Int, grid: DayGrid) -> tuple[Blocks, Int, Blocks]:
-    """Blocks wholly on the grid with their rows, and the single slots that are off it."""
+    """Blocks wholly on the grid with their rows, and those off it; at its edges they are cut into slots."""
     column = (blocks.start - grid.origin) // grid.interval_s
-    over = (column < 0) | (column + blocks.length > grid.slots)
-    if not over.any():
-        return blocks, row, select(blocks, over)
-    slots = single_slots(select(blocks, over))
-    slot_row = np.repeat(row[over], blocks.length[over])
+    end = column + blocks.length
+    over = (column < 0) | (end > grid.slots)
+    off = over & ((end <= 0) | (column >= grid.slots))
+    cut = over & ~off
+    if not cut.any():
+        return select(blocks, ~over), row[~over], select(blocks, off)
+    slots = single_slots(select(blocks, cut))
+    slot_row = np.repeat(row[cut], blocks.length[cut])
     at = (slots.start - grid.origin) // grid.interval_s
     on = (at >= 0) & (at < grid.slots)
     inside = join(select(blocks, ~over), select(slots, on))
-    return inside, np.concatenate([row[~over], slot_row[on]]), select(slots, ~on)
+    return (
+        inside,
+        np.concatenate([row[~over], slot_row[on]]),
+        join(select(blocks, off), select(slots, ~on)),
+    )
 
 
 def _stray_account(strays: list[Blocks]) -> Account:
@@ -364,11 +376,21 @@ def _stray_account(strays: list[Blocks]) -> Account:
             blocks = join(blocks, part)
     if not len(blocks.start):
         return Account()
-    slots = single_slots(blocks)
-    _, moment = np.unique(slots.start * 100_000 + slots.interval_s, return_inverse=True)
-    where = moment * (int(slots.series.max(initial=0)) + 1) + slots.series
-    _, _, account = outrank(slots, where)
-    return replace(account, fresh=readings_of(select(slots, slots.fresh)))
+    fresh = Account(readings_of(select(blocks, blocks.fresh)))
+    slot, phase = np.divmod(blocks.start, blocks.interval_s)
+    kind = blocks.interval_s * int(blocks.interval_s.max()) + phase  # slots of one kind are the same or apart
+    _, line = np.unique(kind * (int(blocks.series.max()) + 1) + blocks.series, return_inverse=True)
+    slot -= slot.min()
+    width = int((slot + blocks.length).max())
+    contested = overlapping(line * width + slot, blocks.length)
+    if not contested.any():
+        return fresh
+    rivals = select(blocks, contested)
+    where = np.repeat((line * width + slot)[contested], rivals.length)
+    slots = single_slots(rivals)
+    offset = slots.first - np.repeat(rivals.first, rivals.length)
+    _, _, account = outrank(slots, where + offset)
+    return fresh + account
 
 
 def _group(inputs: ShardInputs, rows: list[SeriesRow], grid: DayGrid, placed: Placed) -> Group:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.assemble import Group, Problem, Problems
-from models.calendar import DayGrid
+from models.calendar import DayGrid, day_grid
 from models.days import per_day, slots_per_day, to_slots
 from models.finding_text import finding_texts
 from models.pack_days import PackDays
@@ -45,12 +45,13 @@ def day_rows(
     lists = SlotLists.of(facts, series, day)
     flags = result.flags if facts.unserved is None else np.where(facts.unserved, 0, result.flags)
     flat = _picker(wanted, grid, facts.unserved)
-    mixed = _mixed(result.quality, grid)[series, day]
+    near = _Near.of(grid, series, day)
+    mixed = near.days(_mixed(near.slots(result.quality), near.grid))
     first = result.quality[series, np.minimum(lists.column, grid.slots - 1)]
     for i in lists.partial.tolist():
         mixed[i] = (result.quality[lists.slots(i)] != first[i]).any()
-    made = slots_per_day(result.method != Method.NONE, grid)[series, day] > 0
-    flagged = slots_per_day(flags != 0, grid)[series, day] > 0
+    made = near.count(near.slots(result.method) != Method.NONE) > 0
+    flagged = near.count(near.slots(flags) != 0) > 0
     channels = [name[1] for name in group.names]
     return pa.table(
         {
@@ -70,11 +71,45 @@ def day_rows(
             "methods": lists.some(result.method, made, pa.int8()),
             "flags": lists.some(flags, flagged, pa.int32()),
             "measured": lists.some(facts.value, made, pa.int64(), there=facts.have),
-            "total": pa.array(per_day(np.add.reduce, result.value, grid)[series, day]),
-            "estimated_slots": pa.array(_estimated(result, grid)[series, day].astype(np.int32)),
+            "total": pa.array(near.days(per_day(np.add.reduce, near.slots(result.value), near.grid))),
+            "estimated_slots": pa.array(near.count(_estimated(near.slots(result.quality))).astype(np.int32)),
             "findings": _findings(group, result.findings, wanted, series, day, packs, problems),
         }
     )
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The stretch of a grid from the first to the last wanted day, without what results look back on.
+
+    Attributes:
+        grid: Its days.
+        columns: Its slots in the whole grid.
+        at: Series and index in the stretch of each wanted day; (k,) each.
+    """
+
+    grid: DayGrid
+    columns: slice
+    at: tuple[Int, Int]
+
+    @staticmethod
+    def of(grid: DayGrid, series: Int, day: Int) -> _Near:
+        """The stretch about some days; at least one."""
+        low, high = int(day.min()), int(day.max()) + 1
+        near = day_grid(grid.zone, grid.interval_s, grid.first_day + low, high - low)
+        return _Near(near, slice(grid.offsets[low], grid.offsets[high]), (series, day - low))
+
+    def slots(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Those of the stretch, of (n, slots) of the whole grid."""
+        return values[:, self.columns]
+
+    def days(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Those of the wanted days, of (n, days) of the stretch; (k,)."""
+        return values[self.at]
+
+    def count(self, hit: Bool) -> Int:
+        """Slots of each wanted day that are hit, of (n, slots) of the stretch; (k,)."""
+        return self.days(slots_per_day(hit, self.grid))
 
 
 def _picker(wanted: Bool, grid: DayGrid, unserved: Bool | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -172,10 +207,10 @@ class SlotLists:
         return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~chosen))
 
 
-def _estimated(result: SeriesResult, grid: DayGrid) -> Int:
-    """Estimated and substituted slots of each day; (n, days)."""
-    quality = result.quality
-    return slots_per_day((quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED), grid)
+def _estimated(quality: NDArray[np.int8]) -> Bool:
+    """Slots with an estimate or a substitute."""
+    made: Bool = (quality == Quality.ESTIMATED) | (quality == Quality.SUBSTITUTED)
+    return made
 
 
 def _findings(

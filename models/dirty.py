@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
+from models.blocks import series_of
 from models.calendar import local_days
 from models.master import MICROS
 from models.runs import REACH_BACK
+from models.series import Bool, Int
 from schemas.channels import CHANNELS, HELPED
 
 Name = tuple[str, str]
 Days = tuple[int, int]
 """First and last epoch day, inclusive."""
-_PLAIN = (pa.string(), pa.string(), pa.int64())
 EVENT_REACH = 7
 """An event acts as a changed slot on every day this far before and after it."""
 
@@ -67,19 +70,20 @@ class DirtyDays:
             reads: Epoch days of the reads of each series, sorted.
             longest: Longest usable interval. [days]
         """
-        for name, days in reads.items():
-            if name not in self.ranges or len(days) < 2:
-                continue
-            at = np.array(days, np.int64)
-            first, last = at[:-1], at[1:]
-            short = last - first <= longest + 1
-            grown: list[Days] = []
-            for low, high in merge(self.ranges[name]):
-                touched = short & (first <= high) & (last >= low)
-                if touched.any():
-                    low, high = min(low, int(first[touched].min())), max(high, int(last[touched].max()))
-                grown.append((low, high))
-            self.ranges[name] = grown
+        for name in self.ranges.keys() & reads.keys():
+            ranges = merge(self.ranges[name])
+            self.ranges[name] = [_over_reads(low, high, reads[name], longest) for low, high in ranges]
+
+
+def _over_reads(low: int, high: int, reads: Sequence[int], longest: int) -> Days:
+    """The days low … high, and those of the usable read intervals that they touch."""
+    first = max(bisect_left(reads, low) - 1, 0)
+    last = min(bisect_right(reads, high), len(reads) - 1)
+    while first < last and reads[first + 1] - reads[first] > longest + 1:
+        first += 1
+    while first < last and reads[last] - reads[last - 1] > longest + 1:
+        last -= 1
+    return (min(low, reads[first]), max(high, reads[last])) if first < last else (low, high)
 
 
 def merge(ranges: Iterable[Days]) -> list[Days]:
@@ -93,31 +97,43 @@ def merge(ranges: Iterable[Days]) -> list[Days]:
     return merged
 
 
+def _united(series: Int, first: Int, last: Int) -> Iterator[tuple[int, int, int]]:
+    """Number of the series, first and last day of disjoint ranges that cover the given days first … last.
+
+    As many as there are stretches of days, not as there are records.
+    """
+    if not len(series):
+        return
+    order = np.lexsort((first, series))
+    series, first, last = series[order], first[order], last[order]
+    # Each series has days of its own, above all those of the series before it.
+    apart = series * (int(last.max()) - int(first.min()) + 2)
+    reached = np.maximum.accumulate(last + apart)
+    begins = np.append(True, (first + apart)[1:] > reached[:-1] + 1)
+    begins[1:] |= series[1:] != series[:-1]
+    at = np.flatnonzero(begins)
+    ends = np.append(at[1:], len(series)) - 1
+    united = series[at], first[at], (reached - apart)[ends]
+    yield from zip(*(part.tolist() for part in united), strict=True)
+
+
 def changed_slots(dirty: DirtyDays, intervals: pa.Table, zone: str) -> None:
     """Mark what fresh interval blocks can reach."""
-    fresh = intervals.filter(intervals["fresh"])
-    if not fresh.num_rows:
-        return
-    length = pa.compute.max_element_wise(
-        pa.compute.list_value_length(fresh["values_int"]), pa.compute.list_value_length(fresh["values_float"])
-    ).fill_null(0)
-    start = fresh["start"].to_numpy()
-    end = start + np.maximum(length.to_numpy() - 1, 0) * fresh["interval_s"].to_numpy()
-    spans = pa.table(
-        {
-            "meter_id": fresh["meter_id"].cast(pa.string()),
-            "channel": fresh["channel"].cast(pa.string()),
-            "first": local_days(zone, start),
-            "last": local_days(zone, end),
-        }
-    )
-    # One group a (series, first day): as many ranges as days touched, not as readings.
-    grouped = spans.group_by(["meter_id", "channel", "first"], use_threads=False).aggregate([("last", "max")])
-    for meter, channel, first, last in zip(*(column.to_pylist() for column in grouped.columns), strict=True):
-        if CHANNELS[channel].reference:  # no day looks at it but its own
-            dirty.add((meter, channel), first, last)
+    lengths = [
+        pa.compute.fill_null(pa.compute.list_value_length(intervals[name]), 0).to_numpy()
+        for name in ("values_int", "values_float")
+    ]
+    fresh = np.flatnonzero(intervals["fresh"].to_numpy())
+    series, names = series_of(intervals)
+    start = intervals["start"].to_numpy()[fresh]
+    further = np.maximum(np.maximum(*lengths).astype(np.int64)[fresh] - 1, 0)
+    end = start + further * intervals["interval_s"].to_numpy()[fresh]
+    days = local_days(zone, start), local_days(zone, end)
+    for number, first, last in _united(series[fresh], *days):
+        if CHANNELS[names[number][1]].reference:  # no day looks at it but its own
+            dirty.add(names[number], first, last)
         else:
-            dirty.changed((meter, channel), first, last)
+            dirty.changed(names[number], first, last)
 
 
 def changed_events(dirty: DirtyDays, events: pa.Table, zone: str, channels: dict[str, list[str]]) -> None:
@@ -134,29 +150,28 @@ def changed_reads(dirty: DirtyDays, registers: pa.Table, zone: str) -> None:
 
     A fresh read that only repeats the clock of an older one speaks of the slots around it (stale snapshot).
     """
-    fresh = registers.filter(registers["fresh"])
-    if not fresh.num_rows:
+    fresh = registers["fresh"].to_numpy()
+    if not fresh.any():
         return
-    days = local_days(zone, fresh["read_at"].to_numpy() // MICROS).tolist()
-    again = _read_twice(registers)
-    columns = (fresh[name].cast(pa.string()).to_pylist() for name in ("meter_id", "channel"))
-    for meter, channel, at, day in zip(*columns, fresh["read_at"].to_pylist(), days, strict=True):
-        name = meter, channel
-        dirty.add(name, day - 1, day + 1)
-        if (meter, channel, at) in again:
-            dirty.changed(name, day, day)
+    series, names = series_of(registers)
+    at = registers["read_at"].to_numpy()
+    day = local_days(zone, at // MICROS)
+    for number, first, last in _united(series[fresh], day[fresh] - 1, day[fresh] + 1):
+        dirty.add(names[number], first, last)
+    again = fresh & _read_twice(series, at, registers["tou_register"].is_null().to_numpy())
+    for number, first, last in _united(series[again], day[again], day[again]):
+        dirty.changed(names[number], first, last)
 
 
-def _read_twice(registers: pa.Table) -> set[tuple[str, str, int]]:
-    """(meter, channel, moment) of reads of the total register that were received more than once."""
-    names = ["meter_id", "channel", "read_at"]
-    total = registers.filter(pa.compute.is_null(registers["tou_register"])).select(names)
-    plain = pa.table(
-        [total[name].cast(type_) for name, type_ in zip(names, _PLAIN, strict=True)], names=names
-    )
-    counts = plain.group_by(names, use_threads=False).aggregate([([], "count_all")])
-    twice = counts.filter(pa.compute.greater(counts["count_all"], 1))
-    return set(zip(*(twice[name].to_pylist() for name in names), strict=True))
+def _read_twice(series: Int, at: Int, total: Bool) -> Bool:
+    """Reads of whose series and moment more than one read of the total register was received; (k,)."""
+    order = np.lexsort((at, series))
+    differs = (np.diff(series[order]) != 0) | (np.diff(at[order]) != 0)
+    firsts = np.flatnonzero(np.append(True, differs))
+    reads = np.add.reduceat(total[order], firsts, dtype=np.int64)
+    twice = np.empty(len(order), np.bool_)
+    twice[order] = np.repeat(reads > 1, np.diff(np.append(firsts, len(order))))
+    return twice
 
 
 def changed_edits(dirty: DirtyDays, edits: pa.Table | None, zone: str) -> None:
@@ -175,15 +190,16 @@ def changed_edits(dirty: DirtyDays, edits: pa.Table | None, zone: str) -> None:
 
 def read_days(registers: pa.Table, zone: str) -> dict[Name, list[int]]:
     """Epoch days of all reads of the total register of each series, sorted."""
-    registers = registers.filter(pa.compute.is_null(registers["tou_register"]))
-    days = local_days(zone, registers["read_at"].to_numpy() // MICROS)
-    result: dict[Name, list[int]] = defaultdict(list)
-    names = zip(
-        registers["meter_id"].to_pylist(), registers["channel"].cast(pa.string()).to_pylist(), strict=True
-    )
-    for name, day in zip(names, days.tolist(), strict=True):
-        result[name].append(day)
-    return {name: sorted(set(found)) for name, found in result.items()}
+    total = registers["tou_register"].is_null().to_numpy()
+    series, names = series_of(registers)
+    series, day = series[total], local_days(zone, registers["read_at"].to_numpy()[total] // MICROS)
+    order = np.lexsort((day, series))
+    series, day = series[order], day[order]
+    new = np.append(True, (np.diff(series) != 0) | (np.diff(day) != 0))[: len(day)]
+    series, day = series[new], day[new]
+    bounds = np.searchsorted(series, np.arange(len(names) + 1)).tolist()
+    days = day.tolist()
+    return {name: days[a:b] for name, (a, b) in zip(names, pairwise(bounds), strict=True) if a < b}
 
 
 def changed_ranges(dirty: DirtyDays, before: dict[Name, Days], now: dict[Name, Days]) -> None:

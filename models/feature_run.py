@@ -24,22 +24,27 @@ def touched_weeks(computed: Computed, last_closed: int) -> pa.Table | None:
     measurements.
     """
     facts, grid = computed.group.facts, computed.group.facts.grid
-    days = min(grid.last_day, last_closed) - grid.first_day + 1
-    if days < 1:
-        return None
-    cut = day_grid(grid.zone, grid.interval_s, grid.first_day, days)
-    have = facts.have[:, : cut.slots]
-    if facts.external is not None:
-        have = have & ~facts.external[:, : cut.slots]
-    expected = facts.expected[:, :days] & ~facts.instantaneous[:, None]
-    if facts.unserved is not None:
-        expected &= ~per_day(np.logical_or.reduce, facts.unserved, grid)[:, :days]
-    features = week_features(facts.value[:, : cut.slots], have, cut, expected=expected)
     first = monday(grid.first_day)
     wanted = np.full((facts.count, (grid.last_day - first) // WEEK + 1), computed.asked is None)
     for series, ranges in enumerate(computed.asked or ()):
         for low, high in ranges:
             wanted[series, max((low - first) // WEEK, 0) : max((high - first) // WEEK + 1, 0)] = True
+    weeks = np.flatnonzero(wanted.any(axis=0))
+    if not len(weeks):
+        return None
+    from_day = max(first + WEEK * int(weeks[0]), grid.first_day) - grid.first_day
+    to_day = min(first + WEEK * int(weeks[-1] + 1), grid.last_day + 1, last_closed + 1) - grid.first_day
+    if to_day <= from_day:
+        return None
+    cut = day_grid(grid.zone, grid.interval_s, grid.first_day + from_day, to_day - from_day)
+    days, slots = slice(from_day, to_day), slice(grid.offsets[from_day], grid.offsets[to_day])
+    have = facts.have[:, slots]
+    if facts.external is not None:
+        have = have & ~facts.external[:, slots]
+    expected = facts.expected[:, days] & ~facts.instantaneous[:, None]
+    if facts.unserved is not None:
+        expected &= ~per_day(np.logical_or.reduce, facts.unserved[:, slots], cut)
+    features = week_features(facts.value[:, slots], have, cut, expected=expected)
     chosen = wanted[features[ROW], (features[WEEK_OF] - first) // WEEK]
     if not chosen.any():
         return None

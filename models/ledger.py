@@ -27,7 +27,7 @@ from models.feature_run import monday
 from models.linked_days import linked_days
 from models.master import MICROS, MasterData, master_data
 from models.reach import reach_windows
-from models.repeats import without_repeats
+from models.repeats import only, without_repeats
 from models.shard_results import ShardResults, shard_results
 from models.shard_run import CONTEXT_BACK, ShardRun
 from models.shard_scope import (
@@ -38,6 +38,8 @@ from models.shard_scope import (
     mark_everything,
     mark_new_facts,
     ranges_of,
+    series_ranges,
+    series_table,
     split,
     whole_meters,
     without,
@@ -131,7 +133,7 @@ class LedgerState:
     """All that a ledger remembers.
 
     Attributes:
-        raw: Records of each kind in its raw schema, with ``fresh``: not looked at yet.
+        raw: Records of each kind in its raw schema, with ``fresh``: not looked at yet; these stand last.
         index: The rest.
     """
 
@@ -177,6 +179,19 @@ class Flushed:
 
 def _nothing(kind: Kind) -> pa.Table:
     return RAW[kind].empty_table().append_column(FRESH, pa.array([], pa.bool_()))
+
+
+def _coded(table: pa.Table) -> pa.Table:
+    """The meters as codes of one dictionary: all that asks for them tells texts apart once."""
+    column = table.schema.get_field_index("meter_id")
+    meters = table["meter_id"].dictionary_encode()
+    return table.set_column(column, "meter_id", meters).unify_dictionaries()
+
+
+def _fresh(table: pa.Table) -> pa.Table:
+    """The fresh rows, not copied: they stand last."""
+    count = pc.sum(table[FRESH]).as_py() or 0
+    return table.slice(table.num_rows - count)
 
 
 def _beside_fresh(table: pa.Table, time: str) -> NDArray[np.int64]:
@@ -241,15 +256,11 @@ class ShardLedger:
                 among = _beside_fresh(table, DATED[kind]) if kind in DATED else None
                 raw[kind] = without_repeats(table, KEYS[kind], (FRESH, "source"), among)
         former = self._former_ranges()
-        found = first_readings(raw[Kind.INTERVALS].filter(pc.field(FRESH)))
-        new = {
-            name: first
-            for name, first in found.items()
-            if name not in index.first_readings or first < index.first_readings[name]
-        }
+        new = self._new_first_readings()
         index.first_readings |= new
         inputs = self._inputs(index.last_closed)
-        ranges = ranges_of(inputs)
+        by_length = series_ranges(inputs)
+        ranges = ranges_of(by_length)
         touched = whole_meters(self._dirty(inputs, ranges, former), {*ranges, *index.first_readings})
         wanted = closed_only(touched, index.last_closed)
         scope, beyond = split(wanted, self._computable(wanted, inputs))
@@ -264,13 +275,28 @@ class ShardLedger:
         index.flushed_through = index.last_closed
         self._ranges = ranges
         return Flushed(
-            scope, results, beyond, ranges, index.last_closed, whole_since, run.series(), kept, new
+            scope,
+            results,
+            beyond,
+            ranges,
+            index.last_closed,
+            whole_since,
+            series_table(by_length),
+            kept,
+            new,
         )
+
+    def _new_first_readings(self) -> dict[Name, tuple[int, int]]:
+        """First readings of the fresh records that come before those known."""
+        known = self.state.index.first_readings
+        found = first_readings(_fresh(self.state.raw[Kind.INTERVALS]))
+        return {name: first for name, first in found.items() if name not in known or first < known[name]}
 
     def _former_ranges(self) -> dict[Name, Days]:
         """Ranges of results as of the last flush."""
         if self._ranges is None:
-            self._ranges = ranges_of(self._inputs(self.state.index.flushed_through, settled=True))
+            former = self._inputs(self.state.index.flushed_through, settled=True)
+            self._ranges = ranges_of(series_ranges(former))
         return self._ranges
 
     def _windows(self, scope: Scope, inputs: ShardInputs) -> dict[Name, Days]:
@@ -313,7 +339,7 @@ class ShardLedger:
         points = raw[Kind.SERVICE_POINTS]
         if settled:
             points = points.filter(pc.invert(points[FRESH]))
-        tables = {kind: _nothing(kind) if settled else raw[kind].unify_dictionaries() for kind in DATED}
+        tables = {kind: _nothing(kind) if settled else _coded(raw[kind]) for kind in DATED}
         return ShardInputs(
             intervals=tables[Kind.INTERVALS],
             registers=tables[Kind.REGISTERS],
@@ -325,6 +351,7 @@ class ShardLedger:
             history_from=rules.history_from,
             cells=rules.cells,
             edits=_nothing(Kind.EDITS) if settled else raw[Kind.EDITS],
+            counted=False,
         )
 
     def _master(self, points: pa.Table) -> MasterData:
@@ -392,9 +419,9 @@ class ShardLedger:
         for kind, table in raw.items():
             old = behind(kind, table, index.last_closed, self.rules)
             if old.any():
-                table = table.filter(pa.array(~old))
+                table = only(table, ~old)
                 index.floor = max(index.floor, horizon(index.last_closed, self.rules))
-            fresh = table.filter(table[FRESH])
+            fresh = _fresh(table)
             if fresh.num_rows:
                 kept[kind] = fresh.drop_columns([FRESH])
             settled = pa.repeat(pa.scalar(False), table.num_rows)

@@ -145,19 +145,24 @@ def _contested(blocks: Blocks, base: Int, size: int) -> Bool:
         before = np.concatenate([[0], np.cumsum(crowded)])
         shared: Bool = before[edges[1:]] > before[edges[:-1]]
         return shared
+    return overlapping(base, blocks.length)
+
+
+def overlapping(base: Int, length: Int) -> Bool:
+    """Which of some runs of slots share a slot with another one, found without counting slots.
+
+    Args:
+        base: First slot of each run, shape (b,).
+        length: Slots of each, shape (b,).
+    """
     order = np.argsort(base, kind="stable")
-    start, end = base[order], (base + blocks.length)[order]
+    start, end = base[order], (base + length)[order]
     reach = np.maximum.accumulate(end)
-    overlaps = np.zeros(count, np.bool_)
     later = start[1:] < reach[:-1]
-    overlaps[1:] |= later
-    # A block is overlapped by a later one when that one starts before this one's own end.
-    overlaps[:-1] |= start[1:] < end[:-1]
-    cluster = np.cumsum(np.concatenate([[True], ~later]))
-    shared = np.zeros(count + 1, np.bool_)
-    shared[cluster[overlaps]] = True
-    result = np.zeros(count, np.bool_)
-    result[order] = shared[cluster]
+    # Runs that touch one another in a chain are one cluster; of more than one run all are taken.
+    cluster = np.cumsum(np.concatenate([[True], ~later])[: len(base)])
+    result = np.zeros(len(base), np.bool_)
+    result[order] = np.bincount(cluster)[cluster] > 1
     return result
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from models.sharding import shard_of, shard_of_id
 
-__all__ = ["by_shard", "points_by_shard"]
+__all__ = ["by_shard", "lean", "points_by_shard"]
 
 
 def by_shard(rows: pa.Table, shards: int) -> dict[int, pa.Table]:
@@ -28,7 +28,7 @@ def by_shard(rows: pa.Table, shards: int) -> dict[int, pa.Table]:
     found, first = np.unique(shard[order], return_index=True)
     ends = [*first[1:].tolist(), rows.num_rows]
     pieces = zip(found.tolist(), first.tolist(), ends, strict=True)
-    return {number: _lean(sorted_rows.slice(start, end - start)) for number, start, end in pieces}
+    return {number: lean(sorted_rows.slice(start, end - start)) for number, start, end in pieces}
 
 
 def points_by_shard(held: pa.Table, new: pa.Table, shards: int) -> dict[int, pa.Table]:
@@ -64,7 +64,7 @@ def points_by_shard(held: pa.Table, new: pa.Table, shards: int) -> dict[int, pa.
     return {shard: everything.take(pa.array(rows)) for shard, rows in sorted(rows_of.items())}
 
 
-def _lean(rows: pa.Table) -> pa.Table:
+def lean(rows: pa.Table) -> pa.Table:
     """The rows without dictionary entries that they do not use, where there are many."""
     for at, field in enumerate(rows.schema):
         if pa.types.is_dictionary(field.type) and _entries(rows.column(at).chunks) > rows.num_rows:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.calendar import DayGrid
-from models.days import to_slots
 from models.screen import Screen
 from models.series import Bool, Int, SeriesFacts
 from schemas.rules import FlatLineRule, Rules
@@ -70,45 +69,54 @@ def _fine_or_long(facts: SeriesFacts, hits: DayHits, rule: FlatLineRule) -> Bool
 def _equal_runs(
     facts: SeriesFacts, checked: Screen, zero_slots: int, flat_slots: int
 ) -> tuple[DayHits, DayHits]:
-    rows = np.flatnonzero(_may_hold_run(facts, min(zero_slots, flat_slots)))
-    value, valid = facts.value[rows], facts.have[rows].copy()
+    row, low, high = _areas(facts, min(zero_slots, flat_slots))
+    area = np.repeat(np.arange(len(row)), high - low)
+    first = np.cumsum(high - low) - (high - low)
+    column = np.arange(len(area)) - (first - low)[area]
+    row = row[area]
+    value, valid = facts.value[row, column], facts.have[row, column]
     if checked.touched is not None:
-        valid &= ~checked.touched[rows]
+        valid &= ~checked.touched[row, column]
     if facts.disconnected is not None:
-        valid &= ~to_slots(facts.disconnected[rows], facts.grid)
-    cut = np.ones((len(rows), facts.grid.slots + 1), np.bool_)
-    cut[:, 1:-1] = (value[:, 1:] != value[:, :-1]) | ~valid[:, 1:] | ~valid[:, :-1]
-    row, column = np.nonzero(cut)
-    same = row[1:] == row[:-1]
-    row, start, end = row[:-1][same], column[:-1][same], column[1:][same]
-    long = (end - start) >= min(zero_slots, flat_slots)
-    row, start, end = row[long], start[long], end[long]
-    row, start, end = (part[valid[row, start]] for part in (row, start, end))
-    zero = value[row, start] == 0
+        valid &= ~facts.disconnected[row, facts.grid.day_of_slot[column]]
+    cut = np.ones(len(area) + 1, np.bool_)
+    cut[1:-1] = (value[1:] != value[:-1]) | ~valid[1:] | ~valid[:-1] | (area[1:] != area[:-1])
+    edges = np.flatnonzero(cut)
+    start, length = edges[:-1], np.diff(edges)
+    runs = (length >= min(zero_slots, flat_slots)) & valid[start]
+    start, length = start[runs], length[runs]
+    zero = value[start] == 0
+    row, start = row[start], column[start]
     return (
-        _judge(rows[row[zero]], start[zero], end[zero], facts.grid, zero_slots),
-        _judge(rows[row[~zero]], start[~zero], end[~zero], facts.grid, flat_slots),
+        _judge(row[zero], start[zero], (start + length)[zero], facts.grid, zero_slots),
+        _judge(row[~zero], start[~zero], (start + length)[~zero], facts.grid, flat_slots),
     )
 
 
-def _may_hold_run(facts: SeriesFacts, shortest: int) -> Bool:
-    """Series that may hold a run of the shortest length that counts; (n,).
+def _areas(facts: SeriesFacts, shortest: int) -> tuple[Int, Int, Int]:
+    """Where a run of the shortest length that counts may lie: row, first column, column after the last; (k,).
 
-    A run of N slots holds two neighbouring multiples of N // 2, and everything between them.
+    A run of N slots holds two neighbouring multiples of N // 2, and everything between them: few slots are
+    looked at to find these, and a run that holds them lies wholly in their area, whose neighbours hold no
+    part of it that would count.
     """
-    if shortest < 2:
-        return ~facts.instantaneous
-    if shortest > facts.grid.slots:
-        return np.zeros(facts.count, np.bool_)
-    step = shortest // 2
-    samples = facts.value[:, ::step]
-    row, index = np.nonzero((samples[:, 1:] == samples[:, :-1]) & facts.have[:, ::step][:, 1:])
-    for part in (step // 2, step // 4):
+    rows = np.flatnonzero(~facts.instantaneous)
+    step, slots = shortest // 2, facts.grid.slots
+    if shortest > slots:
+        rows = rows[:0]
+    if step < 1:
+        return rows, np.zeros(len(rows), np.int64), np.full(len(rows), slots)
+    samples, have = facts.value[:, ::step], facts.have[:, ::step]
+    alike = (samples[:, 1:] == samples[:, :-1]) & have[:, 1:] & have[:, :-1]
+    row, index = np.divmod(np.flatnonzero(alike[rows]), max(alike.shape[1], 1))
+    row = rows[row]
+    for part in (step // 2, step // 4, step - step // 4):
         kept = facts.value[row, index * step + part] == facts.value[row, index * step]
         row, index = row[kept], index[kept]
-    result = np.zeros(facts.count, np.bool_)
-    result[row] = True
-    return result & ~facts.instantaneous
+    begins = (np.diff(row, prepend=-1) != 0) | (np.diff(index, prepend=-1) != 1)
+    ends = np.append(begins[1:], True)[: len(begins)]
+    low, high = (index[begins] - 1) * step, (index[ends] + 2) * step
+    return row[begins], np.maximum(low, 0), np.minimum(high, slots)
 
 
 def _judge(series: Int, start: Int, end: Int, grid: DayGrid, shortest: int) -> DayHits:

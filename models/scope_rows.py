@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from models.assemble import Name
+from models.blocks import codes_of, series_of
 from models.dirty import Days, merge
 from models.feature_run import monday
-from models.series import Bool
+from models.series import Bool, Int
 from models.shard_run import WHOLE_METER
 from models.shard_scope import Scope
 
@@ -38,19 +39,24 @@ def in_scope(rows: pa.Table, day: str, scope: Mapping[Name, Sequence[Days]]) -> 
         return np.zeros(rows.num_rows, np.bool_)
     of, first, last = np.array(joined, np.int64).T
     starts, ends = of * _WIDTH + first + _MIDDLE, of * _WIDTH + last + _MIDDLE
-    columns = [rows["meter_id"], rows["channel"]] if by_channel else [rows["meter_id"]]
-    names = zip(*(column.cast(pa.string()).to_pylist() for column in columns), strict=True)
-    mine = np.fromiter((number.get(name, -1) for name in names), np.int64, rows.num_rows)
+    series, names = series_of(rows) if by_channel else _meters_of(rows)
+    mine = np.array([number.get(name, -1) for name in names], np.int64)[series]
     keys = mine * _WIDTH + rows[day].cast(pa.int32()).to_numpy() + _MIDDLE
     at = np.searchsorted(starts, keys, side="right") - 1
     inside: Bool = (mine >= 0) & (at >= 0) & (keys <= ends[np.maximum(at, 0)])
     return inside
 
 
+def _meters_of(rows: pa.Table) -> tuple[Int, list[tuple[str]]]:
+    meter, meters = codes_of(rows["meter_id"])
+    return meter, [(name,) for name in meters]
+
+
 def whole_rows(rows: pa.Table, since: int) -> Bool:
     """Day rows of findings about a meter as a whole, on a day from ``since`` on; shape (n,)."""
-    channels = rows["channel"].cast(pa.string()).to_numpy(zero_copy_only=False)
-    found: Bool = (channels == WHOLE_METER) & (rows["local_day"].cast(pa.int32()).to_numpy() >= since)
+    code, channels = codes_of(rows["channel"])
+    whole = np.array([channel == WHOLE_METER for channel in channels], np.bool_)[code]
+    found: Bool = whole & (rows["local_day"].cast(pa.int32()).to_numpy() >= since)
     return found
 
 

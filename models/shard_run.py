@@ -16,8 +16,6 @@ from models.assemble import (
     Problems,
     ShardInputs,
     assemble,
-    result_range,
-    series_rows,
 )
 from models.calendar import DAY_S, DayGrid, local_day
 from models.day_rows import day_rows, problem_finding
@@ -235,24 +233,6 @@ class ShardRun:
     def account(self) -> Account:
         """What became of the readings; complete after the last group."""
         return self.assembly.account
-
-    def series(self) -> pa.Table:
-        """Range of results of every series of the shard."""
-        ranges: dict[tuple[Name, int], Days] = {}
-        for row in series_rows(self.inputs):
-            days, key = result_range(row, self.inputs), (row.name, row.interval_s)
-            if days is not None:
-                held = ranges.get(key, days)
-                ranges[key] = min(held[0], days[0]), max(held[1], days[1])
-        return pa.table(
-            {
-                "meter_id": pa.array([name[0] for name, _ in ranges], pa.string()),
-                "channel": pa.array([name[1] for name, _ in ranges], pa.string()),
-                "interval_s": pa.array([interval for _, interval in ranges], pa.int32()),
-                "first_day": pa.array([first for first, _ in ranges.values()], pa.int32()).cast(pa.date32()),
-                "last_day": pa.array([last for _, last in ranges.values()], pa.int32()).cast(pa.date32()),
-            }
-        )
 
 
 def _homeless(

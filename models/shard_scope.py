@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
 
 from models.assemble import Name, ShardInputs, result_range, series_rows
 from models.calendar import DAY_S, DayGrid
@@ -30,15 +31,38 @@ EVER = -(1 << 20)
 Scope = dict[Name, list[Days]]
 
 
-def ranges_of(inputs: ShardInputs) -> dict[Name, Days]:
-    """Range of results of every series."""
-    ranges: dict[Name, Days] = {}
+def series_ranges(inputs: ShardInputs) -> dict[tuple[Name, int], Days]:
+    """Range of results of every series, at each of its interval lengths [s]."""
+    ranges: dict[tuple[Name, int], Days] = {}
     for row in series_rows(inputs):
-        days = result_range(row, inputs)
+        days, key = result_range(row, inputs), (row.name, row.interval_s)
         if days is not None:
-            held = ranges.get(row.name, days)
-            ranges[row.name] = min(held[0], days[0]), max(held[1], days[1])
+            held = ranges.get(key, days)
+            ranges[key] = min(held[0], days[0]), max(held[1], days[1])
     return ranges
+
+
+def ranges_of(by_length: Mapping[tuple[Name, int], Days]) -> dict[Name, Days]:
+    """Range of results of every series, from that at each of its interval lengths."""
+    ranges: dict[Name, Days] = {}
+    for (name, _), days in by_length.items():
+        held = ranges.get(name, days)
+        ranges[name] = min(held[0], days[0]), max(held[1], days[1])
+    return ranges
+
+
+def series_table(by_length: Mapping[tuple[Name, int], Days]) -> pa.Table:
+    """The ranges of :func:`series_ranges` as rows of the lake's table."""
+    days = [pa.array([span[i] for span in by_length.values()], pa.int32()).cast(pa.date32()) for i in (0, 1)]
+    return pa.table(
+        {
+            "meter_id": pa.array([meter for (meter, _), _ in by_length], pa.string()),
+            "channel": pa.array([channel for (_, channel), _ in by_length], pa.string()),
+            "interval_s": pa.array([interval for _, interval in by_length], pa.int32()),
+            "first_day": days[0],
+            "last_day": days[1],
+        }
+    )
 
 
 def mark_everything(dirty: DirtyDays, inputs: ShardInputs, ranges: Mapping[Name, Days]) -> None:

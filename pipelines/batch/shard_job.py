@@ -27,6 +27,8 @@ from models.shard_scope import (
     mark_everything,
     mark_new_facts,
     ranges_of,
+    series_ranges,
+    series_table,
     split,
     whole_meters,
 )
@@ -144,7 +146,7 @@ def process_shards(shards: ShardRange, job: ProcessJob) -> ShardReceipt:
             if changed.num_rows
         ),
         account=shard_run.account,
-        series=shard_run.series(),
+        series=series_table(series_ranges(inputs)),
         dirty=left,
         days=rows.num_rows,
         findings=_count(rows),
@@ -316,7 +318,7 @@ def _edits(lake: str, names: RawNames) -> pa.Table:
 
 def _scope(shards: ShardRange, inputs: ShardInputs, job: ProcessJob, lake: Lake) -> tuple[Scope, pa.Table]:
     """Dirty days to compute now, and those that stay dirty."""
-    ranges, linked = ranges_of(inputs), inputs.master.linked
+    ranges, linked = ranges_of(series_ranges(inputs)), inputs.master.linked
     dirty = DirtyDays()
     if job.everything:
         mark_everything(dirty, inputs, ranges)

@@ -14,7 +14,7 @@ from models.ledger import Flushed
 from models.master import master_data
 from models.shard_results import DAY_ROWS, ShardResults, shard_results
 from models.shard_run import WHOLE_METER, ShardRun
-from models.shard_scope import Scope, closed_only, ranges_of, whole_meters
+from models.shard_scope import Scope, closed_only, ranges_of, series_ranges, whole_meters
 from pipelines.tariffs.tariff_book import tariff_book
 from schemas.arrow import RAW
 from schemas.records import Kind
@@ -96,7 +96,7 @@ def spread(records: list[Record], last_closed: int, scope: Scope) -> Scope:
         for first, last in days:
             dirty.add(name, first, last)
     inputs = inputs_of(records, last_closed, linked=True)
-    linked, names = inputs.master.linked, set(ranges_of(inputs)) | set(inputs.first_readings)
+    linked, names = inputs.master.linked, set(ranges_of(series_ranges(inputs))) | set(inputs.first_readings)
     reads = read_days(inputs.registers, ZONE)
     dirty.spread(linked, {*names, *reads})
     dirty.from_helpers()

@@ -11,8 +11,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.assemble import Assembly, ShardInputs, assemble, first_readings
+from models.assemble import Assembly, Name, ShardInputs, assemble, first_readings
 from models.calendar import day_grid
+from models.dirty import Days
 from models.master import MasterData
 from schemas.arrow import RAW_EVENTS, RAW_INTERVALS, RAW_REGISTERS
 
@@ -44,7 +45,7 @@ def row(block: tuple[Any, ...]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def placed(rows: list[dict[str, Any]]) -> tuple[Any, ...]:
+def placed(rows: list[dict[str, Any]], windows: dict[Name, Days] | None = None) -> tuple[Any, ...]:
     """Values, presence, external and conflict of the one series, and the account."""
     table = pa.Table.from_pylist(rows, schema=RAW_INTERVALS.append(pa.field("fresh", pa.bool_())))
     inputs = ShardInputs(
@@ -56,13 +57,14 @@ def placed(rows: list[dict[str, Any]]) -> tuple[Any, ...]:
         last_closed=DAY + 1,
         first_readings=first_readings(table),
         history_from=DAY,
+        windows=windows,
     )
     assembly = Assembly()
     groups = list(assemble(inputs, assembly))
     if not groups:
         return [], [], [], [], assembly.account
     facts = groups[0].facts
-    low = int(facts.grid.offsets[DAY - facts.grid.first_day])
+    low = int(facts.grid.offsets[max(DAY - facts.grid.first_day, 0)])
     part = slice(low, low + HOURS)
     none = np.zeros(facts.value.shape, np.bool_)
     external = none if facts.external is None else facts.external & facts.have
@@ -112,3 +114,16 @@ def test_the_greatest_record_holds_in_any_order(blocks: list[tuple[Any, ...]], c
     assert (account.fresh, account.repeats, account.superseded) == wanted[4]
     chance.shuffle(rows)
     assert placed(rows) == (value, have, external, conflict, account)
+
+
+@given(st.lists(BLOCK, min_size=1, max_size=8), st.sampled_from([(DAY, DAY), (DAY + 1, DAY + 1)]))
+def test_days_looked_at_change_no_reading_and_no_account(blocks: list[tuple[Any, ...]], days: Days) -> None:
+    """Blocks before, behind and across the edges of the days are counted all the same."""
+    rows = sorted((row(block) for block in blocks), key=lambda r: r["fresh"])
+    if not any(value is not None for r in rows for value in r["values_int"]):
+        return
+    *whole, account = placed(rows)
+    *some, again = placed(rows, {("m", "import"): days})
+    assert again == account
+    at = slice(24 * (days[0] - DAY), 24 * (days[0] - DAY) + 24)
+    assert [part[:24] for part in some] == [part[at] for part in whole]

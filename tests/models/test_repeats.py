@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.repeats import without_repeats
+from models.repeats import only, without_repeats
 
 SCHEMA = pa.schema(
     [
@@ -50,3 +51,20 @@ def test_the_first_of_each_content_stays(rows: list[dict[str, Any]], chunk: int)
         seen.add(content)
     found = without_repeats(table, ["meter", "at"], ["source", "fresh"])
     assert repr(found.to_pylist()) == repr(pa.Table.from_pylist(kept, schema=SCHEMA).to_pylist())
+
+
+@given(
+    st.lists(ROWS, min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=5),
+)
+def test_only_what_is_kept_stays_in_its_order(
+    contents: list[dict[str, Any]], stretches: list[tuple[int, bool]]
+) -> None:
+    """As a loop over the rows, be they in long stretches or in short ones."""
+    stays = [kept for length, kept in stretches for _ in range(length)]
+    rows = [contents[number % len(contents)] for number in range(len(stays))]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    table = pa.concat_tables([table.slice(0, 7), table.slice(7)])
+    wanted = [row for row, kept in zip(rows, stays, strict=True) if kept]
+    found = only(table, np.array(stays, np.bool_))
+    assert repr(found.to_pylist()) == repr(pa.Table.from_pylist(wanted, schema=SCHEMA).to_pylist())
