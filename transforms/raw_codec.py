@@ -27,11 +27,13 @@ from schemas.records import Kind
 from transforms.storage import ObjectPath, place, source, whole_file
 
 __all__ = [
+    "SHARDS_KEY",
     "decode_raw_intervals",
     "encode_raw_intervals",
     "raw_rows",
     "raw_shards",
     "read_raw_shards",
+    "write_batches",
     "write_raw_file",
 ]
 
@@ -49,7 +51,8 @@ _ROW_COLUMNS = (
     "source",
 )
 _WIDTHS = (1, 2, 4, 8)
-_SHARDS = b"shards"
+SHARDS_KEY = b"shards"
+"""Key of the schema metadata that names the shards of a raw file, in batch order."""
 MICROS = 1_000_000
 FEW_RUNS = 8
 """Rows are moved run by run where a run has this many rows or more on average."""
@@ -258,18 +261,26 @@ def write_raw_file(path: Path, kind: Kind, table: pa.Table, shard: NDArray[np.in
     present, counts = np.unique(shard, return_counts=True)
     starts = np.cumsum(counts) - counts
     bounds = list(zip(starts.tolist(), counts.tolist(), strict=True))
-    metadata = {_SHARDS: json.dumps(present.tolist()).encode()}
+    metadata = {SHARDS_KEY: json.dumps(present.tolist()).encode()}
     with whole_file(path) as out:
         if kind is Kind.INTERVALS:
-            _write_ipc(out, encode_raw_intervals(table, order), metadata, bounds)
+            write_batches(out, encode_raw_intervals(table, order), metadata, bounds)
         else:
             _write_parquet(out, table.take(pa.array(order)), metadata, bounds)
         return out.tell()
 
 
-def _write_ipc(
+def write_batches(
     out: Any, table: pa.Table, metadata: dict[bytes, bytes], bounds: list[tuple[int, int]]
 ) -> None:
+    """Write encoded rows as Arrow IPC, lz4.
+
+    Args:
+        out: Takes the bytes.
+        table: As ``encode_raw_intervals`` gives it; one chunk.
+        metadata: Of the schema.
+        bounds: First row and rows of each batch.
+    """
     table = table.replace_schema_metadata(metadata)
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_file(out, table.schema, options=options) as writer:
@@ -298,7 +309,7 @@ def _write_parquet(
 
 def _shards(path: Path, schema: pa.Schema) -> list[int]:
     try:
-        shards: list[int] = json.loads(schema.metadata[_SHARDS])
+        shards: list[int] = json.loads(schema.metadata[SHARDS_KEY])
     except (KeyError, TypeError, ValueError) as error:
         raise MeterbeamError(
             str(path), "no list of shards in its metadata", "a file of the raw zone"

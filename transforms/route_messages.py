@@ -1,4 +1,4 @@
-"""Messages of the input topics to packs of records by shard, to alerts, and to dead letters."""
+"""Packs of messages of the input topics to packs of records by shard, to alerts, and to dead letters."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from schemas.writers import WriterSchemas
 from transforms.datums import decode_datums
 from transforms.flush_pack import pack_letters
 from transforms.keep_ledgers import Seed
-from transforms.table_pack import pack, pack_records, unpack_records
+from transforms.message_pack import Message, unpack_messages
+from transforms.raw_join import encoded_by_shard
+from transforms.table_pack import pack, pack_records, pack_stored, unpack_records
 
-__all__ = ["ALERTS", "LETTERS", "OFFSET", "PACKS", "DecodeRules", "Message", "RouteMessages"]
+__all__ = ["ALERTS", "LETTERS", "OFFSET", "PACKS", "DecodeRules", "RouteMessages", "packs_by_shard"]
 
-Message = tuple[str, int, int, bytes | None]
-"""Topic, partition, offset and value of a Kafka message."""
 PACKS, POINTS, LETTERS, ALERTS = "packs", "points", "letters", "alerts"
 OFFSET = "offset-"
 """Followed by topic and partition: the gauge of the last offset that was decoded there."""
@@ -78,6 +78,15 @@ def shard_records(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, dic
     return dict(sorted(found.items()))
 
 
+def packs_by_shard(tables: Mapping[Kind, pa.Table], shards: int) -> dict[int, bytes]:
+    """The same as packs; all interval blocks are brought into their stored form at once."""
+    found = shard_records({kind: rows for kind, rows in tables.items() if kind is not Kind.INTERVALS}, shards)
+    blocks = tables.get(Kind.INTERVALS, RAW[Kind.INTERVALS].empty_table())
+    for shard, rows in encoded_by_shard(blocks, shards).items():
+        found.setdefault(shard, {})[Kind.INTERVALS] = rows
+    return {shard: pack_stored(records) for shard, records in sorted(found.items())}
+
+
 def decode_messages(messages: Sequence[Message], rules: DecodeRules) -> tuple[dict[Kind, pa.Table], pa.Table]:
     """Good records of messages of one topic by kind, and dead letters."""
     decoded = decode_datums(
@@ -106,9 +115,10 @@ class _DecodeFn(beam.DoFn):
         self._of_topic: dict[str, list[Message]] = defaultdict(list)
         self._latest: int = MIN_TIMESTAMP.micros
 
-    def process(self, element: Message, at: Any = beam.DoFn.TimestampParam) -> None:
-        """Keep a message until the bundle ends."""
-        self._of_topic[element[0]].append(element)
+    def process(self, element: bytes, at: Any = beam.DoFn.TimestampParam) -> None:
+        """Keep a pack of messages until the bundle ends."""
+        for topic, messages in unpack_messages(element).items():
+            self._of_topic[topic] += messages
         if at.micros > self._latest:
             self._latest = at.micros
 
@@ -138,9 +148,9 @@ class _DecodeFn(beam.DoFn):
         if Kind.SERVICE_POINTS in tables:
             for key, rows in _points_by_key(tables[Kind.SERVICE_POINTS]).items():
                 yield self._tagged(POINTS, (key, pack_records({Kind.SERVICE_POINTS: rows})))
-        found = shard_records(tables, self.rules.shards)
+        found = packs_by_shard(tables, self.rules.shards)
         for shard in range(self.rules.shards) if self.wake else found:
-            yield self._at_end((shard, pack_records(found.get(shard, {}))))
+            yield self._at_end((shard, found.get(shard) or pack_records({})))
         self.wake = False
 
     def _at_end(self, value: Any) -> WindowedValue:
@@ -180,11 +190,11 @@ class _PointsFn(beam.DoFn):
 
 @dataclass
 class RouteMessages(beam.PTransform[PCollection[Any], dict[str, PCollection[Any]]]):
-    """Decode messages in bundles; good records in few fat packs by shard.
+    """Decode packs of messages in bundles; good records in few fat packs by shard.
 
-    Unbounded; global window. A message fares as it would alone: what cannot be used becomes a dead letter
-    with topic, partition and offset. Gives packs (shard, bytes), dead letters (0, bytes) for the
-    committer, and packs of alerts, which wait for nothing.
+    Unbounded; takes packs of messages (``transforms.message_pack``); global window. A message fares as it
+    would alone: what cannot be used becomes a dead letter with topic, partition and offset. Gives packs
+    (shard, bytes), dead letters (0, bytes) for the committer, and packs of alerts, which wait for nothing.
 
     Attributes:
         rules: How to read them.

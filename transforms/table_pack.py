@@ -17,7 +17,7 @@ from schemas.arrow import RAW
 from schemas.records import Kind
 from transforms.raw_codec import decode_raw_intervals, encode_raw_intervals
 
-__all__ = ["pack", "pack_records", "packed_kinds", "unpack", "unpack_records"]
+__all__ = ["pack", "pack_records", "pack_stored", "packed_kinds", "unpack", "unpack_records", "unpack_stored"]
 
 _HEAD = 4
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -52,12 +52,17 @@ def unpack(blob: bytes) -> tuple[dict[str, Any], dict[str, pa.Table]]:
 
 def pack_records(records: Mapping[Kind, pa.Table]) -> bytes:
     """Records of several kinds, each in its raw schema, as bytes; kinds without any are left out."""
-    tables: dict[str, pa.Table] = {}
+    tables: dict[Kind, pa.Table] = {}
     for kind, rows in sorted(records.items()):
         if rows.num_rows:
             is_blocks = kind is Kind.INTERVALS
-            tables[kind.value] = encode_raw_intervals(rows, np.arange(rows.num_rows)) if is_blocks else rows
-    return pack({}, tables)
+            tables[kind] = encode_raw_intervals(rows, np.arange(rows.num_rows)) if is_blocks else rows
+    return pack_stored(tables)
+
+
+def pack_stored(records: Mapping[Kind, pa.Table]) -> bytes:
+    """The same of records whose intervals are as they are stored (``raw_codec.encode_raw_intervals``)."""
+    return pack({}, {kind.value: rows for kind, rows in sorted(records.items()) if rows.num_rows})
 
 
 def unpack_records(blobs: Iterable[bytes]) -> dict[Kind, pa.Table]:
@@ -67,6 +72,14 @@ def unpack_records(blobs: Iterable[bytes]) -> dict[Kind, pa.Table]:
         for name, table in unpack(blob)[1].items():
             found.setdefault(name, []).append(table)
     return {Kind(name): _joined(Kind(name), tables) for name, tables in found.items()}
+
+
+def unpack_stored(blob: bytes) -> dict[Kind, pa.Table]:
+    """The records of a pack, intervals as they are stored (``raw_codec.encode_raw_intervals``)."""
+    tables = {Kind(name): table for name, table in unpack(blob)[1].items()}
+    return {
+        kind: table if kind is Kind.INTERVALS else _joined(kind, [table]) for kind, table in tables.items()
+    }
 
 
 def packed_kinds(blob: bytes) -> tuple[Kind, ...]:

@@ -2,7 +2,7 @@
 # Build in the root of a checkout: docker build -f infra/containers/flink.Dockerfile -t meterbeam-flink .
 FROM maven:3.9-eclipse-temurin-17 AS beam
 WORKDIR /build
-COPY pipelines/cluster/beam_flink/pom.xml .
+COPY pipelines/cluster/beam_flink .
 RUN mvn --quiet --batch-mode package
 
 FROM flink:1.19.3-java17

@@ -1,7 +1,7 @@
 """The pinned Java parts of an embedded cluster, fetched once into a cache by package name.
 
 Flink comes out of a Python source package, Kafka and Beam's job server out of Maven artifacts
-(``beam_flink/pom.xml``, ``kafka_broker/pom.xml``). Each part is made in a folder of its own beside its
+(``beam_flink``, ``kafka_broker``). Each part is made in a folder of its own beside its
 place and renamed into it, under a lock: a fetch that was killed is begun again, and two processes that
 start together fetch once.
 """
@@ -42,7 +42,8 @@ class Parts:
     Attributes:
         java: The ``java`` command.
         flink: Jars of Flink, to be put on the class path as they are.
-        beam: One jar: Beam's Flink job server, its Kafka expansion service, and their dependencies.
+        beam: One jar: Beam's Flink job server, its Kafka expansion service with our reader of packs
+            (``beam_flink/src``), and their dependencies.
         kafka: Jars of the broker.
     """
 
@@ -74,8 +75,8 @@ def fetch_parts(folder: Path | None = None) -> Parts:
     folder.mkdir(parents=True, exist_ok=True)
     java = _java()
     with locked(folder / "lock"):
-        beam = made_once(folder / _named_by_pom("beam_flink"), partial(_make_maven, "beam_flink"))
-        kafka = made_once(folder / _named_by_pom("kafka_broker"), partial(_make_maven, "kafka_broker"))
+        beam = made_once(folder / _named_by_sources("beam_flink"), partial(_make_maven, "beam_flink"))
+        kafka = made_once(folder / _named_by_sources("kafka_broker"), partial(_make_maven, "kafka_broker"))
         flink = made_once(folder / f"flink-{FLINK_VERSION}", _make_flink)
     return Parts(
         java=java,
@@ -103,9 +104,18 @@ def _java() -> str:
     return java
 
 
-def _named_by_pom(part: str) -> str:
-    """A changed pom is another part, so a cache never serves an old one."""
-    return f"{part}-{hashlib.sha256((_HERE / part / 'pom.xml').read_bytes()).hexdigest()[:12]}"
+def _named_by_sources(part: str) -> str:
+    """A changed pom or Java source is another part, so a cache never serves an old one."""
+    digest = hashlib.sha256()
+    for path in _sources(part):
+        digest.update(path.relative_to(_HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{part}-{digest.hexdigest()[:12]}"
+
+
+def _sources(part: str) -> list[Path]:
+    """The pom, and the Java sources beside it where there are any."""
+    folder = _HERE / part
+    return [folder / "pom.xml", *sorted(path for path in (folder / "src").rglob("*") if path.is_file())]
 
 
 @contextmanager
@@ -159,7 +169,10 @@ def _make_flink(new: Path) -> None:
 
 def _make_maven(part: str, new: Path) -> None:
     maven = _command("mvn", "Maven (on Debian: apt-get install maven)")
-    shutil.copy(_HERE / part / "pom.xml", new / "pom.xml")
+    for path in _sources(part):
+        target = new / path.relative_to(_HERE / part)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     _run([maven, "--quiet", "--batch-mode", "--no-transfer-progress", "package"], new, f"{part}/pom.xml")
     for unshaded in new.glob("target/original-*.jar"):
         unshaded.unlink()

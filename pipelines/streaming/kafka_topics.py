@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io.kafka import ReadFromKafka
 from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.transforms.external import NamedTupleBasedPayloadBuilder
 
 from schemas.writers import TOPICS
 
@@ -20,12 +20,23 @@ never had a message would hold the watermark back, and lateness costs them nothi
 woken (``stream_status.StreamStatus``)."""
 
 
+READ_PACKS = "meterbeam:transform:read_kafka_packs:v1"
+"""Our transform of the expansion service: ``pipelines/cluster/beam_flink/src``."""
+
+
+_Settings = NamedTuple(  # noqa: UP014 — the annotations of a class would be texts, which Beam cannot encode
+    "_Settings", [("consumer", Mapping[str, str]), ("topics", list[str]), ("create_time", bool)]
+)
+"""What the transform is told."""
+
+
 @dataclass
 class ReadTopics(beam.PTransform[PBegin, PCollection[Any]]):
-    """Messages of the input topics from their beginning, or from where a savepoint left off.
+    """Packs of messages of the input topics (``transforms.message_pack``).
 
-    Unbounded. Event time is the message's own (CreateTime) on the topics that move the watermark; their
-    partitions without new messages follow the clock.
+    From their beginning on, or from where a savepoint left off. Unbounded. Event time is the message's own
+    (CreateTime) on the topics that move the watermark; their partitions without new messages follow the
+    clock.
 
     Attributes:
         brokers: ``host:port``, or several with commas.
@@ -43,15 +54,15 @@ class ReadTopics(beam.PTransform[PBegin, PCollection[Any]]):
         """One source for the topics that move the watermark, one for the others."""
         clocks = [topic for topic in self.topics if topic in CLOCK_TOPICS]
         others = [topic for topic in self.topics if topic in TOPICS and topic not in CLOCK_TOPICS]
-        groups = (("Readings", clocks, "CreateTime"), ("Others", others, "ProcessingTime"))
+        groups = (("Readings", clocks, True), ("Others", others, False))
         read = [
-            begin | f"Read{label}" >> self._source(topics, policy) | f"Messages{label}" >> beam.Map(_message)  # type: ignore[no-untyped-call]
-            for label, topics, policy in groups
+            begin | f"Read{label}" >> self._source(topics, create_time)
+            for label, topics, create_time in groups
             if topics
         ]
         return read | "JoinTopics" >> beam.Flatten()  # type: ignore[no-any-return, no-untyped-call]
 
-    def _source(self, topics: list[str], policy: str) -> Any:
+    def _source(self, topics: list[str], create_time: bool) -> Any:
         consumer = {
             "bootstrap.servers": self.brokers,
             "auto.offset.reset": "earliest",
@@ -59,14 +70,9 @@ class ReadTopics(beam.PTransform[PBegin, PCollection[Any]]):
             "enable.auto.commit": "false",
             **self.settings,
         }
-        return ReadFromKafka(
-            consumer,
-            topics,
-            timestamp_policy=policy,
-            with_metadata=True,
-            expansion_service=self.expansion_service,
+        given = _Settings(consumer=consumer, topics=topics, create_time=create_time)
+        return beam.ExternalTransform(  # type: ignore[no-untyped-call]
+            READ_PACKS,
+            NamedTupleBasedPayloadBuilder(given),  # type: ignore[no-untyped-call]
+            self.expansion_service,
         )
-
-
-def _message(row: Any) -> tuple[str, int, int, bytes | None]:
-    return row.topic, row.partition, row.offset, row.value

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipelines.stream import StreamOptions, build
 from pipelines.streaming.stream_seed import begins_with
 from schemas.records import RECORDS, avro_schema
 from tests.models.ledger_worlds import ZONE
+from tests.transforms.message_packs import packed_messages
 from transforms.keep_ledgers import StreamTimes
 
 Sent = tuple[str, dict[str, Any]]
@@ -69,6 +71,14 @@ def disorder(records: Iterable[Sent], chance: random.Random, through: date, batc
     return Fed(steps, through)
 
 
+def _packs(messages: Sequence[Any]) -> list[bytes]:
+    """Messages in packs of one, two, three … of them."""
+    edges = [0]
+    while edges[-1] < len(messages):
+        edges.append(edges[-1] + len(edges))
+    return [packed_messages(messages[low:high]) for low, high in pairwise(edges)]
+
+
 def stream(lake: Path, fed: Fed, *, poison: Sequence[Any] = (), **settings: Any) -> None:
     """Run the stream to a drain on the in-memory runner; it begins with what the lake holds, if anything."""
     source: Any = TestStream(coder=beam.coders.FastPrimitivesCoder())  # type: ignore[no-untyped-call]
@@ -79,13 +89,13 @@ def stream(lake: Path, fed: Fed, *, poison: Sequence[Any] = (), **settings: Any)
     for number, (at, messages) in enumerate(fed.steps):
         if number == len(fed.steps) // 2:
             source.advance_processing_time(90_000)
-        source.add_elements([TimestampedValue(one, at) for one in messages])
+        source.add_elements([TimestampedValue(pack, at) for pack in _packs(messages)])
         if at > low:
             low = at
             source.advance_watermark_to(low)
-    source.add_elements([TimestampedValue(one, low) for one in poison])
+    source.add_elements([TimestampedValue(pack, low) for pack in _packs(poison)])
     drain = message("Drain", {"through_day": fed.through}, 0)
-    source.add_elements([TimestampedValue(drain, low)])
+    source.add_elements([TimestampedValue(pack, low) for pack in _packs([drain])])
     options = PipelineOptions(["--streaming", "--runner=BundleBasedDirectRunner"])
     given = StreamOptions(lake=lake, times=TIMES, **settings)
     seed = begins_with(lake, lake / "stream")
