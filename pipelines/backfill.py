@@ -39,11 +39,12 @@ from pipelines.batch.shard_ranges import ShardRange, busy_shards, linked_ranges,
 from pipelines.batch.tally import Tally
 from pipelines.batch.workers import Workers, workers
 from pipelines.console import progress
+from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
 from pipelines.store.rules_kept import former_rules, rules_changed, rules_in_force
 from pipelines.tariffs.tariff_store import kept_tariffs, tariffs_in_force
-from schemas.lake import BILLS, DIRTY_DAYS, RAW_KEPT, SERIES
+from schemas.lake import BILLS, DAYS, DIRTY_DAYS, RAW_KEPT, SERIES
 from schemas.mapping import FieldMapping
 from schemas.records import Kind
 from schemas.rulebook import RuleBook, load_rule_book
@@ -366,7 +367,9 @@ def _bills(
         accounts |= points.accounts | repriced_accounts(book, priced.book, fresh_prices(job))
         parts = PARTS.empty_table()
         wanted = [contract for contract in book.every if contract.account_id in accounts]
-    rest = account_parts(lake, days, master, wanted, priced, job.last_closed)
+    files = [str(lake.path / "tables" / DAYS.name / part.path) for part in days if part.table == DAYS.name]
+    fresh = [dataset([name], DAYS.schema) for name in files]
+    rest = account_parts(lake, fresh, master, wanted, priced, job.last_closed)
     parts = pa.concat_tables([parts, rest])
     bills = revised_bills(parts, lake, accounts)
     tally.bills = bills.num_rows

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +13,10 @@ from models.assemble import Name
 from models.dirty import Days
 from models.ledger import Flushed
 from models.shard_scope import Scope
+from schemas.arrow import RAW
 from schemas.records import Kind
-from transforms.table_pack import pack, pack_records, unpack, unpack_records
+from transforms.raw_stats import RawStats, raw_stats
+from transforms.table_pack import pack, pack_records, unpack, unpack_stored
 
 __all__ = ["ShardFlush", "ends_backlog", "pack_flush", "pack_letters", "unpack_output"]
 
@@ -37,7 +40,10 @@ class ShardFlush:
         whole_since: See ``Flushed``.
         scope, beyond: Days computed; dirty days that are left to a backfill.
         days, determinants, features, series: Rows of these tables.
-        records: Everything that came since the flush before, as received.
+        records: Everything that came since the flush before, as received; interval blocks in the form of
+            the raw zone (``raw_codec.encode_raw_intervals``).
+        blocks: Figures of the interval blocks.
+        digest: SHA-256 of the records as they were packed, in hexadecimal.
     """
 
     shard: int
@@ -51,6 +57,8 @@ class ShardFlush:
     features: pa.Table
     series: pa.Table
     records: Mapping[Kind, pa.Table]
+    blocks: RawStats
+    digest: str
 
 
 def pack_flush(
@@ -69,14 +77,18 @@ def pack_flush(
     rows = (results.days, results.determinants, results.features, flushed.series)
     tables = dict(zip(_ROWS, rows, strict=True))
     tables |= {"scope": _rows(flushed.scope), "beyond": _rows(flushed.beyond)}
+    packed = pack_records(arrived)
+    blocks = raw_stats(Kind.INTERVALS, arrived.get(Kind.INTERVALS, RAW[Kind.INTERVALS].empty_table()))
     facts = {
         "shard": shard,
         "number": number,
         "last_closed": flushed.last_closed,
         "whole_since": flushed.whole_since,
+        "blocks": asdict(blocks),
+        "digest": sha256(packed).hexdigest(),
     }
     head = pack(facts, tables)
-    return b"".join((_before(head, ends), head, pack_records(arrived)))
+    return b"".join((_before(head, ends), head, packed))
 
 
 def _before(head: bytes, ends: bool) -> bytes:
@@ -102,7 +114,9 @@ def unpack_output(blob: bytes) -> ShardFlush | pa.Table:
     if _LETTERS in tables:
         return tables[_LETTERS]
     scope, beyond = (_scope(tables.pop(name)) for name in ("scope", "beyond"))
-    return ShardFlush(**facts, scope=scope, beyond=beyond, records=unpack_records([blob[end:]]), **tables)
+    blocks = RawStats(**facts.pop("blocks"))
+    records = unpack_stored(blob[end:])
+    return ShardFlush(**facts, scope=scope, beyond=beyond, records=records, blocks=blocks, **tables)
 
 
 def _rows(scope: Mapping[Name, Sequence[Days]]) -> pa.Table:

@@ -43,6 +43,8 @@ AHEAD_DAYS = 64
 """Most days that have a timer at a time: in a backlog they close together, not one behind the other."""
 BACKLOG_S = 6 * 3600
 """A day whose closing lies further back than this closes in a backlog: others will close right after it."""
+LONG_AGO_S = 14 * 86_400
+"""Days that close further back than this close several at a time."""
 QUIET_S = 20.0
 """In a backlog, time without anything new after which what came is flushed. [s]"""
 _BYTES = BytesCoder()
@@ -66,12 +68,15 @@ class StreamTimes:
             the days that close meanwhile are computed with it, or after ``QUIET_S`` without anything new;
             the last day of the backlog within this again. [s]
         commit_s: Flushes are committed together within this. [s]
+        step_days: Of a backlog older than ``LONG_AGO_S`` so many days close by one timer: each shard and
+            timer costs as much as a day's block of many meters.
     """
 
     grace_s: int = 6 * 3600
     flush_s: float = 30.0
-    close_flush_s: float = 2.0
+    close_flush_s: float = 0.5
     commit_s: float = 30.0
+    step_days: int = 8
 
 
 def next_tick(now: float, every: float, share: float = 0.0) -> float:
@@ -171,6 +176,8 @@ class _LedgerFn(beam.DoFn):
             second = close_second(self.rules.zone, day, self.times.grace_s)
             if second > now + AHEAD_S:
                 break
+            if second < now - LONG_AGO_S and day % self.times.step_days:
+                continue
             close.set(Timestamp(second), dynamic_timer_tag=str(day))
             held.armed = day
 

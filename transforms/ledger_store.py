@@ -183,11 +183,12 @@ class LedgerStore:
         index, rules = ledger.state.index, ledger.rules
         closed = index.flushed_through > notes.flushed_through
         self.arrived.clear()
-        if any(rows.num_rows for rows in flushed.kept.values()):
+        keeps = any(rows.num_rows for rows in flushed.kept.values())
+        if index.last_closed >= 0 and (notes.recent or keeps) and (closed or notes.recent >= RECENT):
+            self._move_on(notes, index.last_closed, rules, flushed.kept)
+        elif keeps:
             self.recent.add(pack_records(flushed.kept))
             notes.recent += 1
-        if index.last_closed >= 0 and notes.recent and (closed or notes.recent >= RECENT):
-            self._move_on(notes, index.last_closed, rules)
         if flushed.first_readings:
             self.firsts.add(_packed(flushed.first_readings))
             notes.firsts += 1
@@ -199,14 +200,19 @@ class LedgerStore:
         notes.floor, notes.stamp, notes.flushes = index.floor, uuid4().hex, notes.flushes + 1
         notes.write(self.notes)
 
-    def _move_on(self, notes: LedgerNotes, last_closed: int, rules: LedgerRules) -> None:
-        """Clear the cells behind the horizon, and move ``recent`` into the others."""
+    def _move_on(
+        self, notes: LedgerNotes, last_closed: int, rules: LedgerRules, kept: Mapping[Kind, pa.Table]
+    ) -> None:
+        """Clear the cells behind the horizon, and put ``recent`` and what is kept now into the others."""
         size = cell_days(rules)
         for place, number in enumerate(notes.cells):
             if number >= 0 and (number + 1) * size - 1 <= last_closed:
                 self.cells[place].clear()
                 notes.cells[place] = -1
-        for number, records in by_cell(unpack_records(self.recent.read()), last_closed, rules).items():
+        held = unpack_records(self.recent.read()) if notes.recent else {}
+        both = {kind: [t[kind] for t in (held, kept) if kind in t] for kind in (*held, *kept)}
+        joined = {kind: pa.concat_tables(tables).unify_dictionaries() for kind, tables in both.items()}
+        for number, records in by_cell(joined, last_closed, rules).items():
             place = number % CELLS
             fits = number >= 0 and notes.cells[place] in (-1, number)
             (self.cells[place] if fits else self.lasting).add(pack_records(records))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.records import Kind
 
-__all__ = ["FUTURE_TOLERANCE_S", "RawStats", "raw_stats"]
+__all__ = ["FUTURE_TOLERANCE_S", "RawStats", "joined_stats", "raw_stats"]
 
 FUTURE_TOLERANCE_S = 180
 """A reading whose start is later than its arrival by more than this does not extend the lake's range."""
@@ -40,6 +41,16 @@ class RawStats:
     min_start: int | None
     max_end: int | None
     latest_end: int | None
+
+
+def joined_stats(parts: Sequence[RawStats]) -> RawStats:
+    """Figures of several tables as those of one."""
+    starts = [part.min_start for part in parts if part.min_start is not None]
+    ends = [part.max_end for part in parts if part.max_end is not None]
+    latest = [part.latest_end for part in parts if part.latest_end is not None]
+    rows, readings = sum(part.rows for part in parts), sum(part.readings for part in parts)
+    bounds = min(starts, default=None), max(ends, default=None), max(latest, default=None)
+    return RawStats(rows, readings, *bounds)
 
 
 def raw_stats(kind: Kind, table: pa.Table, *, arrived_by: int = NEVER_LATE) -> RawStats:

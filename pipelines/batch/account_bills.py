@@ -7,23 +7,23 @@ from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from models.account_bills import merge_account_bills
 from models.bill_cycles import Contract
 from models.bill_parts import PARTS
 from models.bill_prices import Prices, Tariffs
 from models.bill_run import bill_loads
-from models.calendar import DAY_S
+from models.calendar import DAY_S, day_date
 from models.composed_loads import compose
 from models.contracts import ContractBook
 from models.holds import holds_of
 from models.master import MasterData
+from models.shard_scope import EVER
 from models.sharding import shard_of_id
 from pipelines.batch.day_loads import day_loads
-from pipelines.store.files import dataset
 from pipelines.store.lake import Lake, latest
-from pipelines.store.parts import PartFile
-from pipelines.store.revise import revise
+from pipelines.store.revise import LATEST, revise
 from schemas.lake import BILLS, DAYS
 from schemas.tariff import EnergySeries
 
@@ -33,13 +33,14 @@ _BILLED = ("start", "interval_s", "values", "quality", "qualities", "findings")
 """Columns of day rows that bills are made of."""
 
 
-def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None) -> pa.Table:
+def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None, *, since: int = EVER) -> pa.Table:
     """Bills that changed, with their next revision.
 
     Args:
-        parts: Shares of every due bill of the accounts in question.
+        parts: Shares of every due bill, from ``since`` on, of the accounts in question.
         lake: Holds the bills of earlier runs.
         accounts: Accounts whose bills were priced again; None for all.
+        since: Bills that begin before this epoch day stay as they are.
     """
     bills = merge_account_bills(parts)
     bills = bills.append_column("withdrawn", pa.repeat(pa.scalar(False), bills.num_rows))
@@ -48,6 +49,8 @@ def revised_bills(parts: pa.Table, lake: Lake, accounts: set[str] | None) -> pa.
     current = lake.current(BILLS.name)
     if accounts is not None:
         current = current.filter(pc.is_in(current["account_id"], pa.array(sorted(accounts), pa.string())))
+    if since != EVER:
+        current = current.filter(pc.greater_equal(current["period_start"], pa.scalar(day_date(since))))
     return revise(bills, current, BILLS)
 
 
@@ -90,33 +93,35 @@ def repriced_accounts(
 
 def account_parts(
     lake: Lake,
-    written: list[PartFile],
+    written: Sequence[ds.Dataset],
     master: MasterData,
     contracts: Collection[Contract],
     prices: Prices,
     last_closed: int,
+    *,
+    since: int = EVER,
 ) -> pa.Table:
-    """Shares of every due bill of some contracts, from the day rows of the lake and of this run.
+    """Shares of due bills of some contracts, from the day rows of the lake and of this run.
 
     Args:
         lake: Read at its last complete run.
-        written: Day parts of this run, not yet published.
+        written: Day rows of this run, not yet published.
         master: Service points.
-        contracts: All of their chains, so that states are handed on: they are priced from the first day.
+        contracts: All of their chains, so that states are handed on.
         prices: Tariffs, events and series.
         last_closed: Last closed epoch day.
+        since: Only bills that begin on or after this epoch day, and nothing was handed on to.
     """
     meters = sorted(set().union(*map(_meters, contracts)))
-    every = _rows(lake, written, meters, ("interval_s",)) if meters else None
-    if every is None or not every.num_rows:
+    span = _span(lake, written, meters, since) if meters else None
+    if span is None:
         return PARTS.empty_table()
-    days = every["local_day"].cast(pa.int32())
-    span = int(pc.min(days).as_py()), int(pc.max(days).as_py())
-    slots = (span[1] - span[0] + 1) * DAY_S // int(pc.min(every["interval_s"]).as_py())
+    first, last, least = span
+    slots = (last - first + 1) * DAY_S // least
     tables = []
     for some in _by_account(contracts, CELLS // slots, lake.config.shards):
-        rows = _rows(lake, written, sorted(set().union(*map(_meters, some))), _BILLED)
-        loads, holds = day_loads(rows, lake.config.timezone, master, span), holds_of(rows)
+        rows = _rows(lake, written, sorted(set().union(*map(_meters, some))), since)
+        loads, holds = day_loads(rows, lake.config.timezone, master, (first, last)), holds_of(rows)
         plain = [contract for contract in some if not contract.terms]
         composed = [contract for contract in some if contract.terms]
         tables += [bill_loads([each], plain, prices, last_closed, holds) for each in loads]
@@ -156,15 +161,38 @@ def _by_account(contracts: Collection[Contract], meters: int, shards: int) -> It
         yield held
 
 
-def _rows(lake: Lake, written: list[PartFile], meters: list[str], columns: Sequence[str]) -> pa.Table:
+def _span(
+    lake: Lake, written: Sequence[ds.Dataset], meters: list[str], since: int
+) -> tuple[int, int, int] | None:
+    """First and last epoch day of some meters' day rows, and their least interval [s]; None without rows."""
+    rows = _with_result(_every_row(lake, written, meters, since, ("local_day", "interval_s")))
+    if not rows.num_rows:
+        return None
+    days = pc.min_max(rows["local_day"].cast(pa.int32()))
+    return days["min"].as_py(), days["max"].as_py(), pc.min(rows["interval_s"]).as_py()
+
+
+def _rows(lake: Lake, written: Sequence[ds.Dataset], meters: list[str], since: int) -> pa.Table:
     """Day rows of some meters that hold, of the lake and of this run, in no order."""
-    names = [*DAYS.key, *columns, "revision", "withdrawn"]
-    rows = [lake.current(DAYS.name, meters=meters, columns=names)]
-    schema, mine = rows[0].schema, pa.array(meters, pa.string())
+    rows = _every_row(lake, written, meters, since, (*DAYS.key, *_BILLED, "revision"))
+    return _with_result(latest(rows, DAYS, ordered=False))
+
+
+def _with_result(rows: pa.Table) -> pa.Table:
+    return rows.filter(~pc.field("withdrawn")) if pc.any(rows["withdrawn"]).as_py() else rows
+
+
+def _every_row(
+    lake: Lake, written: Sequence[ds.Dataset], meters: list[str], since: int, columns: Sequence[str]
+) -> pa.Table:
+    """Day rows of some meters, those of this run beside those they stand for."""
+    names, wanted = [*columns, "withdrawn"], pc.field("meter_id").isin(pa.array(meters, pa.string()))
+    days = None
+    if since != EVER:
+        days = since, LATEST
+        wanted &= pc.field("local_day") >= day_date(since)
+    rows = [lake.current(DAYS.name, meters=meters, days=days, columns=names)]
     for part in written:
-        if part.table == DAYS.name:
-            file = dataset([lake.path / "tables" / DAYS.name / part.path], DAYS.schema)
-            table = file.to_table(columns=names, filter=pc.field("meter_id").isin(mine), use_threads=False)
-            rows.append(table.cast(schema))
-    held = latest(pa.concat_tables(rows), DAYS, ordered=False)
-    return held.filter(~pc.field("withdrawn")) if pc.any(held["withdrawn"]).as_py() else held
+        found = part.to_table(columns=names, filter=wanted, use_threads=False)
+        rows.append(found.cast(rows[0].schema))
+    return pa.concat_tables(rows)

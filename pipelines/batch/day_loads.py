@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from itertools import pairwise
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from models.blocks import series_of
 from models.calendar import DayGrid, day_grid
 from models.dirty import Days
 from models.group_bills import load_channels
@@ -21,6 +19,9 @@ from schemas.channels import CHANNELS, REACTIVE
 from schemas.quality import Quality
 
 __all__ = ["day_loads"]
+
+AT_ONCE = 2048
+"""Day rows laid at once: few enough to stay in a core's cache on their way."""
 
 
 def day_loads(days: pa.Table, zone: str, master: MasterData, span: Days) -> list[Loads]:
@@ -49,16 +50,12 @@ class _Rows:
     def __init__(self, days: pa.Table, grid: DayGrid) -> None:
         self.grid = grid
         self.table = days.combine_chunks()
-        self.meter = days["meter_id"].cast(pa.string()).to_pylist()
-        self.channel = days["channel"].cast(pa.string()).to_pylist()
-        self.of_channel: dict[str, list[int]] = defaultdict(list)
-        for row, channel in enumerate(self.channel):
-            self.of_channel[channel].append(row)
+        self.series, self.names = series_of(self.table)
         self.day = days["local_day"].cast(pa.int32()).to_numpy().astype(np.int64) - grid.first_day
 
     def channels(self, master: MasterData) -> dict[str, str]:
         """The billed channel of each meter."""
-        return load_channels(sorted(set(zip(self.meter, self.channel, strict=True))), master)
+        return load_channels(self.names, master)
 
     def loads(self, bought: dict[str, str]) -> Loads:
         """Values and qualities of all meters."""
@@ -86,17 +83,13 @@ class _Rows:
     def _dense(self, bought: dict[str, str], wanted: dict[str, str]) -> _Dense:
         """One channel of each meter on the grid."""
         row_of = {meter: row for row, meter in enumerate(bought)}
-        at = [
-            i
-            for channel in sorted(set(wanted.values()))
-            for i in self.of_channel[channel]
-            if wanted.get(self.meter[i]) == channel
-        ]
+        row_of_series = [row_of[m] if wanted.get(m) == channel else -1 for m, channel in self.names]
+        row = np.array([*row_of_series, -1], np.int64)[self.series]
+        at = np.flatnonzero(row >= 0)
         dense = _Dense.empty(len(bought), self.grid)
-        if at:
-            row = np.array([row_of[self.meter[i]] for i in at], np.int64)
-            rows = self.table if at == list(range(self.table.num_rows)) else self.table.take(pa.array(at))
-            dense.put(rows, row, self.day[at], self.grid)
+        if len(at):
+            rows = self.table if len(at) == self.table.num_rows else self.table.take(pa.array(at))
+            dense.put(rows, row[at], self.day[at], self.grid)
         return dense
 
 
@@ -129,13 +122,15 @@ class _Dense:
         flat = lists.flatten()
         values = (pc.fill_null(flat, 0) if flat.null_count else flat).to_numpy()
         quality = _qualities(rows, length)
-        ends = np.append(0, np.cumsum(length)).tolist()
-        edges = [0, *(np.flatnonzero(np.diff(length)) + 1).tolist(), len(length)]
-        for low, high in pairwise(edges):  # rows of equal length
-            slots = int(length[low]) if high > low else 0
-            for dense, told in ((self.value, values), (self.quality, quality)) if slots else ():
-                windows = sliding_window_view(dense.ravel(), slots, writeable=True)
-                windows[base[low:high]] = told[ends[low] : ends[high]].reshape(-1, slots)
+        first = np.cumsum(length) - length
+        for slots in np.unique(length[length > 0]).tolist():
+            mine = np.flatnonzero(length == slots)
+            for dense, told in ((self.value, values), (self.quality, quality)):
+                target = sliding_window_view(dense.ravel(), slots, writeable=True)
+                origin = sliding_window_view(told, slots)
+                for low in range(0, len(mine), AT_ONCE):
+                    some = mine[low : low + AT_ONCE]
+                    target[base[some]] = origin[first[some]]
         self.there[row, day] = True
 
 

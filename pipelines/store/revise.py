@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.assemble import Name
 from models.calendar import day_date
 from models.dirty import Days
 from models.shard_run import WHOLE_METER
+from pipelines.store.key_order import key_order, rises
 from pipelines.store.lake import Lake, latest
 from schemas.lake import DAYS, LakeTable
 
@@ -28,10 +31,44 @@ def revise(new: pa.Table, current: pa.Table, table: LakeTable) -> pa.Table:
         table: A versioned table.
 
     Returns:
-        Changed and new rows with their next revision, and for keys that have no row any more a
-        withdrawn one. Empty where nothing changed.
+        New rows in their order, then changed ones with their next revision, and for keys that have no
+        row any more a withdrawn one, by key. Empty where nothing changed.
     """
-    import duckdb  # a first run has nothing to revise
+    known = _known(new, current, table)
+    schema = pa.schema([field for field in table.schema if field.name != "run_no"])
+    new = new.select([name for name in new.schema.names if name != "revision"])
+    first = new.filter(pa.array(~known)) if known.any() else new
+    first = first.append_column("revision", pa.repeat(pa.scalar(1, pa.int32()), first.num_rows))
+    found = first.select(schema.names).cast(schema)
+    if current.num_rows:
+        changed = _compared(new.filter(pa.array(known)), current, table)
+        found = pa.concat_tables([found, changed.select(schema.names).cast(schema)])
+    return found
+
+
+def _known(new: pa.Table, current: pa.Table, table: LakeTable) -> NDArray[np.bool_]:
+    """Which rows' keys have a current row; shape (n,)."""
+    if not current.num_rows:
+        return np.zeros(new.num_rows, np.bool_)
+    keys = list(table.key)
+    both = pa.concat_tables([rows.select(keys).cast(_plain(table)) for rows in (new, current)])
+    order = key_order(both, table.key)
+    place = np.cumsum(rises(both, table.key, order))
+    number = np.empty(both.num_rows, np.int64)
+    number[order] = place
+    held = np.zeros(int(place[-1]) + 1, np.bool_)
+    held[number[new.num_rows :]] = True
+    known: NDArray[np.bool_] = held[number[: new.num_rows]]
+    return known
+
+
+def _plain(table: LakeTable) -> pa.Schema:
+    return pa.schema([table.schema.field(name) for name in table.key])
+
+
+def _compared(new: pa.Table, current: pa.Table, table: LakeTable) -> pa.Table:
+    """Rows of keys that have a current row, where the two differ, and withdrawals of those that are gone."""
+    import duckdb  # a first run has nothing to compare
 
     keys = ", ".join(table.key)
     content = [name for name in table.content.names if name not in table.key]
@@ -47,9 +84,9 @@ def revise(new: pa.Table, current: pa.Table, table: LakeTable) -> pa.Table:
         connection.register("current_rows", current.cast(table.schema))
         found: pa.Table = connection.sql(
             f"""
-            SELECT {keys}, {ours}, coalesce(c.revision, 0) + 1 AS revision, n.withdrawn
-            FROM new_rows n LEFT JOIN current_rows c USING ({keys})
-            WHERE c.revision IS NULL OR {differs}
+            SELECT {keys}, {ours}, c.revision + 1 AS revision, n.withdrawn
+            FROM new_rows n JOIN current_rows c USING ({keys})
+            WHERE {differs}
             UNION ALL BY NAME
             SELECT {keys}, {gone}, c.revision + 1 AS revision, true AS withdrawn
             FROM current_rows c ANTI JOIN new_rows n USING ({keys})
@@ -57,8 +94,7 @@ def revise(new: pa.Table, current: pa.Table, table: LakeTable) -> pa.Table:
             ORDER BY {keys}
             """
         ).to_arrow_table()
-    schema = pa.schema([field for field in table.schema if field.name != "run_no"])
-    return found.select(schema.names).cast(schema)
+    return found
 
 
 def _quoted(name: str) -> str:

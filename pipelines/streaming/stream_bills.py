@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from models.bill_cycles import billing_periods
 from models.bill_prices import Prices
 from models.calendar import epoch_day
 from models.contracts import ContractBook
+from models.shard_scope import EVER
 from pipelines.batch.account_bills import account_parts, repriced_accounts, revised_bills
 from pipelines.batch.shard_job import ProcessJob, contracts, fresh_prices, masters, prices
 from pipelines.store.lake import Lake, Run
 from pipelines.store.parts import PartFile
+from pipelines.streaming.bill_starts import bill_starts, first_states, reaches
 from pipelines.tariffs.tariff_book import event_days, received_tariffs, tariff_book
 from pipelines.tariffs.tariff_store import kept_tariffs
 from schemas.lake import BILLS, RAW_FILES
@@ -54,7 +57,6 @@ def bill_part(
     lake: Lake,
     run: Run,
     raw: pa.Table,
-    written: list[PartFile],
     days: pa.Table,
     series: pa.Table,
     former: int,
@@ -67,7 +69,6 @@ def bill_part(
         lake: Read at its last complete run.
         run: The commit.
         raw: Its new rows of ``raw_files``; the files are written.
-        written: Its parts, not yet published.
         days: Its changed day rows.
         series: Range of results of every series.
         former: Last closed epoch day of the lake before.
@@ -84,13 +85,18 @@ def bill_part(
     changed = dict.fromkeys(master.spans, -1) if repriced else _first_changed(days)
     changed |= dict.fromkeys(points.meters, -1)
     book = contracts(job)
-    accounts = due_accounts(book, changed, _first_days(series), former, last) | points.accounts
-    accounts |= repriced_accounts(book, priced.book, fresh_prices(job))
+    accounts = due_accounts(book, changed, _first_days(series), former, last)
+    accounts |= dict.fromkeys(points.accounts | repriced_accounts(book, priced.book, fresh_prices(job)), EVER)
     if not accounts:
         return None
     wanted = [contract for contract in book.every if contract.account_id in accounts]
-    parts = account_parts(lake, written, master, wanted, priced, last)
-    bills = revised_bills(parts, lake, accounts)
+    written = [ds.dataset(days)] if days.num_rows else []
+    tables = []
+    for start, some in bill_starts(accounts, wanted, reaches(series), first_states(lake), last).items():
+        mine = [contract for contract in wanted if contract.account_id in some]
+        parts = account_parts(lake, written, master, mine, priced, last, since=start)
+        tables.append(revised_bills(parts, lake, some, since=start))
+    bills = pa.concat_tables(tables)
     return run.write(BILLS, "stream", bills) if bills.num_rows else None
 
 
@@ -100,8 +106,10 @@ def due_accounts(
     first_days: Mapping[str, int],
     former: int,
     last: int,
-) -> set[str]:
+) -> dict[str, int]:
     """Accounts with a bill that became due, or with a due bill whose days changed.
+
+    And the first day of the first such bill of each.
 
     Args:
         contracts: Of the lake.
@@ -110,15 +118,17 @@ def due_accounts(
         former: Last closed epoch day before.
         last: And now.
     """
-    accounts: set[str] = set()
+    accounts: dict[str, int] = {}
     for contract in contracts.every:
         meters = [meter for meter in contracts.meters(contract) if meter in first_days]
         since = min((changed[meter] for meter in meters if meter in changed), default=last + 1)
         if not meters or (since > last and former == last):
             continue
         periods = billing_periods(contract, min(first_days[meter] for meter in meters), last)
-        if any(period.last >= since or period.last + 1 > former for period in periods):
-            accounts.add(contract.account_id)
+        new = [period.first for period in periods if period.last >= since or period.last + 1 > former]
+        if new:
+            account = contract.account_id
+            accounts[account] = min(new[0], accounts.get(account, new[0]))
     return accounts
 
 

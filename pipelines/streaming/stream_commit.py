@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +33,9 @@ from schemas.records import SHARDED_KINDS, Kind
 from schemas.rulebook import RuleBook
 from transforms.flush_pack import ShardFlush
 from transforms.raw_codec import write_raw_file
-from transforms.raw_stats import raw_stats
+from transforms.raw_join import write_encoded
+from transforms.raw_stats import joined_stats, raw_stats
+from transforms.storage import whole_file
 from transforms.table_pack import pack_records
 
 __all__ = ["CommitRules", "commit_outputs"]
@@ -74,23 +77,25 @@ def commit_outputs(
     """
     flushes = [output for output in outputs if isinstance(output, ShardFlush)]
     letters = [output for output in outputs if not isinstance(output, ShardFlush)]
-    with lake.begin() as run:
+    with lake.begin() as run, ThreadPoolExecutor(1) as beside:
         former, last = _former_closed(lake), min(closed.values(), default=-1)
         last = max(former, last)
-        raw = _write_raw(lake, flushes, rules)
-        parts = [run.write(RAW_FILES, "stream", raw)] if raw.num_rows else []
+        raw_written = beside.submit(_write_raw, lake, flushes, rules)
+        joined = join_flushes(flushes) if flushes else None
+        changed = changed_rows(lake, joined) if joined else []
+        raw = raw_written.result()
+        writing = [beside.submit(run.write, table, "stream", rows) for table, rows in changed]
         counts: dict[str, Any] = {"records": sum(raw["rows"].to_pylist()), "days_written": 0}
         replaced: dict[str, pa.Table] = {}
-        if flushes:
-            joined = join_flushes(flushes)
-            changed = changed_rows(lake, joined)
-            parts += [run.write(table, "stream", rows) for table, rows in changed]
+        parts = [run.write(RAW_FILES, "stream", raw)] if raw.num_rows else []
+        if joined:
             days = next((rows for table, rows in changed if table is DAYS), DAYS.schema.empty_table())
             counts["days_written"] = days.num_rows
             replaced = {SERIES.name: _series(lake, flushes), DIRTY_DAYS.name: _dirty(lake, joined.beyond)}
-            bills = bill_part(lake, run, raw, parts, days, replaced[SERIES.name], former, last, rules)
+            bills = bill_part(lake, run, raw, days, replaced[SERIES.name], former, last, rules)
             parts += [part for part in (bills,) if part is not None]
             counts["bills_written"] = sum(part.rows for part in parts if part.table == "bills")
+        parts += [written.result() for written in writing]
         parts += _letters(run, letters)
         counts["dead_letters"] = sum(table.num_rows for table in letters)
         run.commit(parts, replaced, _facts(rules, last, counts))
@@ -125,25 +130,41 @@ def _write_raw(lake: Lake, flushes: Sequence[ShardFlush], rules: CommitRules) ->
     rows = []
     ordered = sorted(flushes, key=lambda flush: (flush.shard, flush.number))
     for kind in Kind:
-        tables = [flush.records[kind] for flush in ordered if kind in flush.records]
-        if not tables or kind is Kind.DRAINS:
+        mine = [flush for flush in ordered if kind in flush.records]
+        if not mine or kind is Kind.DRAINS:
             continue
-        table = pa.concat_tables(tables).unify_dictionaries()
-        if kind not in SHARDED_KINDS:
-            table = _distinct(table)
-        digest = sha256(pack_records({kind: table})).hexdigest()
+        table = None if kind is Kind.INTERVALS else _one_table(kind, mine)
+        digest = _digest([flush.digest for flush in mine]) if table is None else _digest_of(kind, table)
         suffix = "arrow" if kind is Kind.INTERVALS else "parquet"
         name = f"{digest[:32]}-stream.{suffix}"
         if (kind.value, name) in held:
             continue
         folder = lake.path / "raw" / kind.value
         folder.mkdir(parents=True, exist_ok=True)
-        write_raw_file(folder / name, kind, table, _home(kind, table, lake.config.shards))
-        stats = raw_stats(kind, table)
+        if table is None:
+            with whole_file(folder / name) as out:
+                write_encoded(out, [(flush.shard, flush.records[kind]) for flush in mine])
+            stats = joined_stats([flush.blocks for flush in mine])
+        else:
+            write_raw_file(folder / name, kind, table, _home(kind, table, lake.config.shards))
+            stats = raw_stats(kind, table)
         values = (kind.value, name, rules.source, digest, stats.rows, stats.readings)
         rows.append((*values, stats.min_start, stats.max_end, stats.latest_end))
     schema = RAW_FILES.content
     return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+
+
+def _one_table(kind: Kind, flushes: Sequence[ShardFlush]) -> pa.Table:
+    table = pa.concat_tables([flush.records[kind] for flush in flushes]).unify_dictionaries()
+    return table if kind in SHARDED_KINDS else _distinct(table)
+
+
+def _digest(of: Sequence[str]) -> str:
+    return sha256("".join(of).encode()).hexdigest()
+
+
+def _digest_of(kind: Kind, table: pa.Table) -> str:
+    return sha256(pack_records({kind: table})).hexdigest()
 
 
 def _home(kind: Kind, table: pa.Table, shards: int) -> NDArray[np.int32]:

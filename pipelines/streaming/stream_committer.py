@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
@@ -21,13 +22,13 @@ from pipelines.streaming.stream_commit import CommitRules, commit_outputs
 from transforms.flush_pack import ShardFlush, ends_backlog, unpack_output
 from transforms.keep_ledgers import next_tick
 
-__all__ = ["CommitFlushes"]
+__all__ = ["CommitFlushes", "Committer"]
 
 PENDING_BYTES = 64 << 20
 """Pending bytes at which a commit does not wait for its time."""
 BUSY_S = 5.0
 """While another run holds the lake a commit tries again this often. [s]"""
-SETTLED_S = 2.0
+SETTLED_S = 1.0
 """At the end of a backlog a commit waits so long for the flush of one more shard. [s]"""
 _PENDING = BagStateSpec("pending", BytesCoder())
 _NOTES = ReadModifyWriteStateSpec("notes", BytesCoder())
@@ -42,11 +43,13 @@ class _Notes:
         size: Bytes pending.
         closed: Last closed epoch day of each shard that ever flushed.
         due: Second at which a commit is due at the latest; None while nothing waits.
+        stamp: Another one with every flush that came: tells whether what is in memory is what is pending.
     """
 
     size: int = 0
     closed: dict[int, int] = field(default_factory=dict)
     due: float | None = None
+    stamp: str = ""
 
     @classmethod
     def read(cls, slip: Any) -> _Notes:
@@ -58,7 +61,7 @@ class _Notes:
         slip.write(json.dumps(asdict(self)).encode())
 
 
-class _CommitFn(beam.DoFn):
+class Committer(beam.DoFn):
     """Gathers and commits under its one key."""
 
     def __init__(self, rules: CommitRules, every_s: float) -> None:
@@ -67,6 +70,10 @@ class _CommitFn(beam.DoFn):
         self.commits: Any = Metrics.counter("stream", "commits")
         self.days: Any = Metrics.counter("stream", "days-written")
         self.bills: Any = Metrics.counter("stream", "bills-written")
+
+    def setup(self) -> None:
+        """Begin with nothing in memory."""
+        self._pending: tuple[str, list[bytes]] = "", []
 
     def process(
         self,
@@ -78,7 +85,13 @@ class _CommitFn(beam.DoFn):
         """Keep a flush for the next commit."""
         pending.add(element[1])
         held = _Notes.read(notes)
+        stamp, blobs = self._pending
+        if held.stamp != stamp:
+            blobs = []
+        whole = held.size == sum(map(len, blobs))
         held.size += len(element[1])
+        held.stamp = uuid4().hex
+        self._pending = (held.stamp, [*blobs, element[1]]) if whole else ("", [])
         now = time.time()
         due = now if held.size > PENDING_BYTES else held.due or next_tick(now, self.every_s)
         if due != held.due or ends_backlog(element[1]):  # what was set stays, though its timer may fire late
@@ -94,10 +107,14 @@ class _CommitFn(beam.DoFn):
         commit: Any = beam.DoFn.TimerParam(_COMMIT),
     ) -> None:
         """Commit all that is pending as one run."""
-        outputs = [unpack_output(blob) for blob in pending.read()]
+        held = _Notes.read(notes)
+        # State is the truth: what is in memory counts only while its stamp is the one in state.
+        stamp, blobs = self._pending
+        self._pending = "", []
+        known = stamp != "" and stamp == held.stamp
+        outputs = [unpack_output(blob) for blob in (blobs if known else pending.read())]
         if not outputs:
             return
-        held = _Notes.read(notes)
         for output in outputs:
             if isinstance(output, ShardFlush):
                 held.closed[output.shard] = max(output.last_closed, held.closed.get(output.shard, -1))
@@ -133,5 +150,5 @@ class CommitFlushes(beam.PTransform[PCollection[Any], PCollection[Any]]):
 
     def expand(self, flushes: PCollection[Any]) -> PCollection[Any]:
         """Label the one step."""
-        step: Any = beam.ParDo(_CommitFn(self.rules, self.every_s))  # type: ignore[no-untyped-call]
+        step: Any = beam.ParDo(Committer(self.rules, self.every_s))  # type: ignore[no-untyped-call]
         return flushes | "Commit" >> step  # type: ignore[no-any-return]

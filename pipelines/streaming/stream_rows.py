@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.scope_rows import in_scope, weeks_of, whole_rows
 from models.shard_results import DAY_ROWS, first_revisions
 from models.shard_run import WHOLE_METER
-from models.shard_scope import Scope, join_scopes
+from models.shard_scope import EVER, Scope, join_scopes
 from models.sharding import shard_of
 from pipelines.store.lake import Lake, latest
+from pipelines.store.parts import ROW_GROUP
 from pipelines.store.revise import current_rows, revise
 from schemas.features import FEATURES
 from schemas.lake import DAYS, DETERMINANTS, LakeTable
@@ -64,15 +66,23 @@ def join_flushes(flushes: Sequence[ShardFlush]) -> Joined:
         join_scopes([flush.beyond for flush in flushes]),
         # What an earlier flush had of a meter as a whole behind a later horizon still stands.
         {shard: min(flush.whole_since for flush in mine) for shard, mine in of_shard.items()},
-        **{name: pa.concat_tables(tables) for name, tables in rows.items()},
+        **{name: _old_first(pa.concat_tables(tables)) for name, tables in rows.items()},
     )
+
+
+def _old_first(rows: pa.Table) -> pa.Table:
+    """The last days of many rows behind the others, in row groups of their own: they are read again soon."""
+    day = rows["week" if "week" in rows.schema.names else "local_day"].cast(pa.int32())
+    if rows.num_rows <= ROW_GROUP:
+        return rows
+    recent = pc.greater(day, pc.subtract(pc.max(day), RECENT_DAYS))
+    return pa.concat_tables([rows.filter(pc.invert(recent)), rows.filter(recent)])
 
 
 def _rows(flush: ShardFlush) -> dict[str, pa.Table]:
     days = flush.days.cast(DAY_ROWS)
-    kept = whole_rows(days, flush.whole_since)
-    plain = days.filter(pa.compute.not_equal(days["channel"], WHOLE_METER))
-    days = pa.concat_tables([plain, days.filter(pa.array(kept))])
+    kept = whole_rows(days, flush.whole_since) | ~whole_rows(days, EVER)
+    days = days if kept.all() else days.filter(pa.array(kept))
     return {"days": days, "determinants": flush.determinants, "features": flush.features}
 
 

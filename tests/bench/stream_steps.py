@@ -32,7 +32,7 @@ from tests.bench.stream_feed import ZONE, BenchFeed, Message
 from tests.bench.stream_state import ListBag, MemorySlip
 from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
 from transforms.ledger_store import CELLS, LedgerNotes, LedgerStore
-from transforms.route_messages import DecodeRules, decode_messages, shard_records
+from transforms.route_messages import DecodeRules, decode_messages, packs_by_shard
 from transforms.table_pack import pack_records, unpack_records
 
 SAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "sample"
@@ -141,8 +141,8 @@ def _arrive(part: list[Message], rules: DecodeRules, shards: list[Shard], steps:
         for sent in of_topic.values():
             tables |= decode_messages(sent, rules)[0]
         points = tables.pop(Kind.SERVICE_POINTS, None)
-        for shard, records in shard_records(tables, rules.shards).items():
-            shards[shard].arrived.add(pack_records(records))
+        for shard, pack in packs_by_shard(tables, rules.shards).items():
+            shards[shard].arrived.add(pack)
         if points is not None:
             for number, rows in points_by_shard(points.slice(0, 0), points, rules.shards).items():
                 shards[number].arrived.add(pack_records({Kind.SERVICE_POINTS: rows}))

@@ -18,17 +18,23 @@ from tests.models.ledger_worlds import FIRST, ZONE, World, tables, world
 from tests.pipelines import lake_child
 from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
 
-__all__ = ["commit_half", "flushes_of"]
+__all__ = ["commit_half", "flushes_of", "packed_flushes"]
 
 RULES = LedgerRules(ZONE, BOOK, lambda tariffs, events: PRICES, hot_days=3, cells=1 << 16)
 
 
 def flushes_of(made: World, chance: random.Random) -> list[ShardFlush]:
-    """A world in disorder through one ledger: what its flushes hand to the committer."""
+    """A world in disorder through one ledger: its flushes."""
+    outputs = map(unpack_output, packed_flushes(made, chance))
+    return [output for output in outputs if isinstance(output, ShardFlush)]
+
+
+def packed_flushes(made: World, chance: random.Random) -> list[bytes]:
+    """The same as the committer gets them."""
     sent = [*made.records, *chance.sample(made.records, len(made.records) // 4)]
     sent.sort(key=lambda record: record[1]["received_at"] * chance.choice((1, 1, 1.0002)))
     ledger = ShardLedger(RULES)
-    found: list[ShardFlush] = []
+    found: list[bytes] = []
     for day in range(FIRST, made.last_day + 1, 4):
         share = len(sent) * 4 // max(made.last_day + 1 - day, 4)
         batch = tables(sent[:share])
@@ -36,10 +42,7 @@ def flushes_of(made: World, chance: random.Random) -> list[ShardFlush]:
         for kind, rows in batch.items():
             ledger.take(kind, rows)
         ledger.close(min(day + 3, made.last_day))
-        blob = pack_flush(0, len(found) + 1, ledger.flush(), batch)
-        output = unpack_output(blob)
-        assert isinstance(output, ShardFlush)
-        found.append(output)
+        found.append(pack_flush(0, len(found) + 1, ledger.flush(), batch))
     return found
 
 

@@ -28,7 +28,8 @@ from tests.pipelines.stream_messages import message
 from tests.pipelines.test_backfill_worlds import RECORD, as_sent, files
 from tests.pipelines.towns import assert_equal, run, scalar
 from transforms.flush_pack import ShardFlush, pack_flush, unpack_output
-from transforms.route_messages import DecodeRules, Message, decode_messages, shard_records
+from transforms.message_pack import Message
+from transforms.route_messages import DecodeRules, decode_messages, shard_records
 
 SHARDS = 2
 BOOK = load_rule_book("default")

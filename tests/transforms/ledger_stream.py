@@ -23,7 +23,7 @@ from transforms.gather import Gather, gathered
 from transforms.keep_ledgers import FLUSHES, KeepLedgers, StreamTimes
 from transforms.table_pack import pack_records
 
-TIMES = StreamTimes(grace_s=3600, flush_s=30, close_flush_s=2)
+TIMES = StreamTimes(grace_s=3600, flush_s=30, close_flush_s=2, step_days=1)
 
 
 def prices(tariffs: Any, events: Any) -> Any:
@@ -63,12 +63,12 @@ class Timeline:
         drain: dict[str, Any] = {"through_day": day_date(through)}
         return self.send([(Kind.DRAINS, drain)], local_midnight(ZONE, through + 2))
 
-    def run(self, *, hot_days: int = 35, shards: int = 1) -> list[ShardFlush]:
+    def run(self, *, hot_days: int = 35, shards: int = 1, times: StreamTimes = TIMES) -> list[ShardFlush]:
         """All that comes out, in order."""
-        outputs = map(unpack_output, self.packed(hot_days=hot_days, shards=shards))
+        outputs = map(unpack_output, self.packed(hot_days=hot_days, shards=shards, times=times))
         return [flush for flush in outputs if isinstance(flush, ShardFlush)]
 
-    def packed(self, *, hot_days: int = 35, shards: int = 1) -> list[bytes]:
+    def packed(self, *, hot_days: int = 35, shards: int = 1, times: StreamTimes = TIMES) -> list[bytes]:
         """The same as bytes."""
         token = uuid4().hex
         rules = LedgerRules(ZONE, BOOK, prices, hot_days=hot_days, cells=1 << 16)
@@ -78,7 +78,7 @@ class Timeline:
         for step, argument in self.steps:
             getattr(stream, step)(argument)
         with beam.Pipeline(options=options) as pipeline:
-            kept = pipeline | stream | KeepLedgers(rules, TIMES, shards)
+            kept = pipeline | stream | KeepLedgers(rules, times, shards)
             _ = kept[FLUSHES] | Gather(token)
         return [blob for _, blob in gathered(token)]
 

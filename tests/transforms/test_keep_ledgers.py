@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,6 +64,18 @@ def test_a_day_closes_when_the_watermark_passes_its_end_and_grace() -> None:
     assert all(not days_of(flush) for flush in flushes[:-2])
     assert days_of(flushes[-2]) == {0}
     assert max(days_of(flushes[-1])) == 1
+
+
+def test_days_long_ago_close_several_at_a_time() -> None:
+    """All of them, each by the first timer that is set at or behind it."""
+    blocks = made(7, 12).records
+    line = Timeline().watermark(midnight(0)).send(blocks, midnight(1))
+    for day in range(1, 13):
+        line.watermark(midnight(day) + GRACE)
+    flushes = line.end(FIRST + 11).run(times=replace(TIMES, step_days=4))
+    closed = [flush.last_closed for flush in flushes if not drained(flush) and flush.last_closed >= FIRST]
+    assert closed == [day for day in range(FIRST, FIRST + 12) if day % 4 == 0]
+    assert set().union(*map(days_of, flushes)) == set(range(12))
 
 
 def test_late_data_come_out_with_the_next_flush() -> None:
